@@ -1,0 +1,91 @@
+"""How long a failed job waits before its next attempt."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+JITTER = 0.25
+LONGEST_WAIT = 10 * 366 * 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """A rule from the number of the failed attempt to seconds of waiting; made by the methods below.
+
+    Each wait is spread by *jitter*: a share of the wait, drawn anew each time, is taken off, so that jobs which
+    failed together do not return together.
+    """
+
+    waits: tuple[float, ...] = ()
+    base: float = 0.0
+    step: float = 0.0
+    factor: float = 1.0
+    cap: float = 3600.0
+    jitter: float = JITTER
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that no clock can wait for."""
+        for name in ("base", "step", "factor", "cap", "jitter"):
+            value: float = getattr(self, name)
+            if not math.isfinite(value) or value < 0:
+                raise ValueError(f"Backoff: {name}={value} must be finite and not negative")
+        if any(not math.isfinite(wait) or not 0 <= wait <= LONGEST_WAIT for wait in self.waits):
+            raise ValueError(f"Backoff.of: each of {list(self.waits)} must lie between 0 seconds and ten years")
+        if self.jitter > 1:
+            raise ValueError(f"Backoff: jitter={self.jitter} is a share of the wait and must be at most 1")
+
+    @classmethod
+    def fixed(cls, seconds: float | timedelta, *, jitter: float = JITTER) -> "Backoff":
+        """The same wait each time."""
+        wait = _seconds(seconds)
+        return cls(base=wait, cap=wait, jitter=jitter)
+
+    @classmethod
+    def linear(
+        cls, seconds: float | timedelta, *, cap: float | timedelta = 3600, jitter: float = JITTER
+    ) -> "Backoff":
+        """*seconds* after the first failure, twice that after the second, and so on up to *cap*."""
+        step = _seconds(seconds)
+        return cls(base=step, step=step, cap=_seconds(cap), jitter=jitter)
+
+    @classmethod
+    def exponential(
+        cls,
+        seconds: float | timedelta,
+        *,
+        factor: float = 2,
+        cap: float | timedelta = 3600,
+        jitter: float = JITTER,
+    ) -> "Backoff":
+        """*seconds* after the first failure, then *factor* times the last wait, up to *cap*."""
+        return cls(base=_seconds(seconds), factor=factor, cap=_seconds(cap), jitter=jitter)
+
+    @classmethod
+    def of(cls, waits: Sequence[float | timedelta], *, jitter: float = JITTER) -> "Backoff":
+        """These waits in turn; the last one stays."""
+        if not waits:
+            raise ValueError("Backoff.of needs at least one wait")
+        return cls(waits=tuple(_seconds(wait) for wait in waits), jitter=jitter)
+
+    def seconds(self, attempt: int, chance: float) -> float:
+        """The wait after *attempt* (from 1) failed; *chance* in [0, 1) is the draw for the jitter."""
+        if self.waits:
+            wait = self.waits[min(attempt, len(self.waits)) - 1]
+        else:
+            wait = min(self._growth(attempt - 1), self.cap)
+        return wait * (1 - self.jitter * chance)
+
+    def _growth(self, failures: int) -> float:
+        try:
+            return self.base * self.factor**failures + self.step * failures
+        except OverflowError:
+            return self.cap
+
+
+def _seconds(value: float | timedelta) -> float:
+    return value.total_seconds() if isinstance(value, timedelta) else value
+
+
+DEFAULT_BACKOFF = Backoff.exponential(5, factor=3, cap=3600)
+"""5 s, 15 s, 45 s, 135 s: five attempts span about three minutes."""

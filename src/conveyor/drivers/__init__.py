@@ -1,0 +1,1 @@
+"""How one library carries one statement: 10 to 20 lines for each library and colour."""

@@ -1,0 +1,90 @@
+"""A plan is a storage operation that performs no I/O: it yields statements and receives what they gave.
+
+``run`` and ``arun`` drive it over a *carry*, the few lines that know one library. They are the only two colours
+in the code. (The idea is psycopg 3's generators and h11's "no I/O in the protocol".)
+"""
+
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, NamedTuple, TypeVar
+
+Row = tuple[object, ...]
+Params = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One statement: its text with ``:names``, and their values."""
+
+    text: str
+    params: Params
+    many: Sequence[Params] | None = None
+    """When given, the statement runs once for each, and gives no rows."""
+
+
+class Answer(NamedTuple):
+    """What a statement gave: its rows, and how many rows it touched."""
+
+    rows: Sequence[Row]
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A whole column of values as one parameter of PostgreSQL's array type; *kind* names the element type."""
+
+    kind: str
+    values: Sequence[object]
+
+
+T = TypeVar("T")
+Steps = Generator[Statement, Answer, T]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan(Generic[T]):
+    """Steps, and what they need around them.
+
+    *steps* makes the generator, so that a plan can be driven again after a lost connection.
+    """
+
+    steps: Callable[[], Steps[T]]
+    writes: bool = True
+    atomic: bool = False
+    """Needs one transaction around all its statements, where single statements would commit by themselves."""
+    wakes: bool = False
+    """May make jobs due: once it is committed, workers should look."""
+
+
+def run(plan: Plan[T], carry: Callable[[Statement], Answer]) -> T:
+    """Drive *plan* to its end over a blocking *carry*; its errors surface where the plan yielded."""
+    steps = plan.steps()
+    try:
+        statement = next(steps)
+        while True:
+            try:
+                answer = carry(statement)
+            except Exception as error:  # noqa: BLE001 - handed to the plan, which lets it pass
+                statement = steps.throw(error)
+            else:
+                statement = steps.send(answer)
+    except StopIteration as end:
+        value: T = end.value
+        return value
+
+
+async def arun(plan: Plan[T], carry: Callable[[Statement], Awaitable[Answer]]) -> T:
+    """Drive *plan* to its end over an awaitable *carry*."""
+    steps = plan.steps()
+    try:
+        statement = next(steps)
+        while True:
+            try:
+                answer = await carry(statement)
+            except Exception as error:  # noqa: BLE001 - handed to the plan, which lets it pass
+                statement = steps.throw(error)
+            else:
+                statement = steps.send(answer)
+    except StopIteration as end:
+        value: T = end.value
+        return value

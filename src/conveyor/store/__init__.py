@@ -1,0 +1,1 @@
+"""Plans for each kind of database, and the stores that carry them out."""

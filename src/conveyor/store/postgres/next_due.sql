@@ -1,0 +1,17 @@
+SELECT min(later.run_after) - conveyor_now()
+FROM unnest(:queue::text[]) AS want (queue) CROSS JOIN LATERAL (
+    WITH RECURSIVE lane AS (
+        (SELECT j.priority FROM conveyor_job j WHERE j.queue = want.queue ORDER BY j.priority DESC LIMIT 1)
+        UNION ALL
+        SELECT (SELECT j.priority FROM conveyor_job j
+                WHERE j.queue = want.queue AND j.priority < lane.priority
+                ORDER BY j.priority DESC LIMIT 1)
+        FROM lane WHERE lane.priority IS NOT NULL
+    )
+    SELECT next.run_after FROM lane CROSS JOIN LATERAL (
+        SELECT j.run_after FROM conveyor_job j
+        WHERE j.queue = want.queue AND j.priority = lane.priority
+          AND j.run_after > conveyor_now()
+        ORDER BY j.run_after LIMIT 1
+    ) AS next
+) AS later

@@ -1,0 +1,29 @@
+"""SQL is data: one folder of ``.sql`` files per dialect, loaded once."""
+
+import re
+from functools import cache
+from importlib.resources import files
+
+_COMMENT = re.compile(r"^\s*--.*$", re.MULTILINE)
+_SPACE = re.compile(r"\s+")
+
+
+@cache
+def sql(dialect: str, name: str) -> str:
+    """The statement in ``store/<dialect>/<name>.sql``, comments and spare white space taken out."""
+    text = files(__package__).joinpath(dialect, f"{name}.sql").read_text("utf-8")
+    return _SPACE.sub(" ", _COMMENT.sub("", text)).strip().removesuffix(";")
+
+
+@cache
+def migrations(dialect: str) -> tuple[tuple[int, str, str], ...]:
+    """The numbered migrations of *dialect*, oldest first: number, name, text."""
+    folder = files(__package__).joinpath(dialect, "migrations")
+    names = sorted(entry.name.removesuffix(".sql") for entry in folder.iterdir() if entry.name.endswith(".sql"))
+    return tuple((int(name[:4]), name, folder.joinpath(f"{name}.sql").read_text("utf-8")) for name in names)
+
+
+def statements(text: str) -> list[str]:
+    """The single statements of a migration; they are separated by a semicolon at a line's end."""
+    parts = re.split(r";\s*$", _COMMENT.sub("", text), flags=re.MULTILINE)
+    return [part.strip() for part in parts if part.strip()]

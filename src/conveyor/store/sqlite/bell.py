@@ -1,0 +1,82 @@
+"""The doorbell between processes that share a database file: a FIFO for each worker, rung after each commit.
+
+``PRAGMA data_version`` stands in where a ring gets lost (a writer that knows nothing of us, a full pipe).
+"""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from conveyor.store.sqlite.leases import BELL
+
+
+def ring(folder: Path) -> None:
+    """Ring all bells in *folder*; a bell without a listener is silently passed over."""
+    try:
+        names = [entry.path for entry in os.scandir(folder) if entry.name.endswith(BELL)]
+    except FileNotFoundError:
+        return
+    for name in names:
+        with contextlib.suppress(OSError):  # nobody listens (ENXIO), or it is rung already (EAGAIN)
+            bell = os.open(name, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                os.write(bell, b"!")
+            finally:
+                os.close(bell)
+
+
+class SqliteListener:
+    """Hears the bell of one runner; see ``store.contract.Listener``."""
+
+    def __init__(self, folder: Path | None, runner: bytes, version: Callable[[], Awaitable[int]]) -> None:
+        """*folder* is ``None`` for a store in memory, whose processes are one; *version* asks ``data_version``."""
+        self._path = None if folder is None else folder / f"{runner.hex()}{BELL}"
+        self._version = version
+        self._seen: int | None = None
+        self._ring: Callable[[], None] | None = None
+
+    @property
+    def hears(self) -> bool:
+        """Never: a look at ``data_version`` costs 3 us, so the worker looks often anyway."""
+        return False
+
+    def rung(self) -> None:
+        """This very process has committed something."""
+        if self._ring is not None:
+            self._ring()
+
+    async def listen(self, ring: Callable[[], None]) -> None:
+        """See ``store.contract.Listener.listen``."""
+        loop = asyncio.get_running_loop()
+        self._ring = lambda: loop.call_soon_threadsafe(ring)
+        if self._path is None:
+            await asyncio.Event().wait()
+            return
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        os.mkfifo(self._path)
+        bell = os.open(self._path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            loop.add_reader(bell, lambda: (_drain(bell), ring()))
+            await asyncio.Event().wait()
+        finally:
+            loop.remove_reader(bell)
+            os.close(bell)
+            self._path.unlink(missing_ok=True)
+
+    async def idle(self, seconds: float) -> bool:
+        """Bells are always rung; there is nothing to ask for."""
+        return False
+
+    async def changed(self) -> bool:
+        """Whether another connection has written since the last look."""
+        version = await self._version()
+        before, self._seen = self._seen, version
+        return version != before
+
+
+def _drain(bell: int) -> None:
+    with contextlib.suppress(BlockingIOError):
+        while os.read(bell, 4096):
+            pass

@@ -1,0 +1,1 @@
+DELETE FROM conveyor_runner WHERE NOT conveyor_alive(id)

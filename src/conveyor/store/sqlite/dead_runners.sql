@@ -1,0 +1,1 @@
+SELECT count(*) FROM conveyor_runner WHERE NOT conveyor_alive(id)

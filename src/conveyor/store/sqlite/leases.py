@@ -1,0 +1,171 @@
+"""A runner's lease on SQLite: a side file, not a row.
+
+A row could not be renewed while somebody holds the database's only write lock, and a user's transaction of 25 s
+must not expire anybody's lease. The file holds an exclusive ``flock``, which the kernel releases the moment its
+process dies, and a beat, which tells a stopped process from a working one.
+"""
+
+import fcntl
+import os
+import struct
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, Protocol
+
+
+_BEAT: Final = struct.Struct("!dd")
+"""Seconds of the machine's monotonic clock at the last beat, and how long it holds."""
+SUFFIX: Final = ".lease"
+BELL: Final = ".bell"
+
+
+class Leases(Protocol):
+    """Who is alive, as the SQL function ``conveyor_alive`` asks."""
+
+    def alive(self, runner: bytes | None) -> bool:
+        """Whether *runner* has a lease now."""
+        ...
+
+    def take(self, runner: bytes, seconds: float) -> None:
+        """Give *runner* a lease of *seconds*."""
+        ...
+
+    def renew(self, runner: bytes) -> bool:
+        """Renew it; ``False`` when it has been lost, for good."""
+        ...
+
+    def end(self, runner: bytes) -> None:
+        """End it."""
+        ...
+
+
+class MemoryLeases:
+    """The leases of a ``:memory:`` store, which has one process."""
+
+    def __init__(self) -> None:
+        """Nobody is alive yet."""
+        self._ends: dict[bytes, tuple[float, float]] = {}
+
+    def alive(self, runner: bytes | None) -> bool:
+        """See ``Leases.alive``."""
+        return runner in self._ends and time.monotonic() < sum(self._ends[runner])
+
+    def take(self, runner: bytes, seconds: float) -> None:
+        """See ``Leases.take``."""
+        self._ends[runner] = (time.monotonic(), seconds)
+
+    def renew(self, runner: bytes) -> bool:
+        """See ``Leases.renew``."""
+        if not self.alive(runner):
+            return False
+        self._ends[runner] = (time.monotonic(), self._ends[runner][1])
+        return True
+
+    def end(self, runner: bytes) -> None:
+        """See ``Leases.end``."""
+        self._ends.pop(runner, None)
+
+
+class FileLeases:
+    """The leases of a database file: one side file for each runner, in *folder*."""
+
+    def __init__(self, folder: Path) -> None:
+        """*folder* is made when the first lease is taken."""
+        self._folder = folder
+        self._own: dict[bytes, tuple[int, float]] = {}
+
+    def alive(self, runner: bytes | None) -> bool:
+        """See ``Leases.alive``: somebody locks the file, and its beat is fresh."""
+        if runner is None:
+            return False
+        own = self._own.get(runner)
+        if own is not None:
+            return _fresh(own[0])
+        try:
+            file = os.open(self._path(runner), os.O_RDWR)
+        except FileNotFoundError:
+            return False
+        try:
+            return _locked(file) and _fresh(file)
+        finally:
+            os.close(file)
+
+    def take(self, runner: bytes, seconds: float) -> None:
+        """See ``Leases.take``.
+
+        The file gets its name only once it is locked and has its first beat: nobody ever sees it dead before.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._sweep()
+        path = self._path(runner)
+        unnamed = path.with_suffix(".new")
+        file = os.open(unnamed, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        fcntl.flock(file, fcntl.LOCK_EX)
+        self._own[runner] = (file, seconds)
+        _beat(file, seconds)
+        unnamed.rename(path)
+
+    def renew(self, runner: bytes) -> bool:
+        """See ``Leases.renew``."""
+        own = self._own.get(runner)
+        if own is None or not _fresh(own[0]):
+            return False
+        _beat(*own)
+        return True
+
+    def end(self, runner: bytes) -> None:
+        """See ``Leases.end``."""
+        own = self._own.pop(runner, None)
+        self._path(runner).unlink(missing_ok=True)
+        if own is not None:
+            os.close(own[0])
+
+    def _path(self, runner: bytes) -> Path:
+        return self._folder / f"{runner.hex()}{SUFFIX}"
+
+    def _sweep(self) -> None:
+        """Remove the files of the dead. Their jobs are found without: a runner with no file has no lease."""
+        for path in self._folder.glob(f"*{SUFFIX}"):
+            if not self.alive(bytes.fromhex(path.stem)):
+                path.with_suffix(BELL).unlink(missing_ok=True)
+                path.unlink(missing_ok=True)
+
+
+class SqliteLease:
+    """One runner's lease; see ``store.contract.Lease``."""
+
+    def __init__(self, leases: Leases, runner: bytes, seconds: float, enrol: Callable[[], None]) -> None:
+        """*enrol* makes the runner known to the database."""
+        self._leases, self._runner, self._seconds, self._enrol = leases, runner, seconds, enrol
+
+    def register(self) -> None:
+        """Take the lease, then become known: never the other way round, or one would be found dead at birth."""
+        self._leases.take(self._runner, self._seconds)
+        self._enrol()
+
+    def renew(self) -> bool:
+        """Renew it."""
+        return self._leases.renew(self._runner)
+
+    def retire(self) -> None:
+        """End it."""
+        self._leases.end(self._runner)
+
+
+def _beat(file: int, seconds: float) -> None:
+    os.pwrite(file, _BEAT.pack(time.monotonic(), seconds), 0)
+
+
+def _fresh(file: int) -> bool:
+    data = os.pread(file, _BEAT.size, 0)
+    return len(data) == _BEAT.size and time.monotonic() < sum(_BEAT.unpack(data))
+
+
+def _locked(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    fcntl.flock(file, fcntl.LOCK_UN)
+    return False

@@ -1,0 +1,106 @@
+"""The operations on SQLite. It has no writing CTE and no arrays: a plan is several statements in one transaction."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, cast
+
+from conveyor.core.clock import Clock
+from conveyor.core.lifecycle import Event, ending
+from conveyor.core.model import Claimed, NewJob, Outcome
+from conveyor.plan import Params, Statement, Steps
+from conveyor.store.reading import Dialect
+from conveyor.store.sqlfiles import sql
+from conveyor.store.sqlplans import SqlOperations, id_set
+
+
+class SqliteOperations(SqlOperations):
+    """``SqlOperations`` for SQLite: many rows are one statement, run once for each."""
+
+    folder: ClassVar[str] = "sqlite"
+    reading: ClassVar[Dialect] = Dialect(now=":now", id_form="{}")
+
+    def __init__(self, clock: Clock) -> None:
+        """*clock* is the database's clock: all processes of a SQLite file share one host."""
+        self._clock = clock
+
+    def params(self, **params: object) -> dict[str, object]:
+        """*params* and the time, read when the statement is made, inside the transaction."""
+        return {"now": self._clock.microseconds(), **params}
+
+    def id_param(self, id_: bytes) -> object:
+        """See ``SqlOperations.id_param``."""
+        return id_
+
+    def insert(self, name: str, jobs: Sequence[NewJob]) -> Steps[None]:
+        """See ``SqlOperations.insert``."""
+        now = self.params()
+        yield self._each(name, [now | job._asdict() | {"place": place} for place, job in enumerate(jobs)])
+
+    def delete_finished(self, jobs: Sequence[NewJob]) -> Steps[None]:
+        """See ``SqlOperations.delete_finished``."""
+        yield self._each("repeat_clean", [{"id": job.id} for job in jobs])
+
+    def claim_steps(
+        self, runner: bytes, room: Mapping[str, int], tasks: Sequence[str]
+    ) -> Steps[Sequence[Claimed]]:
+        """See ``SqlOperations.claim_steps``."""
+        claimed: list[Claimed] = []
+        if not (yield self.statement("alive", runner=runner)).rows[0][0]:
+            return claimed
+        lanes = yield self.statement("lanes", queues=json.dumps(list(room)))
+        left = dict(room)
+        known = json.dumps(list(tasks))
+        for queue, priority in cast(Sequence[tuple[str, int]], lanes.rows):
+            if left[queue] > 0:
+                answer = yield self.statement(
+                    "claim", runner=runner, queue=queue, priority=priority, tasks=known, room=left[queue]
+                )
+                left[queue] -= len(answer.rows)
+                taken = [Claimed._make(row) for row in answer.rows]
+                claimed += sorted(taken, key=lambda job: job.run_after)
+        return claimed
+
+    def next_due_steps(self, queues: Sequence[str]) -> Steps[int | None]:
+        """See ``SqlOperations.next_due_steps``."""
+        answer = yield self.statement("next_due", queues=json.dumps(list(queues)))
+        return cast(int | None, answer.rows[0][0])
+
+    def write_final(self, outcomes: Sequence[Outcome]) -> Steps[int]:
+        """See ``SqlOperations.write_final``."""
+        rows = self._rows(outcomes)
+        yield self._each("settle_final", rows)
+        return (yield self._each("settle_delete", rows)).count
+
+    def write_again(self, outcomes: Sequence[Outcome]) -> Steps[int]:
+        """See ``SqlOperations.write_again``."""
+        return (yield self._each("settle_again", self._rows(outcomes))).count
+
+    def recorded(self, outcomes: Sequence[Outcome]) -> Steps[frozenset[bytes]]:
+        """See ``SqlOperations.recorded``."""
+        found: frozenset[bytes] = frozenset()
+        for outcome in outcomes:
+            answer = yield self.statement("settled", id=outcome.id, token=outcome.token)
+            found |= id_set(answer.rows)
+        return found
+
+    def _rows(self, outcomes: Sequence[Outcome]) -> list[Params]:
+        now = self._clock.microseconds()
+        return [
+            {
+                "now": now,
+                "id": outcome.id,
+                "token": outcome.token,
+                "runner": outcome.runner,
+                "outcome": ending(outcome.event),
+                "delay": outcome.delay,
+                "back": outcome.event is Event.RELEASE,
+                "crash": outcome.crash,
+                "run_time": outcome.run_time,
+                "result": outcome.result,
+                "record": outcome.record,
+            }
+            for outcome in outcomes
+        ]
+
+    def _each(self, name: str, rows: Sequence[Params]) -> Statement:
+        return Statement(sql(self.folder, name), {}, rows)

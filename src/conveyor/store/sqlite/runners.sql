@@ -1,0 +1,1 @@
+SELECT id, conveyor_alive(id), started_at, info FROM conveyor_runner ORDER BY started_at

@@ -1,0 +1,37 @@
+"""Ends a test's server when the process that started it is gone, however it went.
+
+Standard input is a pipe whose other end only the starter holds, so its end is the starter's end. A tidy
+starter has removed everything by then, and nothing is left to do here.
+"""
+
+import os
+import select
+import shutil
+import signal
+import sys
+from pathlib import Path
+
+
+def main() -> None:
+    root = Path(sys.argv[1])
+    sys.stdin.buffer.read()
+    pid = server_of(root / "data")
+    if pid is not None:
+        server = os.pidfd_open(pid)
+        signal.pidfd_send_signal(server, signal.SIGQUIT)
+        select.select([server], [], [], 10)  # readable once the server has ended
+    shutil.rmtree(root, ignore_errors=True)
+
+
+def server_of(data: Path) -> int | None:
+    """Return the server's pid if it runs on *data* still; a pid alone could be another process by now."""
+    try:
+        pid = int((data / "postmaster.pid").read_text().split()[0])
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (OSError, ValueError, IndexError):
+        return None
+    return pid if os.fsencode(data) in command.split(b"\0") else None
+
+
+if __name__ == "__main__":
+    main()

