@@ -82,11 +82,11 @@ class Job(Generic[R]):
 
     def refresh(self) -> JobInfo:
         """Look at the store now. ``JobNotFound`` when the job is gone."""
-        return self._seen(self._desk.info(self._id))
+        return self.seen(self._desk.info(self._id))
 
     async def arefresh(self) -> JobInfo:
         """``refresh`` for async code."""
-        return self._seen(await self._desk.ainfo(self._id))
+        return self.seen(await self._desk.ainfo(self._id))
 
     def result(self, timeout: float | timedelta | None = None) -> R:
         """Wait for the job's end, and give what its function returned.
@@ -120,7 +120,8 @@ class Job(Generic[R]):
                 raise TimeoutError(f"job {self.id} ({self.task}) is still {self._state} after {limit} s")
             pause = min(pause * 1.5, LONGEST_LOOK)
 
-    def _seen(self, info: JobInfo) -> JobInfo:
+    def seen(self, info: JobInfo) -> JobInfo:
+        """Take in a record that was just read."""
         self._info, self._state, self._attempt = info, info.state, info.attempt
         return info
 

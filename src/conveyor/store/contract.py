@@ -63,6 +63,10 @@ class Operations(Protocol):
         """
         ...
 
+    def held(self, runner: bytes) -> Plan[Sequence[tuple[bytes, int]]]:
+        """Id and token of each job that *runner* holds as far as the store knows: a claim's answer may be lost."""
+        ...
+
     def rescue(self, limit: int) -> Plan[Rescued]:
         """Up to *limit* running jobs of dead runners are ready again, failed, or quarantined."""
         ...
@@ -109,8 +113,8 @@ class Lease(Protocol):
         """Renew it; ``False`` when it has been lost, for good."""
         ...
 
-    def retire(self) -> None:
-        """End it."""
+    def retire(self, *, clean: bool) -> None:
+        """End it. *clean*: the runner holds nothing for sure; else whatever it holds will be rescued."""
         ...
 
 

@@ -123,6 +123,15 @@ class SqlOperations(ABC):
         recorded = yield from self.recorded(outcomes)
         return frozenset(outcome.id for outcome in outcomes) - recorded
 
+    def held(self, runner: bytes) -> Plan[Sequence[tuple[bytes, int]]]:
+        """See ``Operations.held``."""
+
+        def steps() -> Steps[Sequence[tuple[bytes, int]]]:
+            answer = yield self.statement("held", runner=self.id_param(runner))
+            return cast(Sequence[tuple[bytes, int]], answer.rows)
+
+        return Plan(steps, writes=False)
+
     def rescue(self, limit: int) -> Plan[Rescued]:
         """See ``Operations.rescue``."""
         return Plan(partial(self._rescue, limit), wakes=True)
@@ -154,6 +163,14 @@ class SqlOperations(ABC):
         def steps() -> Steps[None]:
             data = msgspec.json.encode(info)
             yield self.statement("register", runner=self.id_param(runner), info=data, lease=lease)
+
+        return Plan(steps)
+
+    def forget(self, runner: bytes) -> Plan[None]:
+        """Make the runner unknown: it holds nothing, so nobody need look for what it held."""
+
+        def steps() -> Steps[None]:
+            yield self.statement("forget", runner=self.id_param(runner))
 
         return Plan(steps)
 

@@ -111,6 +111,7 @@ class PostgresLease:
         self._renewal = operations.renew(runner, lease)
         self._register = operations.register(runner, info, lease)
         self._retire = operations.retire(runner)
+        self._forget = operations.forget(runner)
         self._connection: Connection[Any] | None = None
 
     def register(self) -> None:
@@ -121,10 +122,10 @@ class PostgresLease:
         """Renew it."""
         return self._carry(self._renewal)
 
-    def retire(self) -> None:
+    def retire(self, *, clean: bool) -> None:
         """End it, and close the connection."""
         try:
-            self._carry(self._retire)
+            self._carry(self._forget if clean else self._retire)
         finally:
             self._drop()
 

@@ -5,26 +5,31 @@
 
 import asyncio
 import contextlib
+import errno
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Final
 
-from conveyor.store.sqlite.leases import BELL
+BELL: Final = ".bell"
 
 
 def ring(folder: Path) -> None:
-    """Ring all bells in *folder*; a bell without a listener is silently passed over."""
+    """Ring all bells in *folder*, and take down those whose worker is dead."""
     try:
         names = [entry.path for entry in os.scandir(folder) if entry.name.endswith(BELL)]
     except FileNotFoundError:
         return
     for name in names:
-        with contextlib.suppress(OSError):  # nobody listens (ENXIO), or it is rung already (EAGAIN)
+        try:
             bell = os.open(name, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-            try:
-                os.write(bell, b"!")
-            finally:
-                os.close(bell)
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # nobody has it open, and a living worker always has
+                Path(name).unlink(missing_ok=True)
+            continue
+        with contextlib.suppress(BlockingIOError, BrokenPipeError):  # it is rung already; or its worker just died
+            os.write(bell, b"!")
+        os.close(bell)
 
 
 class SqliteListener:
@@ -55,8 +60,10 @@ class SqliteListener:
             await asyncio.Event().wait()
             return
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        os.mkfifo(self._path)
-        bell = os.open(self._path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        unnamed = self._path.with_suffix(".new")
+        os.mkfifo(unnamed)
+        bell = os.open(unnamed, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        unnamed.rename(self._path)  # nobody ever sees it without its reader
         try:
             loop.add_reader(bell, lambda: (_drain(bell), ring()))
             await asyncio.Event().wait()
@@ -66,8 +73,8 @@ class SqliteListener:
             self._path.unlink(missing_ok=True)
 
     async def idle(self, seconds: float) -> bool:
-        """Bells are always rung; there is nothing to ask for."""
-        return False
+        """Bells are always rung. But a writer that does not ring may have come since the last look."""
+        return await self.changed()
 
     async def changed(self) -> bool:
         """Whether another connection has written since the last look."""

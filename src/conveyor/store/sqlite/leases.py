@@ -17,7 +17,6 @@ from typing import Final, Protocol
 _BEAT: Final = struct.Struct("!dd")
 """Seconds of the machine's monotonic clock at the last beat, and how long it holds."""
 SUFFIX: Final = ".lease"
-BELL: Final = ".bell"
 
 
 class Leases(Protocol):
@@ -128,16 +127,24 @@ class FileLeases:
         """Remove the files of the dead. Their jobs are found without: a runner with no file has no lease."""
         for path in self._folder.glob(f"*{SUFFIX}"):
             if not self.alive(bytes.fromhex(path.stem)):
-                path.with_suffix(BELL).unlink(missing_ok=True)
                 path.unlink(missing_ok=True)
 
 
 class SqliteLease:
     """One runner's lease; see ``store.contract.Lease``."""
 
-    def __init__(self, leases: Leases, runner: bytes, seconds: float, enrol: Callable[[], None]) -> None:
-        """*enrol* makes the runner known to the database."""
-        self._leases, self._runner, self._seconds, self._enrol = leases, runner, seconds, enrol
+    def __init__(
+        self,
+        leases: Leases,
+        runner: bytes,
+        seconds: float,
+        *,
+        enrol: Callable[[], None],
+        forget: Callable[[], None],
+    ) -> None:
+        """*enrol* makes the runner known to the database, *forget* takes it out again."""
+        self._leases, self._runner, self._seconds = leases, runner, seconds
+        self._enrol, self._forget = enrol, forget
 
     def register(self) -> None:
         """Take the lease, then become known: never the other way round, or one would be found dead at birth."""
@@ -148,9 +155,11 @@ class SqliteLease:
         """Renew it."""
         return self._leases.renew(self._runner)
 
-    def retire(self) -> None:
+    def retire(self, *, clean: bool) -> None:
         """End it."""
         self._leases.end(self._runner)
+        if clean:
+            self._forget()
 
 
 def _beat(file: int, seconds: float) -> None:

@@ -62,7 +62,10 @@ class SqliteStore:
     def lease(self, runner: bytes, info: RunnerInfo, seconds: float) -> Lease:
         """See ``Store``."""
         register = self._operations.register(runner, info, round(seconds * 1_000_000))
-        return SqliteLease(self._leases, runner, seconds, partial(self.run, register))
+        forget = self._operations.forget(runner)
+        return SqliteLease(
+            self._leases, runner, seconds, enrol=partial(self.run, register), forget=partial(self.run, forget)
+        )
 
     def listener(self, runner: bytes) -> Listener:
         """See ``Store``."""

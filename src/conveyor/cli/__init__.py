@@ -1,0 +1,59 @@
+"""The command line. Each command is a file; this one only finds it, and turns errors into one line."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Final, NoReturn
+
+from conveyor.core.errors import ConveyorError
+from conveyor.core.version import __version__
+
+COMMANDS: Final = {
+    "demo": "run real jobs on real files, and draw a report",
+    "worker": "run jobs until told to stop",
+    "migrate": "make or update the store's tables",
+    "status": "show jobs by state, and the workers",
+    "jobs": "list jobs, newest first",
+    "why": "say what a job waits for",
+    "bench": "measure this machine and store",
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """An ``ArgumentParser`` whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, and where help is."""
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; gives the exit status."""
+    parser = Parser(prog="conveyor", description="Background jobs for Python, in the database you already have.")
+    parser.add_argument("--version", action="version", version=f"conveyor {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    words = list(sys.argv[1:] if argv is None else argv)
+    asked = next((word for word in words if word in COMMANDS), None)
+    for name, summary in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=summary.capitalize() + ".")
+        if name == asked:  # only the command that is asked for pays for its import
+            import_module(f"conveyor.cli.{name}").arguments(command)
+    options = parser.parse_args(words)
+    return _run(options)
+
+
+def _run(options: argparse.Namespace) -> int:
+    try:
+        status: int = import_module(f"conveyor.cli.{options.command}").run(options)
+    except ConveyorError as error:
+        sys.stderr.write(f"conveyor {options.command}: {' '.join(str(error).split())}\n")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader has gone (`conveyor jobs | head`): not an error, but the interpreter would report one at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return status

@@ -1,0 +1,108 @@
+"""Which app, which store: options, then the environment, then ``pyproject.toml``, then the default."""
+
+import argparse
+import importlib
+import os
+import sys
+import tomllib
+import traceback
+from pathlib import Path
+from typing import cast
+from urllib.parse import urlsplit
+
+from conveyor.app import DEFAULT_URL, Conveyor
+from conveyor.core.errors import UsageError
+from conveyor.store.sqlite.place import Place
+
+
+def app_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options that say which app and which store."""
+    parser.add_argument(
+        "--app", metavar="MODULE:ATTR", help="your app; else CONVEYOR_APP, else app in [tool.conveyor]"
+    )
+    store_argument(parser)
+
+
+def store_argument(parser: argparse.ArgumentParser) -> None:
+    """The option that says which store."""
+    parser.add_argument(
+        "--store",
+        metavar="URL",
+        help="sqlite:///FILE or postgresql://...; else the app's own, else CONVEYOR_URL, else url in [tool.conveyor]",
+    )
+
+
+def find_app(options: argparse.Namespace) -> Conveyor:
+    """The app that the user means. Raises ``UsageError`` when there is none, or it cannot be imported."""
+    settings = _file()
+    target = options.app or os.environ.get("CONVEYOR_APP") or settings.get("app")
+    if not target:
+        raise UsageError(
+            "which app? Give --app module:attr, set CONVEYOR_APP, or write app = 'module:attr' under "
+            "[tool.conveyor] in pyproject.toml"
+        )
+    app = _load(target)
+    if options.store:
+        app.use(options.store)
+    return app
+
+
+def find_store(options: argparse.Namespace) -> Conveyor:
+    """An app for reading: the user's own where one is named, else a bare one on the store that is meant."""
+    settings = _file()
+    named = options.app or os.environ.get("CONVEYOR_APP") or settings.get("app")
+    if named and not options.store:
+        return _load(named)
+    return Conveyor(options.store or os.environ.get("CONVEYOR_URL") or settings.get("url") or DEFAULT_URL)
+
+
+def find_jobs(options: argparse.Namespace) -> Conveyor:
+    """``find_store`` for a command that only reads: it makes no database where there is none."""
+    app = find_store(options)
+    if urlsplit(app.url).scheme == "sqlite":
+        place = Place(app.url)
+        if not place.memory and not place.file.exists():
+            raise UsageError(f"there is no database {place.file} yet; name another with --store or --app")
+    return app
+
+
+def _load(target: str) -> Conveyor:
+    module_name, _, attribute = target.partition(":")
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:
+        raise UsageError(f"--app {target}: {_import_trouble(module_name, error)}") from error
+    if not attribute:
+        apps = [name for name, value in vars(module).items() if isinstance(value, Conveyor)]
+        if len(apps) != 1:
+            found = f"{len(apps)} of them ({', '.join(apps)})" if apps else "none"
+            raise UsageError(f"--app {target}: it should hold one Conveyor app, and holds {found}; say module:attr")
+        attribute = apps[0]
+    app = module
+    for part in attribute.split("."):
+        app = getattr(app, part, None)  # type: ignore[assignment]  # whatever the user's module holds
+    if not isinstance(app, Conveyor):
+        raise UsageError(f"--app {target}: {attribute} is {type(app).__name__}, not a Conveyor app")
+    return app
+
+
+def _import_trouble(module: str, error: Exception) -> str:
+    if isinstance(error, ModuleNotFoundError) and error.name and module.startswith(error.name):
+        return f"there is no module {error.name!r} in {Path.cwd()} or among the installed packages"
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"importing it raised {type(error).__name__}: {error} ({frame.filename}:{frame.lineno})"
+
+
+def _file() -> dict[str, str]:
+    """``[tool.conveyor]`` of the nearest ``pyproject.toml``."""
+    for folder in (Path.cwd(), *Path.cwd().parents):
+        path = folder / "pyproject.toml"
+        if path.is_file():
+            try:
+                table = tomllib.loads(path.read_text("utf-8")).get("tool", {}).get("conveyor", {})
+            except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+                raise UsageError(f"{path}: {error}") from None
+            return cast(dict[str, str], table)
+    return {}

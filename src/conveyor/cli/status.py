@@ -1,0 +1,58 @@
+"""``conveyor status``."""
+
+import argparse
+
+from conveyor.cli.lookup import app_arguments, find_jobs
+from conveyor.cli.output import age, counted, say, say_json, table
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    app_arguments(parser)
+    parser.add_argument("--queue", help="only jobs of this queue")
+    parser.add_argument("--json", action="store_true", help="for programs")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Show jobs by state, and the workers."""
+    app = find_jobs(options)
+    counts = app.jobs.counts(queue=options.queue)
+    runners = app.jobs.runners()
+    if options.json:
+        workers = [
+            {
+                "runner": runner.id,
+                "alive": runner.alive,
+                "host": runner.info.host,
+                "pid": runner.info.pid,
+                "version": runner.info.version,
+                "started_at": runner.started_at.isoformat(),
+                "queues": runner.info.queues,
+                "tasks": list(runner.info.tasks),
+            }
+            for runner in runners
+        ]
+        say_json({"store": app.store.url, "jobs": counts, "workers": workers})
+        return 0
+    say(app.store.url)
+    say()
+    table(("STATE", "JOBS"), [(state, counted(number)) for state, number in counts.items()])
+    say()
+    if not runners:
+        say("no workers; start one with `conveyor worker`")
+        return 0
+    table(
+        ("WORKER", "HOST", "PID", "UP", "QUEUES", ""),
+        [
+            (
+                runner.id[:8],
+                runner.info.host,
+                str(runner.info.pid),
+                age(runner.started_at),
+                ",".join(f"{name}={slots}" for name, slots in runner.info.queues.items()),
+                "" if runner.alive else "dead",
+            )
+            for runner in runners
+        ],
+    )
+    return 0

@@ -1,0 +1,69 @@
+"""``conveyor worker``."""
+
+import argparse
+import os
+import sys
+import threading
+
+from conveyor.cli.lookup import app_arguments, find_app
+from conveyor.cli.output import log_to_stderr
+from conveyor.core.errors import UsageError
+from conveyor.core.options import checked_name
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    app_arguments(parser)
+    parser.add_argument(
+        "-q",
+        "--queues",
+        action="append",
+        metavar="NAME=SLOTS,...",
+        help="queues and how many jobs of each may run at a time, as mail=2,default=10 (default: 10 for each "
+        "queue that the app's tasks name)",
+    )
+    parser.add_argument("--burst", action="store_true", help="end when nothing is due any more")
+    parser.add_argument(
+        "--grace", type=_seconds, default=30.0, help="seconds for running jobs after a signal (30)"
+    )
+    parser.add_argument(
+        "--log-level", default="info", choices=["debug", "info", "warning", "error"], help="(info)"
+    )
+    parser.add_argument("--log-format", default="text", choices=["text", "json"], help="(text)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Work until told to stop."""
+    log_to_stderr(options.log_level, options.log_format)
+    app = find_app(options)
+    if not app.tasks:
+        raise UsageError("the app has no tasks; does the module that defines them get imported?")
+    queues = parse_queues(options.queues) if options.queues else app.default_queues()
+    status = app.run_worker(queues, burst=options.burst, grace=options.grace)
+    if any(thread.name.startswith("conveyor-task") for thread in threading.enumerate()):
+        # A task still runs in a thread. Its job has been released or settled, so it must not go on: a normal exit
+        # would wait for it.
+        sys.stderr.flush()
+        sys.stdout.flush()
+        os._exit(status)
+    return status
+
+
+def parse_queues(texts: list[str]) -> dict[str, int]:
+    """``mail=2,default=10`` as a mapping; a queue without a number has 10 slots."""
+    queues: dict[str, int] = {}
+    for part in ",".join(texts).split(","):
+        name, _, slots = part.strip().partition("=")
+        if not slots:
+            slots = "10"
+        if not slots.isdecimal() or not 0 < int(slots) <= 10_000:
+            raise UsageError(f"-q {part}: write NAME=SLOTS, with 1 to 10,000 slots, as in -q mail=2,default=10")
+        queues[checked_name("queue", name)] = int(slots)
+    return queues
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 86_400:
+        raise argparse.ArgumentTypeError("must lie between 0 and 86400 seconds")
+    return value

@@ -1,0 +1,1 @@
+DELETE FROM conveyor_runner WHERE id = :runner

@@ -1,0 +1,1 @@
+SELECT id, token FROM conveyor_job WHERE state = 'running' AND runner = :runner

@@ -1,0 +1,1 @@
+"""What a worker does: small equal services, one file each."""

@@ -1,0 +1,164 @@
+"""Claims: one claimer per worker, never one per slot, so that many jobs share the cost of a transaction."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from conveyor.core import ids
+from conveyor.core.errors import OutcomeUnknown
+from conveyor.core.lifecycle import Event
+from conveyor.core.model import Outcome
+from conveyor.store.contract import Listener, Store
+from conveyor.worker.execute import Executor
+from conveyor.worker.settle import Settler
+from conveyor.worker.slots import Slots
+
+logger = logging.getLogger("conveyor.worker")
+
+POLL = 1.0
+"""Seconds between looks while nothing proves that a ring would reach us."""
+POLL_HEARING = 5.0
+LATE_COMMIT = 0.05
+"""An enqueue that saw no idle worker commits within this many seconds, but for rare ones, which polling finds."""
+UNSETTLED = 2_000
+"""So many unwritten outcomes, and nothing more is claimed."""
+DOUBT = 60.0
+"""Seconds after a lost answer during which the claim may still turn out to have been carried out."""
+DOUBT_ROUND = 5.0
+
+
+@dataclass
+class Identity:
+    """In whose name this process claims: random at each start, and anew after a lost lease."""
+
+    runner: bytes
+    doubtful_until: float = 0.0
+    looked: float = 0.0
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether a claim in this name may have succeeded without our knowing."""
+        return time.monotonic() < self.doubtful_until
+
+
+class Claimer:
+    """Keeps the slots filled."""
+
+    def __init__(
+        self,
+        store: Store,
+        listener: Listener,
+        slots: Slots,
+        executor: Executor,
+        settler: Settler,
+        tasks: Sequence[str],
+        identity: Callable[[], Identity],
+        *,
+        burst: bool,
+    ) -> None:
+        """*identity* gives the present one; *burst* ends the duty when nothing is due any more."""
+        self._store = store
+        self._listener = listener
+        self._slots = slots
+        self._executor = executor
+        self._settler = settler
+        self._tasks = tasks
+        self._identity = identity
+        self._burst = burst
+        self._woken = asyncio.Event()
+        self._stopping = False
+        self._quiet = asyncio.Event()
+        self._quiet.set()
+        self.unconfirmed: dict[bytes, int] = {}
+        """Token by id, of every job that is ours until the store has its outcome."""
+
+    @property
+    def holds_nothing(self) -> bool:
+        """Whether no job can be ours any more, as far as the store is concerned."""
+        return not self.unconfirmed and not self._identity().doubtful
+
+    def wake(self) -> None:
+        """There may be something due, or room for it."""
+        self._woken.set()
+
+    async def stop(self) -> None:
+        """Claim nothing more; returns once no claim is under way."""
+        self._stopping = True
+        self._woken.set()
+        await self._quiet.wait()
+
+    def settled(self, outcomes: Sequence[Outcome]) -> None:
+        """The store has answered for these."""
+        for outcome in outcomes:
+            if self.unconfirmed.get(outcome.id) == outcome.token:
+                del self.unconfirmed[outcome.id]
+        self._woken.set()
+
+    async def work(self) -> None:
+        """The duty."""
+        while not self._stopping:
+            self._woken.clear()
+            if self._identity().doubtful:
+                await self.resolve_doubt()
+            room = self._slots.room() if len(self._settler) < UNSETTLED else {}
+            if not room:
+                await self._woken.wait()
+            elif not await self._claim(room):
+                if self._burst and not self.unconfirmed:
+                    return
+                await self._idle()
+
+    async def _claim(self, room: dict[str, int]) -> int:
+        identity = self._identity()
+        self._quiet.clear()
+        try:
+            jobs = await self._store.arun(self._store.operations.claim(identity.runner, room, self._tasks))
+        except OutcomeUnknown:
+            identity.doubtful_until = time.monotonic() + DOUBT
+            raise
+        finally:
+            self._quiet.set()
+        for job in jobs:
+            self.unconfirmed[job.id] = job.token
+        self._executor.accept(identity.runner, jobs)
+        if identity is not self._identity():
+            self._executor.give_back()  # the lease was lost while the claim was under way
+        return len(jobs)
+
+    async def _idle(self) -> None:
+        """Wait until something may be due."""
+        poll = POLL_HEARING if self._listener.hears else POLL
+        if self._burst:
+            await self._wait(POLL)
+            return
+        if await self._listener.idle(poll + LATE_COMMIT):
+            await self._wait(LATE_COMMIT)
+            return
+        due = await self._store.arun(self._store.operations.next_due(list(self._slots.lanes)))
+        end = time.monotonic() + (3600.0 if due is None else due / 1_000_000)
+        while not await self._wait(min(poll, end - time.monotonic())):
+            if time.monotonic() >= end or await self._listener.changed():
+                return
+
+    async def _wait(self, seconds: float) -> bool:
+        """Whether somebody woke us within *seconds*."""
+        try:
+            async with asyncio.timeout(max(seconds, 0.0)):
+                await self._woken.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def resolve_doubt(self) -> None:
+        """Give back what an unanswered claim has taken in our name. Nothing is claimed meanwhile."""
+        identity = self._identity()
+        if not identity.doubtful or time.monotonic() - identity.looked < DOUBT_ROUND:
+            return
+        held = await self._store.arun(self._store.operations.held(identity.runner))
+        identity.looked = time.monotonic()
+        for id_, token in held:
+            if self.unconfirmed.get(id_) != token:
+                logger.warning("gives back a job whose claim was not answered", extra={"job": ids.text(id_)})
+                self._settler.put(Outcome(id_, token, identity.runner, Event.RELEASE))

@@ -1,0 +1,67 @@
+"""A duty is a coroutine; the task group is its lifecycle. One failure is logged and backed off, never fatal."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+
+from conveyor.core.errors import StoreUnavailable, OutcomeUnknown
+
+logger = logging.getLogger("conveyor.worker")
+
+FIRST_PAUSE = 0.1
+LONGEST_PAUSE = 10.0
+
+
+def jittered(seconds: float) -> float:
+    """*seconds*, spread by a fifth, so that many workers do not move in step."""
+    return seconds * random.uniform(0.8, 1.2)  # noqa: S311 - a spread, not a secret
+
+
+async def every(seconds: float, duty: Callable[[], Awaitable[object]]) -> None:
+    """Do *duty* now and then again, for ever."""
+
+    async def rounds() -> None:
+        while True:
+            await duty()
+            await asyncio.sleep(jittered(seconds))
+
+    await kept(rounds)
+
+
+async def kept(duty: Callable[[], Awaitable[object]]) -> None:
+    """Do *duty* until it returns; after a failure, again, with growing pauses."""
+    trouble = Trouble(getattr(duty, "__qualname__", repr(duty)))
+    while True:
+        try:
+            await duty()
+        except Exception as error:  # noqa: BLE001 - logged, and the duty begins anew
+            await trouble.pause(error)
+        else:
+            return
+
+
+class Trouble:
+    """Growing pauses while something fails; a quiet minute makes them short again."""
+
+    def __init__(self, what: str) -> None:
+        """*what* fails, for the log."""
+        self._what = what
+        self._seconds = FIRST_PAUSE
+        self._last = 0.0
+
+    async def pause(self, error: BaseException) -> None:
+        """Log *error*, and wait."""
+        now = asyncio.get_running_loop().time()
+        if now - self._last > LONGEST_PAUSE * 6:
+            self._seconds = FIRST_PAUSE
+        self._last = now
+        expected = isinstance(error, StoreUnavailable | OutcomeUnknown)
+        seconds = jittered(self._seconds)
+        logger.warning("%s: %s; again in %.1f s", self._what, error, seconds, exc_info=None if expected else error)
+        await asyncio.sleep(seconds)
+        self._seconds = min(self._seconds * 2, LONGEST_PAUSE)
+
+    def over(self) -> None:
+        """It works again."""
+        self._seconds = FIRST_PAUSE

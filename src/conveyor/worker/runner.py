@@ -1,0 +1,204 @@
+"""The worker of one process: it starts the duties, and winds them down."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from conveyor.core.errors import SchemaOutdated
+from conveyor.core.model import RunnerInfo
+from conveyor.core.version import __version__
+from conveyor.job import Desk
+from conveyor.store.contract import Store
+from conveyor.worker.attempt import Attempt, Interruption
+from conveyor.worker.claim import Claimer, Identity
+from conveyor.worker.duty import every, kept
+from conveyor.worker.execute import Executor, Known
+from conveyor.worker.heartbeat import Heartbeat
+from conveyor.worker.rescue import Rescuer
+from conveyor.worker.settle import Settler
+from conveyor.worker.slots import Slots
+
+logger = logging.getLogger("conveyor.worker")
+
+EXIT_LATE_THREAD = 75
+"""The exit status after a task overran its timeout in a thread: the process must end, to end the thread."""
+FLUSH = 10.0
+"""Seconds that the last outcomes get to reach the store."""
+UNWIND = 5.0
+"""Seconds that cancelled tasks get to clean up."""
+THREAD_PAUSE = 1_000_000
+"""Microseconds that a released job of a thread waits: by then its process, and so the thread, is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a worker behaves. All times in seconds."""
+
+    queues: Mapping[str, int]
+    """Queue name to slots."""
+    burst: bool = False
+    """End when nothing is due any more."""
+    grace: float = 30.0
+    """How long running jobs may go on after the worker was asked to stop."""
+    lease: float = 20.0
+    beat: float = 5.0
+    sweep: float = 0.5
+    """How often deadlines are looked at."""
+    rescue: float = 5.0
+    """How often dead runners are looked for."""
+
+
+class Runner:
+    """One worker. ``run`` works until ``stop`` is called, or, as a burst, until nothing is due."""
+
+    def __init__(self, store: Store, known: Known, desk: Desk, settings: Settings) -> None:
+        """*known* are the tasks that it may claim. Must be made in the event loop that runs it."""
+        self._store = store
+        self._settings = settings
+        self._slots = Slots(settings.queues)
+        self._info = RunnerInfo(
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            queues=dict(settings.queues),
+            tasks=tuple(sorted(known)),
+            version=__version__,
+        )
+        self._identity = Identity(os.urandom(16))
+        self._settler = Settler(store, lambda outcomes: self._claimer.settled(outcomes))
+        self._executor = Executor(
+            known, self._slots, desk, settle=self._settler.put, freed=lambda: self._claimer.wake()
+        )
+        self._listener = store.listener(self._identity.runner)
+        self._claimer = Claimer(
+            store,
+            self._listener,
+            self._slots,
+            self._executor,
+            self._settler,
+            self._info.tasks,
+            lambda: self._identity,
+            burst=settings.burst,
+        )
+        self._loop = asyncio.get_running_loop()
+        self._heartbeat = self._new_heartbeat()
+        self._stopping = asyncio.Event()
+        self._at_once = asyncio.Event()
+        self._late: list[Attempt] = []
+
+    def stop(self) -> None:
+        """Claim nothing more, let running jobs finish within the grace period, and end; called again: at once."""
+        if self._stopping.is_set():
+            self._at_once.set()
+        self._stopping.set()
+
+    async def run(self) -> int:
+        """Work; gives the exit status. Raises when the store cannot be used to begin with."""
+        await self._check_schema()
+        await asyncio.to_thread(self._heartbeat.start)
+        logger.info("worker %s serves %s", self._identity.runner.hex()[:8], _served(self._settings.queues))
+        rescuer = Rescuer(self._store)
+        duties = [
+            kept(self._settler.work),
+            every(self._settings.sweep, self._sweep),
+            every(self._settings.rescue, rescuer.work),
+            kept(lambda: self._listener.listen(self._claimer.wake)),
+        ]
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(duty) for duty in duties]
+            await self._claim_until_stopped()
+            await self._wind_down()
+            for task in tasks:
+                task.cancel()
+        await asyncio.to_thread(self._heartbeat.stop, clean=self._claimer.holds_nothing)
+        self._executor.close()
+        return EXIT_LATE_THREAD if self._late else 0
+
+    async def _check_schema(self) -> None:
+        there = await self._store.arun(self._store.operations.schema())
+        if there < self._store.migrations:
+            raise SchemaOutdated(
+                f"the store is at migration {there} and this version needs {self._store.migrations}; "
+                "run `conveyor migrate`"
+            )
+
+    async def _claim_until_stopped(self) -> None:
+        """A claim that is under way is never cut off: the store might carry it out all the same."""
+        claiming = asyncio.create_task(kept(self._claimer.work))
+        stopping = asyncio.create_task(self._stopping.wait())
+        await asyncio.wait([claiming, stopping], return_when=asyncio.FIRST_COMPLETED)
+        self._executor.shut()
+        await self._claimer.stop()
+        for task in (claiming, stopping):
+            task.cancel()
+        await asyncio.wait([claiming, stopping])
+
+    async def _wind_down(self) -> None:
+        """Release what has not started; let the rest finish; release what does not."""
+        self._executor.give_back()
+        if self._executor.attempts:
+            logger.info("%d jobs are running; they have %.0f s", len(self._executor.attempts), self._settings.grace)
+            await self._finished(0.0 if self._late else self._settings.grace)
+        self._executor.interrupt(Interruption.SHUTDOWN)
+        cancelled = [a.task for a in self._executor.attempts.values() if a.task and not a.in_thread]
+        if cancelled:
+            await asyncio.wait(cancelled, timeout=UNWIND)
+        self._executor.abandon(THREAD_PAUSE)
+        await self._claimer.resolve_doubt()
+        if not await self._settler.drained(FLUSH):
+            logger.error("%d outcomes could not be written; those jobs will run again", len(self._settler))
+
+    async def _finished(self, seconds: float) -> None:
+        """Wait for running jobs, for at most *seconds*, or until told to stop at once."""
+        tasks = [attempt.task for attempt in self._executor.attempts.values() if attempt.task]
+        at_once = asyncio.create_task(self._at_once.wait())
+        done = asyncio.create_task(asyncio.wait(tasks))
+        await asyncio.wait([at_once, done], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        at_once.cancel()
+        done.cancel()
+
+    async def _sweep(self) -> None:
+        if self._heartbeat.lapsed:
+            self._lease_lost(self._identity)
+        late = self._executor.sweep()
+        if late and not self._late:
+            self._late = late
+            logger.critical(
+                "%s overran its timeout in a thread, which nobody can stop: this worker ends, and with it the thread",
+                late[0].definition.name,
+                extra=late[0].context.labels(),
+            )
+            self.stop()
+
+    def _new_heartbeat(self) -> Heartbeat:
+        identity, settings = self._identity, self._settings
+        lease = self._store.lease(identity.runner, self._info, settings.lease)
+
+        def lost() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile, and so have all attempts
+                self._loop.call_soon_threadsafe(self._lease_lost, identity)
+
+        return Heartbeat(lease, settings.lease, settings.beat, lost)
+
+    def _lease_lost(self, identity: Identity) -> None:
+        """Others may start our jobs now: end them here, and begin again under a new identity."""
+        if identity is not self._identity:
+            return
+        logger.error("the lease of worker %s is lost; its jobs end here", identity.runner.hex()[:8])
+        self._executor.give_back()
+        self._executor.interrupt(Interruption.LEASE_LOST)
+        self._identity = Identity(os.urandom(16))
+        old, self._heartbeat = self._heartbeat, self._new_heartbeat()
+        self._renewing = asyncio.create_task(kept(lambda: self._begin_again(old)))
+
+    async def _begin_again(self, old: Heartbeat) -> None:
+        await asyncio.to_thread(old.stop, clean=False)
+        await asyncio.to_thread(self._heartbeat.start)
+        self._claimer.wake()
+
+
+def _served(queues: Mapping[str, int]) -> str:
+    return ", ".join(f"{name}={slots}" for name, slots in queues.items())

@@ -1,0 +1,67 @@
+"""Runs a worker in this process's main thread: event loop, signals, exit."""
+
+import asyncio
+import contextlib
+import faulthandler
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Callable
+
+from conveyor.job import Desk
+from conveyor.store.contract import Store
+from conveyor.worker.execute import Known
+from conveyor.worker.runner import Runner, Settings
+
+logger = logging.getLogger("conveyor.worker")
+
+
+def serve(store: Store, known: Known, desk: Desk, settings: Settings) -> int:
+    """Work until a signal, or until a burst is over; gives the exit status."""
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(work(store, known, desk, settings))
+
+
+async def work(store: Store, known: Known, desk: Desk, settings: Settings) -> int:
+    """``serve`` within a running event loop."""
+    runner = Runner(store, known, desk, settings)
+    with _signals(runner.stop):
+        try:
+            return await runner.run()
+        finally:
+            await store.aclose()
+
+
+class _signals(contextlib.AbstractContextManager[None]):  # noqa: N801 - reads as a function
+    """SIGTERM and SIGINT stop the worker, a second one at once; SIGUSR1 prints the stack of every thread."""
+
+    def __init__(self, stop: Callable[[], None]) -> None:
+        self._stop = stop
+        self._set: list[signal.Signals] = []
+
+    def __enter__(self) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self._heard, number)
+            self._set.append(number)
+        if sys.stderr is sys.__stderr__:
+            faulthandler.register(signal.SIGUSR1, all_threads=True)
+
+    def __exit__(self, *_: object) -> None:
+        for number in self._set:
+            asyncio.get_running_loop().remove_signal_handler(number)
+
+    def _heard(self, number: signal.Signals) -> None:
+        logger.info("%s: stopping; once more to stop at once", number.name)
+        self._stop()
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop's event loops where it is installed: it halves the cost of a job that does little."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop

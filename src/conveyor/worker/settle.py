@@ -1,0 +1,97 @@
+"""Writes outcomes: as soon as the previous write has returned, all that have come since."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+from conveyor.batch import halved
+from conveyor.core import ids
+from conveyor.core.errors import OutcomeUnknown, StoreRefused, StoreUnavailable
+from conveyor.core.lifecycle import Event
+from conveyor.core.model import Outcome
+from conveyor.store.contract import Store
+from conveyor.worker.duty import Trouble
+
+logger = logging.getLogger("conveyor.worker")
+
+AT_ONCE = 1_000
+
+
+class Settler:
+    """Outcomes on their way into the store. An outcome stays here until the store has answered for it."""
+
+    def __init__(self, store: Store, settled: Callable[[Sequence[Outcome]], None]) -> None:
+        """*settled* is told of each batch that the store has answered for."""
+        self._store = store
+        self._settled = settled
+        self._waiting: list[Outcome] = []
+        self._writing = 0
+        self._came = asyncio.Event()
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    def __len__(self) -> int:
+        """Outcomes that the store has not answered for."""
+        return len(self._waiting) + self._writing
+
+    def put(self, outcome: Outcome) -> None:
+        """Take one outcome."""
+        self._waiting.append(outcome)
+        self._empty.clear()
+        self._came.set()
+
+    async def work(self) -> None:
+        """The duty."""
+        while True:
+            await self._came.wait()
+            batch, self._waiting = self._waiting[:AT_ONCE], self._waiting[AT_ONCE:]
+            self._writing = len(batch)
+            await self._write(batch)
+            self._writing = 0
+            if not self._waiting:
+                self._came.clear()
+                self._empty.set()
+
+    async def drained(self, seconds: float) -> bool:
+        """Wait until all is written; ``False`` when that took too long."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._empty.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _write(self, batch: Sequence[Outcome]) -> None:
+        """Until the store answers: a settle may be repeated, and an outcome must not be lost."""
+        trouble = Trouble("outcomes cannot be written")
+        while True:
+            try:
+                parts = await halved(self._send, batch)
+                break
+            except (StoreUnavailable, OutcomeUnknown) as error:
+                await trouble.pause(error)
+        self._settled(batch)
+        for outcomes, answer in parts:
+            if isinstance(answer, StoreRefused):
+                self._refused(outcomes[0], answer)
+            elif answer:
+                _fenced([outcome for outcome in outcomes if outcome.id in answer])
+
+    async def _send(self, batch: Sequence[Outcome]) -> frozenset[bytes]:
+        return await self._store.arun(self._store.operations.settle(batch))
+
+    def _refused(self, outcome: Outcome, refusal: StoreRefused) -> None:
+        """The store cannot hold this outcome: its result or record is dropped, its end is not."""
+        logger.error("the store refused an outcome: %s", refusal, extra={"job": ids.text(outcome.id)})
+        if outcome.result is not None or outcome.record is not None:
+            event = Event.FAIL if outcome.event is Event.SUCCEED else outcome.event
+            self.put(outcome._replace(result=None, record=None, event=event))
+
+
+def _fenced(outcomes: Sequence[Outcome]) -> None:
+    for outcome in outcomes:
+        logger.warning(
+            "its outcome (%s) was refused: the job is no longer this runner's",
+            outcome.event,
+            extra={"job": ids.text(outcome.id)},
+        )
