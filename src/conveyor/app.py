@@ -1,11 +1,21 @@
 """``Conveyor``: the composition root, and the only file that knows every part."""
 
+import asyncio
 import os
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from datetime import timedelta
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Protocol, TypedDict, TypeVar, Unpack, cast, overload
+from typing import (
+    TYPE_CHECKING,
+    Concatenate,
+    Literal,
+    ParamSpec,
+    Protocol,
+    TypeVar,
+    Unpack,
+    cast,
+    overload,
+)
 from urllib.parse import urlsplit
 
 from conveyor.client import Client, Jobs
@@ -13,13 +23,14 @@ from conveyor.context import Context
 from conveyor.core.backoff import DEFAULT_BACKOFF, Backoff
 from conveyor.core.clock import SystemClock
 from conveyor.core.errors import ConveyorError, UsageError
-from conveyor.core.options import Options
+from conveyor.core.options import Lasting, Options
 from conveyor.job import Job
 from conveyor.store.contract import Store
 from conveyor.task import Call, CoroutineTask, Definition, FunctionTask, Task, define
 
 if TYPE_CHECKING:  # a process that only enqueues does not pay for the worker's modules
     from conveyor.worker.runner import Runner, Settings
+    from conveyor.worker.serve import LoopFactory
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -27,20 +38,18 @@ R = TypeVar("R")
 DEFAULT_URL = "sqlite:///conveyor.db"
 
 
-class TaskOptions(TypedDict, total=False):
-    """The options of ``@app.task``, besides ``name`` and ``takes_context``; their meaning is with ``Options``."""
+class TaskOptions(Lasting, total=False):
+    """The options of ``@app.task``, besides ``takes_context``."""
 
-    queue: str
-    priority: int
-    max_attempts: int
-    timeout: float | timedelta | None
+    name: str | None
+    backoff: Backoff
 
 
 class Decorator(Protocol):
     """What ``@app.task(...)`` gives."""
 
     @overload
-    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> CoroutineTask[P, R]: ...
+    def __call__(self, function: Callable[P, Coroutine[object, object, R]], /) -> CoroutineTask[P, R]: ...  # type: ignore[overload-overlap]  # async def is the narrower case, and comes first
     @overload
     def __call__(self, function: Callable[P, R], /) -> FunctionTask[P, R]: ...
 
@@ -49,8 +58,8 @@ class ContextDecorator(Protocol):
     """What ``@app.task(takes_context=True)`` gives: the function's first parameter is the worker's to fill."""
 
     @overload
-    def __call__(
-        self, function: Callable[Concatenate[Context, P], Coroutine[Any, Any, R]], /
+    def __call__(  # type: ignore[overload-overlap]  # async def is the narrower case, and comes first
+        self, function: Callable[Concatenate[Context, P], Coroutine[object, object, R]], /
     ) -> CoroutineTask[P, R]: ...
     @overload
     def __call__(self, function: Callable[Concatenate[Context, P], R], /) -> FunctionTask[P, R]: ...
@@ -93,34 +102,18 @@ class Conveyor:
         return MappingProxyType(self._tasks)
 
     @overload
-    def task(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> CoroutineTask[P, R]: ...
+    def task(self, function: Callable[P, Coroutine[object, object, R]], /) -> CoroutineTask[P, R]: ...  # type: ignore[overload-overlap]  # async def is the narrower case, and comes first
     @overload
     def task(self, function: Callable[P, R], /) -> FunctionTask[P, R]: ...
     @overload
-    def task(
-        self,
-        *,
-        name: str | None = None,
-        backoff: Backoff = DEFAULT_BACKOFF,
-        takes_context: Literal[False] = False,
-        **options: Unpack[TaskOptions],
-    ) -> Decorator: ...
+    def task(self, *, takes_context: Literal[False] = False, **options: Unpack[TaskOptions]) -> Decorator: ...
     @overload
-    def task(
-        self,
-        *,
-        name: str | None = None,
-        backoff: Backoff = DEFAULT_BACKOFF,
-        takes_context: Literal[True],
-        **options: Unpack[TaskOptions],
-    ) -> ContextDecorator: ...
-    def task(
+    def task(self, *, takes_context: Literal[True], **options: Unpack[TaskOptions]) -> ContextDecorator: ...
+    def task(  # type: ignore[misc]  # mypy does not see through Unpack here; pyright does
         self,
         function: Callable[..., object] | None = None,
         /,
         *,
-        name: str | None = None,
-        backoff: Backoff = DEFAULT_BACKOFF,
         takes_context: bool = False,
         **options: Unpack[TaskOptions],
     ) -> object:
@@ -134,7 +127,9 @@ class Conveyor:
         Raises ``ConveyorError`` when the name is taken, or the function cannot have one by itself, and
         ``PayloadError`` or ``TypeError`` for an option that breaks its rule.
         """
-        chosen = Options().changed(**options)
+        name = options.pop("name", None)
+        backoff = options.pop("backoff", DEFAULT_BACKOFF)
+        chosen = Options().changed(**cast(Lasting, options))
         if not isinstance(backoff, Backoff):
             raise TypeError(f"backoff must be a Backoff, such as Backoff.fixed(10), not {backoff!r}")
 
@@ -180,7 +175,7 @@ class Conveyor:
         from conveyor.worker.serve import serve
 
         settings = Settings(queues or self.default_queues(), burst=burst, grace=grace, lease=lease, beat=beat)
-        return serve(self.store, self.tasks, self._client, settings)
+        return serve(self.store, self.tasks, self._client, settings, _loop_factory())
 
     def worker(self, settings: "Settings") -> "Runner":
         """A worker for the running event loop: ``await app.worker(...).run()``, and ``stop()`` to end it."""
@@ -192,6 +187,11 @@ class Conveyor:
         """*slots* for ``default`` and for each queue that a task names."""
         names = {"default", *self._queues}
         return dict.fromkeys(sorted(names), slots)
+
+    def run_async(self, coroutine: Coroutine[object, object, R]) -> R:
+        """Run *coroutine* as ``asyncio.run`` does, on the event loop that workers use: uvloop's where present."""
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            return runner.run(coroutine)
 
     def use(self, url: str) -> None:
         """Another store than the one that the app was made with. ``UsageError`` once the first is in use."""
@@ -229,6 +229,15 @@ def _check_kind(url: str) -> None:
         raise UsageError(
             f"the store's URL begins with {scheme or 'nothing'}://, and must begin with sqlite:/// or postgresql://"
         )
+
+
+def _loop_factory() -> "LoopFactory | None":
+    """Uvloop's event loops where it is installed: they halve the cost of a job that does little."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
 
 
 def _open(url: str) -> Store:

@@ -56,9 +56,7 @@ class Client:
     async def asend(self, call: Call[R]) -> Job[R]:
         """Enqueue one call, together with those of concurrent callers."""
         job = _new_job(call)
-        batcher = self._batchers.setdefault(
-            asyncio.get_running_loop(), Batcher(self._aenqueue, SHARED)
-        )
+        batcher = self._batchers.setdefault(asyncio.get_running_loop(), Batcher(self._aenqueue, SHARED))
         await batcher.put(job)
         return self._handle(job, call)
 
@@ -149,12 +147,12 @@ class Jobs:
         limit: int = 50,
         after: str | None = None,
         oldest_first: bool = False,
-    ) -> list[JobInfo]:
+    ) -> Sequence[JobInfo]:
         """Up to *limit* (at most 1,000) jobs, newest first.
 
         The next page is what comes *after* the id of this page's last job.
         """
-        return list(self._store().run(self._page(_filter(state, queue, task), limit, after, oldest_first)))
+        return self._store().run(self._page(_filter(state, queue, task), limit, after, oldest_first=oldest_first))
 
     async def alist(
         self,
@@ -165,10 +163,10 @@ class Jobs:
         limit: int = 50,
         after: str | None = None,
         oldest_first: bool = False,
-    ) -> "list[JobInfo]":
+    ) -> Sequence[JobInfo]:
         """``list`` for async code."""
-        plan = self._page(_filter(state, queue, task), limit, after, oldest_first)
-        return [*await self._store().arun(plan)]
+        plan = self._page(_filter(state, queue, task), limit, after, oldest_first=oldest_first)
+        return await self._store().arun(plan)
 
     def counts(self, *, queue: str | None = None, task: str | None = None) -> Counts:
         """How many jobs are in each state; exact up to 10,000, and 10,001 stands for more."""
@@ -189,9 +187,7 @@ class Jobs:
         """The registered runners, alive or not yet buried."""
         return self._store().run(self._client.operations.runners())
 
-    def _page(
-        self, where: JobFilter, limit: int, after: str | None, oldest_first: bool
-    ) -> Plan[Sequence[JobInfo]]:
+    def _page(self, where: JobFilter, limit: int, after: str | None, *, oldest_first: bool) -> Plan[Sequence[JobInfo]]:
         if not 0 < limit <= PAGE:
             raise UsageError(f"limit={limit} must lie between 1 and {PAGE:,}; ask for the next page with after=")
         return self._client.operations.list(
@@ -235,14 +231,10 @@ def _pauses(jobs: Sequence[NewJob], lost: OutcomeUnknown) -> Generator[float]:
     raise OutcomeUnknown(f"{what} may or may not be enqueued, and never twice: {lost}") from lost
 
 
-def _filter(
-    state: State | str | Sequence[State] | None, queue: str | None, task: str | None
-) -> JobFilter:
+def _filter(state: State | str | Sequence[State] | None, queue: str | None, task: str | None) -> JobFilter:
+    wanted = [] if state is None else [state] if isinstance(state, str) else state
     try:
-        if state is None or isinstance(state, str):
-            states = () if state is None else (State(state),)
-        else:
-            states = tuple(map(State, state))
+        states = tuple(State(one) for one in wanted)
     except ValueError:
         raise UsageError(f"{state!r} is no state; there are {', '.join(State)}") from None
     return JobFilter(states=states, queue=queue, task=task)

@@ -3,9 +3,9 @@
 import logging
 from contextvars import ContextVar
 
+from conveyor.core.lifecycle import State
 from conveyor.core.model import Claimed
 from conveyor.job import Desk, Job
-from conveyor.core.lifecycle import State
 
 logger = logging.getLogger("conveyor.task")
 
@@ -29,9 +29,7 @@ class Context:
     def job(self) -> Job[object]:
         """The job's handle."""
         claimed = self._claimed
-        return Job(
-            claimed.id, claimed.task, self._desk, _unread, state=State.RUNNING, attempt=claimed.attempt
-        )
+        return Job(claimed.id, claimed.task, self._desk, _unread, state=State.RUNNING, attempt=claimed.attempt)
 
     @property
     def attempt(self) -> int:

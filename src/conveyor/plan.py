@@ -26,7 +26,7 @@ class Answer(NamedTuple):
     """What a statement gave: its rows, and how many rows it touched."""
 
     rows: Sequence[Row]
-    count: int
+    touched: int
 
 
 @dataclass(frozen=True, slots=True)

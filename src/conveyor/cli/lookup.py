@@ -17,9 +17,7 @@ from conveyor.store.sqlite.place import Place
 
 def app_arguments(parser: argparse.ArgumentParser) -> None:
     """The options that say which app and which store."""
-    parser.add_argument(
-        "--app", metavar="MODULE:ATTR", help="your app; else CONVEYOR_APP, else app in [tool.conveyor]"
-    )
+    parser.add_argument("--app", metavar="MODULE:ATTR", help="your app; else CONVEYOR_APP, else app in [tool.conveyor]")
     store_argument(parser)
 
 

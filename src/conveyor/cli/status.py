@@ -4,6 +4,7 @@ import argparse
 
 from conveyor.cli.lookup import app_arguments, find_jobs
 from conveyor.cli.output import age, counted, say, say_json, table
+from conveyor.core.model import Runner
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,40 +20,33 @@ def run(options: argparse.Namespace) -> int:
     counts = app.jobs.counts(queue=options.queue)
     runners = app.jobs.runners()
     if options.json:
-        workers = [
-            {
-                "runner": runner.id,
-                "alive": runner.alive,
-                "host": runner.info.host,
-                "pid": runner.info.pid,
-                "version": runner.info.version,
-                "started_at": runner.started_at.isoformat(),
-                "queues": runner.info.queues,
-                "tasks": list(runner.info.tasks),
-            }
-            for runner in runners
-        ]
-        say_json({"store": app.store.url, "jobs": counts, "workers": workers})
+        say_json({"store": app.store.url, "jobs": counts, "workers": [_as_json(runner) for runner in runners]})
         return 0
     say(app.store.url)
     say()
     table(("STATE", "JOBS"), [(state, counted(number)) for state, number in counts.items()])
     say()
-    if not runners:
+    if runners:
+        table(("WORKER", "HOST", "PID", "UP", "QUEUES", ""), [_as_row(runner) for runner in runners])
+    else:
         say("no workers; start one with `conveyor worker`")
-        return 0
-    table(
-        ("WORKER", "HOST", "PID", "UP", "QUEUES", ""),
-        [
-            (
-                runner.id[:8],
-                runner.info.host,
-                str(runner.info.pid),
-                age(runner.started_at),
-                ",".join(f"{name}={slots}" for name, slots in runner.info.queues.items()),
-                "" if runner.alive else "dead",
-            )
-            for runner in runners
-        ],
-    )
     return 0
+
+
+def _as_json(runner: Runner) -> dict[str, object]:
+    return {
+        "runner": runner.id,
+        "alive": runner.alive,
+        "host": runner.info.host,
+        "pid": runner.info.pid,
+        "version": runner.info.version,
+        "started_at": runner.started_at.isoformat(),
+        "queues": runner.info.queues,
+        "tasks": list(runner.info.tasks),
+    }
+
+
+def _as_row(runner: Runner) -> tuple[str, ...]:
+    queues = ",".join(f"{name}={slots}" for name, slots in runner.info.queues.items())
+    up = age(runner.started_at)
+    return (runner.id[:8], runner.info.host, str(runner.info.pid), up, queues, "" if runner.alive else "dead")

@@ -10,6 +10,9 @@ from conveyor.cli.output import log_to_stderr
 from conveyor.core.errors import UsageError
 from conveyor.core.options import checked_name
 
+MOST_SLOTS = 10_000
+DAY = 86_400
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
@@ -23,12 +26,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "queue that the app's tasks name)",
     )
     parser.add_argument("--burst", action="store_true", help="end when nothing is due any more")
-    parser.add_argument(
-        "--grace", type=_seconds, default=30.0, help="seconds for running jobs after a signal (30)"
-    )
-    parser.add_argument(
-        "--log-level", default="info", choices=["debug", "info", "warning", "error"], help="(info)"
-    )
+    parser.add_argument("--grace", type=_seconds, default=30.0, help="seconds for running jobs after a signal (30)")
+    parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"], help="(info)")
     parser.add_argument("--log-format", default="text", choices=["text", "json"], help="(text)")
 
 
@@ -56,14 +55,14 @@ def parse_queues(texts: list[str]) -> dict[str, int]:
         name, _, slots = part.strip().partition("=")
         if not slots:
             slots = "10"
-        if not slots.isdecimal() or not 0 < int(slots) <= 10_000:
-            raise UsageError(f"-q {part}: write NAME=SLOTS, with 1 to 10,000 slots, as in -q mail=2,default=10")
+        if not slots.isdecimal() or not 0 < int(slots) <= MOST_SLOTS:
+            raise UsageError(f"-q {part}: write NAME=SLOTS, with 1 to {MOST_SLOTS:,} slots, as in -q mail=2,default=10")
         queues[checked_name("queue", name)] = int(slots)
     return queues
 
 
 def _seconds(text: str) -> float:
     value = float(text)
-    if not 0 <= value <= 86_400:
+    if not 0 <= value <= DAY:
         raise argparse.ArgumentTypeError("must lie between 0 and 86400 seconds")
     return value

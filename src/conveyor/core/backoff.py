@@ -1,6 +1,7 @@
 """How long a failed job waits before its next attempt."""
 
 import math
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -42,9 +43,7 @@ class Backoff:
         return cls(base=wait, cap=wait, jitter=jitter)
 
     @classmethod
-    def linear(
-        cls, seconds: float | timedelta, *, cap: float | timedelta = 3600, jitter: float = JITTER
-    ) -> "Backoff":
+    def linear(cls, seconds: float | timedelta, *, cap: float | timedelta = 3600, jitter: float = JITTER) -> "Backoff":
         """*seconds* after the first failure, twice that after the second, and so on up to *cap*."""
         step = _seconds(seconds)
         return cls(base=step, step=step, cap=_seconds(cap), jitter=jitter)
@@ -70,10 +69,8 @@ class Backoff:
 
     def seconds(self, attempt: int, chance: float) -> float:
         """The wait after *attempt* (from 1) failed; *chance* in [0, 1) is the draw for the jitter."""
-        if self.waits:
-            wait = self.waits[min(attempt, len(self.waits)) - 1]
-        else:
-            wait = min(self._growth(attempt - 1), self.cap)
+        listed = self.waits[min(attempt, len(self.waits)) - 1] if self.waits else None
+        wait = min(self._growth(attempt - 1), self.cap) if listed is None else listed
         return wait * (1 - self.jitter * chance)
 
     def _growth(self, failures: int) -> float:
@@ -81,6 +78,11 @@ class Backoff:
             return self.base * self.factor**failures + self.step * failures
         except OverflowError:
             return self.cap
+
+
+def jittered(seconds: float) -> float:
+    """*seconds*, spread by a fifth either way, so that many processes do not move in step."""
+    return seconds * random.uniform(0.8, 1.2)  # noqa: S311 - a spread, not a secret
 
 
 def _seconds(value: float | timedelta) -> float:

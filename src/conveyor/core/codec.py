@@ -77,7 +77,7 @@ class Codec:
             raise _unequal("result", value)
         return data
 
-    def decode_result(self, data: bytes | None) -> Any:  # noqa: ANN401 - what the annotation says
+    def decode_result(self, data: bytes | None) -> Any:
         """The return value that was encoded."""
         if data is None:
             return None
@@ -104,7 +104,7 @@ class Codec:
             raise TypeError(f"{self._called}{signature} takes {len(names)} positional arguments, not {count}")
         return names
 
-    def _typed(self, value: object, name: str) -> Any:  # noqa: ANN401 - what the annotation says
+    def _typed(self, value: object, name: str) -> Any:
         wanted = self._hints.get(name)
         if wanted is None:
             return value

@@ -38,9 +38,7 @@ class Interrupted:
 Ending = Returned | Raised | Interrupted
 
 
-def judge(
-    job: Claimed, runner: bytes, ending: Ending, *, backoff: Backoff, run_time: int, chance: float
-) -> Outcome:
+def judge(job: Claimed, runner: bytes, ending: Ending, *, backoff: Backoff, run_time: int, chance: float) -> Outcome:
     """The outcome of one attempt. *run_time* in microseconds; *chance* in [0, 1) spreads the retries."""
     match ending:
         case Returned(result):

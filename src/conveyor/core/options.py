@@ -22,14 +22,19 @@ Duration = timedelta | float
 """A ``timedelta``, or a number of seconds."""
 
 
-class Changes(TypedDict, total=False):
-    """The options that ``using()`` takes; their meaning is with ``Options``."""
+class Lasting(TypedDict, total=False):
+    """The options that a task may have and a job may change; their meaning is with ``Options``."""
 
     queue: str
     priority: int
-    run_after: datetime | Duration | None
     max_attempts: int
     timeout: Duration | None
+
+
+class Changes(Lasting, total=False):
+    """The options that ``using()`` takes."""
+
+    run_after: datetime | Duration | None
 
 
 @dataclass(frozen=True, slots=True)

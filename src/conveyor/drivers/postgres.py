@@ -5,14 +5,19 @@ from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from functools import cache
 from struct import Struct
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import psycopg
 from psycopg import AsyncConnection, Connection, errors, pq
 from psycopg.adapt import Dumper, PyFormat
+from psycopg.rows import TupleRow
 
 from conveyor.core.errors import OutcomeUnknown, SchemaOutdated, StoreRefused, StoreUnavailable
 from conveyor.plan import Answer, Column, Statement
+
+if TYPE_CHECKING:
+    from psycopg.abc import DumperKey
 
 _NAME = re.compile(r"(?<!:):([a-z_]+)")
 _LENGTH = Struct("!i")
@@ -20,27 +25,32 @@ _HEADER = Struct("!iiIii")
 _INTEGERS = {"int2": Struct("!ih"), "int8": Struct("!iq")}
 _ELEMENT = {"uuid": 2950, "text": 25, "int2": 21, "int8": 20, "bytea": 17}
 _ARRAY = {"uuid": 2951, "text": 1009, "int2": 1005, "int8": 1016, "bytea": 1001}
+_MARK = {"uuid": UUID, "text": str, "int2": bool, "int8": int, "bytea": bytes}
+"""psycopg tells dumpers apart by types only: one for each kind, whichever."""
 _NULL = _LENGTH.pack(-1)
 
 
-def carry(connection: Connection[Any]) -> Callable[[Statement], Answer]:
+def adapt(connection: Connection[TupleRow] | AsyncConnection[TupleRow]) -> None:
+    """Teach a connection of ours to send a ``Column``."""
+    connection.adapters.register_dumper(Column, ColumnDumper)
+
+
+def carry(connection: Connection[TupleRow]) -> Callable[[Statement], Answer]:
     """Carries statements over a blocking *connection*."""
 
     def execute(statement: Statement) -> Answer:
         with connection.cursor(binary=True) as cursor:
-            cursor.adapters.register_dumper(Column, ColumnDumper)
             cursor.execute(_placeholders(statement.text), statement.params, prepare=False)
             return Answer(cursor.fetchall() if cursor.description else (), cursor.rowcount)
 
     return execute
 
 
-def acarry(connection: AsyncConnection[Any]) -> Callable[[Statement], Awaitable[Answer]]:
+def acarry(connection: AsyncConnection[TupleRow]) -> Callable[[Statement], Awaitable[Answer]]:
     """Carries statements over an async *connection*."""
 
     async def execute(statement: Statement) -> Answer:
         async with connection.cursor(binary=True) as cursor:
-            cursor.adapters.register_dumper(Column, ColumnDumper)
             await cursor.execute(_placeholders(statement.text), statement.params, prepare=False)
             return Answer(await cursor.fetchall() if cursor.description else (), cursor.rowcount)
 
@@ -85,16 +95,16 @@ class ColumnDumper(Dumper):
     format = pq.Format.BINARY
 
     def __init__(self, cls: type, context: Any = None, kind: str = "text") -> None:
-        """psycopg makes one for each *kind* and cursor."""
+        """Psycopg makes one for each *kind* and cursor."""
         super().__init__(cls, context)
         self.kind = kind
         self.oid = _ARRAY[kind]
 
-    def get_key(self, obj: Column, format: PyFormat) -> tuple[type, str]:  # noqa: A002 - psycopg's name
+    def get_key(self, obj: Column, format: PyFormat) -> "DumperKey":  # noqa: A002, ARG002 - psycopg's signature
         """One dumper for each element type."""
-        return (self.cls, obj.kind)
+        return (self.cls, _MARK[obj.kind])
 
-    def upgrade(self, obj: Column, format: PyFormat) -> "ColumnDumper":  # noqa: A002 - psycopg's name
+    def upgrade(self, obj: Column, format: PyFormat) -> "ColumnDumper":  # noqa: A002, ARG002 - psycopg's signature
         """The dumper for the element type of *obj*."""
         return self if obj.kind == self.kind else ColumnDumper(self.cls, None, obj.kind)
 

@@ -43,9 +43,7 @@ class Operations(Protocol):
         """
         ...
 
-    def claim(
-        self, runner: bytes, room: Mapping[str, int], tasks: Sequence[str]
-    ) -> Plan[Sequence[Claimed]]:
+    def claim(self, runner: bytes, room: Mapping[str, int], tasks: Sequence[str]) -> Plan[Sequence[Claimed]]:
         """Due jobs of *tasks* are the runner's: at most ``room[queue]`` of each, by priority, then by time.
 
         Each has spent an attempt and bears a new token. None, unless the runner's lease lives.
@@ -142,11 +140,20 @@ class Listener(Protocol):
 class Store(Protocol):
     """An opened store: its operations, and the means to carry them out."""
 
-    operations: Operations
-    url: str
-    """Without password."""
-    migrations: int
-    """The number of the newest migration that this version knows."""
+    @property
+    def operations(self) -> Operations:
+        """Its plans."""
+        ...
+
+    @property
+    def url(self) -> str:
+        """Where it is, without password."""
+        ...
+
+    @property
+    def migrations(self) -> int:
+        """The number of the newest migration that this version knows."""
+        ...
 
     def run(self, plan: Plan[T]) -> T:
         """Carry *plan* out from blocking code.
@@ -179,5 +186,3 @@ class Store(Protocol):
     async def aclose(self) -> None:
         """Close what the running event loop opened."""
         ...
-
-

@@ -11,14 +11,14 @@ _SPACE = re.compile(r"\s+")
 @cache
 def sql(dialect: str, name: str) -> str:
     """The statement in ``store/<dialect>/<name>.sql``, comments and spare white space taken out."""
-    text = files(__package__).joinpath(dialect, f"{name}.sql").read_text("utf-8")
+    text = files("conveyor.store").joinpath(dialect, f"{name}.sql").read_text("utf-8")
     return _SPACE.sub(" ", _COMMENT.sub("", text)).strip().removesuffix(";")
 
 
 @cache
 def migrations(dialect: str) -> tuple[tuple[int, str, str], ...]:
     """The numbered migrations of *dialect*, oldest first: number, name, text."""
-    folder = files(__package__).joinpath(dialect, "migrations")
+    folder = files("conveyor.store").joinpath(dialect, "migrations")
     names = sorted(entry.name.removesuffix(".sql") for entry in folder.iterdir() if entry.name.endswith(".sql"))
     return tuple((int(name[:4]), name, folder.joinpath(f"{name}.sql").read_text("utf-8")) for name in names)
 

@@ -51,9 +51,7 @@ class SqlOperations(ABC):
         """Delete those of *jobs* from the hot table that history knows."""
 
     @abstractmethod
-    def claim_steps(
-        self, runner: bytes, room: Mapping[str, int], tasks: Sequence[str]
-    ) -> Steps[Sequence[Claimed]]:
+    def claim_steps(self, runner: bytes, room: Mapping[str, int], tasks: Sequence[str]) -> Steps[Sequence[Claimed]]:
         """The steps of ``claim``."""
 
     @abstractmethod
@@ -97,9 +95,7 @@ class SqlOperations(ABC):
 
         return Plan(steps, atomic=True, wakes=True)
 
-    def claim(
-        self, runner: bytes, room: Mapping[str, int], tasks: Sequence[str]
-    ) -> Plan[Sequence[Claimed]]:
+    def claim(self, runner: bytes, room: Mapping[str, int], tasks: Sequence[str]) -> Plan[Sequence[Claimed]]:
         """See ``Operations.claim``."""
         return Plan(partial(self.claim_steps, runner, room, tasks))
 
@@ -197,9 +193,7 @@ class SqlOperations(ABC):
     ) -> Plan[Sequence[JobInfo]]:
         """See ``Operations.list``."""
         place = {} if after is None else {"after": self.id_param(after)}
-        return Plan(
-            lambda: list_jobs(self.reading, where, self.params(**place), limit, direction), writes=False
-        )
+        return Plan(lambda: list_jobs(self.reading, where, self.params(**place), limit, direction), writes=False)
 
     def counts(self, where: JobFilter) -> Plan[Counts]:
         """See ``Operations.counts``."""
@@ -210,9 +204,7 @@ class SqlOperations(ABC):
 
         def steps() -> Steps[int]:
             after = stored(job.run_after)
-            answer = yield self.statement(
-                "ahead", queue=job.queue, priority=job.priority, run_after=after, limit=limit
-            )
+            answer = yield self.statement("ahead", queue=job.queue, priority=job.priority, run_after=after, limit=limit)
             return _number(answer)
 
         return Plan(steps, writes=False)

@@ -2,20 +2,16 @@
 
 import asyncio
 import logging
-import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
 
-from conveyor.core.errors import StoreUnavailable, OutcomeUnknown
+from conveyor.core.backoff import jittered
+from conveyor.core.errors import ConveyorError, OutcomeUnknown, StoreUnavailable
 
 logger = logging.getLogger("conveyor.worker")
 
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 10.0
-
-
-def jittered(seconds: float) -> float:
-    """*seconds*, spread by a fifth, so that many workers do not move in step."""
-    return seconds * random.uniform(0.8, 1.2)  # noqa: S311 - a spread, not a secret
 
 
 async def every(seconds: float, duty: Callable[[], Awaitable[object]]) -> None:
@@ -39,6 +35,15 @@ async def kept(duty: Callable[[], Awaitable[object]]) -> None:
             await trouble.pause(error)
         else:
             return
+
+
+@contextmanager
+def logged(consequence: str) -> Generator[None]:
+    """One failure is logged, with what follows from it, and passed over."""
+    try:
+        yield
+    except ConveyorError as error:
+        logger.warning("%s: %s", consequence, error)
 
 
 class Trouble:

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from conveyor.core import ids
+from conveyor.core.backoff import Backoff
 from conveyor.core.judge import Ending, Interrupted, Raised, Returned, judge
 from conveyor.core.model import Claimed, Outcome
 from conveyor.job import Desk
-from conveyor.core.backoff import Backoff
 from conveyor.task import Definition
 from conveyor.worker.attempt import Attempt, Interruption
 from conveyor.worker.slots import Lane, Slots

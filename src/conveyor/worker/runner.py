@@ -5,17 +5,17 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from conveyor.core.errors import SchemaOutdated
-from conveyor.core.model import RunnerInfo
+from conveyor.core.model import Outcome, RunnerInfo
 from conveyor.core.version import __version__
 from conveyor.job import Desk
 from conveyor.store.contract import Store
 from conveyor.worker.attempt import Attempt, Interruption
 from conveyor.worker.claim import Claimer, Identity
-from conveyor.worker.duty import every, kept
+from conveyor.worker.duty import every, kept, logged
 from conveyor.worker.execute import Executor, Known
 from conveyor.worker.heartbeat import Heartbeat
 from conveyor.worker.rescue import Rescuer
@@ -24,8 +24,8 @@ from conveyor.worker.slots import Slots
 
 logger = logging.getLogger("conveyor.worker")
 
-EXIT_LATE_THREAD = 75
-"""The exit status after a task overran its timeout in a thread: the process must end, to end the thread."""
+EXIT_THREAD = 75
+"""The exit status when the process must end to end a thread: one that overran its timeout, or lost its lease."""
 FLUSH = 10.0
 """Seconds that the last outcomes get to reach the store."""
 UNWIND = 5.0
@@ -68,10 +68,8 @@ class Runner:
             version=__version__,
         )
         self._identity = Identity(os.urandom(16))
-        self._settler = Settler(store, lambda outcomes: self._claimer.settled(outcomes))
-        self._executor = Executor(
-            known, self._slots, desk, settle=self._settler.put, freed=lambda: self._claimer.wake()
-        )
+        self._settler = Settler(store, self._settled)
+        self._executor = Executor(known, self._slots, desk, settle=self._settler.put, freed=self._wake)
         self._listener = store.listener(self._identity.runner)
         self._claimer = Claimer(
             store,
@@ -87,7 +85,8 @@ class Runner:
         self._heartbeat = self._new_heartbeat()
         self._stopping = asyncio.Event()
         self._at_once = asyncio.Event()
-        self._late: list[Attempt] = []
+        self._doomed: list[Attempt] = []
+        self._hurry = False
 
     def stop(self) -> None:
         """Claim nothing more, let running jobs finish within the grace period, and end; called again: at once."""
@@ -113,9 +112,10 @@ class Runner:
             await self._wind_down()
             for task in tasks:
                 task.cancel()
-        await asyncio.to_thread(self._heartbeat.stop, clean=self._claimer.holds_nothing)
+        if not self._hurry:
+            await asyncio.to_thread(self._heartbeat.stop, clean=self._claimer.holds_nothing)
         self._executor.close()
-        return EXIT_LATE_THREAD if self._late else 0
+        return EXIT_THREAD if self._doomed else 0
 
     async def _check_schema(self) -> None:
         there = await self._store.arun(self._store.operations.schema())
@@ -131,7 +131,9 @@ class Runner:
         stopping = asyncio.create_task(self._stopping.wait())
         await asyncio.wait([claiming, stopping], return_when=asyncio.FIRST_COMPLETED)
         self._executor.shut()
-        await self._claimer.stop()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._soon(FLUSH)):
+                await self._claimer.stop()
         for task in (claiming, stopping):
             task.cancel()
         await asyncio.wait([claiming, stopping])
@@ -141,37 +143,57 @@ class Runner:
         self._executor.give_back()
         if self._executor.attempts:
             logger.info("%d jobs are running; they have %.0f s", len(self._executor.attempts), self._settings.grace)
-            await self._finished(0.0 if self._late else self._settings.grace)
+            await self._finished(0.0 if self._hurry else self._settings.grace)
         self._executor.interrupt(Interruption.SHUTDOWN)
         cancelled = [a.task for a in self._executor.attempts.values() if a.task and not a.in_thread]
         if cancelled:
-            await asyncio.wait(cancelled, timeout=UNWIND)
+            await asyncio.wait(cancelled, timeout=self._soon(UNWIND))
         self._executor.abandon(THREAD_PAUSE)
-        await self._claimer.resolve_doubt()
-        if not await self._settler.drained(FLUSH):
+        if not self._hurry:
+            with logged("unanswered claims stay to be rescued"):
+                await self._claimer.resolve_doubt()
+        if not await self._settler.drained(self._soon(FLUSH)):
             logger.error("%d outcomes could not be written; those jobs will run again", len(self._settler))
 
     async def _finished(self, seconds: float) -> None:
         """Wait for running jobs, for at most *seconds*, or until told to stop at once."""
-        tasks = [attempt.task for attempt in self._executor.attempts.values() if attempt.task]
+        waited_for = [a for a in self._executor.attempts.values() if a not in self._doomed]
+        tasks = [attempt.task for attempt in waited_for if attempt.task]
+        if not tasks:
+            return
         at_once = asyncio.create_task(self._at_once.wait())
         done = asyncio.create_task(asyncio.wait(tasks))
         await asyncio.wait([at_once, done], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         at_once.cancel()
         done.cancel()
 
+    def _settled(self, outcomes: Sequence[Outcome]) -> None:
+        self._claimer.settled(outcomes)
+
+    def _wake(self) -> None:
+        self._claimer.wake()
+
     async def _sweep(self) -> None:
         if self._heartbeat.lapsed:
             self._lease_lost(self._identity)
         late = self._executor.sweep()
-        if late and not self._late:
-            self._late = late
+        if late and not self._doomed:
+            self._doom(late, "it overran its timeout")
+
+    def _doom(self, attempts: list[Attempt], why: str) -> None:
+        """End the worker: nothing else ends a thread."""
+        self._doomed = attempts
+        for attempt in attempts:
             logger.critical(
-                "%s overran its timeout in a thread, which nobody can stop: this worker ends, and with it the thread",
-                late[0].definition.name,
-                extra=late[0].context.labels(),
+                "%s in a thread, which nobody can stop: this worker ends, and with it the thread",
+                why,
+                extra=attempt.context.labels(),
             )
-            self.stop()
+        self.stop()
+
+    def _soon(self, seconds: float) -> float:
+        """*seconds*, or less when the process must be gone before its lease ends."""
+        return min(seconds, self._settings.lease / 10) if self._hurry else seconds
 
     def _new_heartbeat(self) -> Heartbeat:
         identity, settings = self._identity, self._settings
@@ -185,11 +207,16 @@ class Runner:
 
     def _lease_lost(self, identity: Identity) -> None:
         """Others may start our jobs now: end them here, and begin again under a new identity."""
-        if identity is not self._identity:
+        if identity is not self._identity or self._hurry:
             return
         logger.error("the lease of worker %s is lost; its jobs end here", identity.runner.hex()[:8])
         self._executor.give_back()
         self._executor.interrupt(Interruption.LEASE_LOST)
+        threads = [attempt for attempt in self._executor.attempts.values() if attempt.in_thread]
+        if threads:
+            self._hurry = True
+            self._doom(threads, "its lease is lost")
+            return
         self._identity = Identity(os.urandom(16))
         old, self._heartbeat = self._heartbeat, self._new_heartbeat()
         self._renewing = asyncio.create_task(kept(lambda: self._begin_again(old)))

@@ -17,9 +17,12 @@ from conveyor.worker.runner import Runner, Settings
 logger = logging.getLogger("conveyor.worker")
 
 
-def serve(store: Store, known: Known, desk: Desk, settings: Settings) -> int:
+LoopFactory = Callable[[], asyncio.AbstractEventLoop]
+
+
+def serve(store: Store, known: Known, desk: Desk, settings: Settings, loop_factory: LoopFactory | None) -> int:
     """Work until a signal, or until a burst is over; gives the exit status."""
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
         return runner.run(work(store, known, desk, settings))
 
 
@@ -56,12 +59,3 @@ class _signals(contextlib.AbstractContextManager[None]):  # noqa: N801 - reads a
     def _heard(self, number: signal.Signals) -> None:
         logger.info("%s: stopping; once more to stop at once", number.name)
         self._stop()
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop's event loops where it is installed: it halves the cost of a job that does little."""
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop

@@ -22,6 +22,7 @@ from conveyor.worker.runner import Runner, Settings
 LOOK = 0.2
 """Seconds between looks at the store."""
 BAR = 30
+MOST_SLOTS = 1_000
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,8 +42,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the demo, or resume the run that was interrupted."""
     log_to_stderr("error", "text")
-    if not 0 < options.slots <= 1_000:
-        raise UsageError(f"--slots {options.slots} must lie between 1 and 1,000")
+    if not 0 < options.slots <= MOST_SLOTS:
+        raise UsageError(f"--slots {options.slots} must lie between 1 and {MOST_SLOTS:,}")
     options.out.mkdir(parents=True, exist_ok=True)
     app = Conveyor(options.store or f"sqlite:///{options.out / 'jobs.db'}")
     app.migrate()

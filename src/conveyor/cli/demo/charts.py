@@ -90,9 +90,10 @@ def percent(share: float) -> str:
 
 
 def runtime(seconds: float) -> str:
-    """Write a run time with about three figures that matter, in the unit that suits it."""
-    scale, unit = next((scale, unit) for limit, scale, unit in _UNITS if seconds < limit)
-    digits = 3 - len(str(int(seconds * scale)))
+    """Write a run time with three figures, in the unit that suits it."""
+    rounded = seconds * 1.0005  # so that 0.9999 s is 1.00 s, never 1000 ms
+    scale, unit = next((scale, unit) for limit, scale, unit in _UNITS if rounded < limit)
+    digits = 3 - len(str(int(rounded * scale)))
     return moment(seconds) if digits < 0 else f"{seconds * scale:.{digits}f}\u00a0{unit}"
 
 
@@ -120,7 +121,9 @@ def path_label(path: str) -> Html:
 
 def bars(rows: Sequence[Bar], kind: str) -> Html:
     """Rank *rows* as horizontal bars that share one scale from zero; *kind* names their colour."""
-    longest = max((row.value for row in rows), default=0) or 1
+    if not rows:
+        return Html()
+    longest = max(row.value for row in rows) or 1
     return tag("ol", *(_bar(row, row.value / longest) for row in rows), class_=f"bars {kind}")
 
 
@@ -218,13 +221,11 @@ def _range(task: str, times: Sequence[float], scale: "LogScale") -> Html:
     drawn += (_line(p50, longest, 17, 17, "whisker"), _line(longest, longest, 11, 23, "whisker"))
     drawn += (_line(p50, p95, 17, 17, "span"), tag("circle", cx=percent(p95), cy=17, r=5, class_="ring"))
     drawn.append(tag("circle", cx=percent(p50), cy=17, r=5, class_="dot"))
-    module, _, name = clean(task).rpartition(".")
-    note = tag("small", f"{len(times):,}\u00a0jobs {module}")
+    name = tag("b", clean(task.rpartition(".")[2], 40))
+    note = tag("small", f"{len(times):,} job" if len(times) == 1 else f"{len(times):,} jobs")
     told = (tag("span", runtime(value), class_="num") for value in figures)
     drawing = tag("svg", *drawn, height=34, aria_hidden="true")
-    return tag(
-        "div", tag("span", tag("b", name), note, class_="name", title=task), drawing, *told, class_="row"
-    )
+    return tag("div", tag("span", name, note, class_="name", title=task), drawing, *told, class_="row")
 
 
 def treemap(tiles: Sequence[Tile], shape: float, kind: str) -> Html:
@@ -243,7 +244,7 @@ def treemap(tiles: Sequence[Tile], shape: float, kind: str) -> Html:
 def boxes(sizes: Sequence[float], whole: Box) -> list[Box]:
     """Divide *whole* (x, y, width, height) among positive, descending *sizes*, into shapes near to squares.
 
-    Halving by weight across the longer side looks as square as the squarified treemap, in a third of its code.
+    Halving by weight across the longer side looks as square as "squarified", in a third of the code.
     """
     if len(sizes) <= 1:
         return [whole][: len(sizes)]
@@ -327,8 +328,12 @@ def _plot(
     return tag("div", gutter, drawing, class_="plot")
 
 
-# Colours are the page's: --jobs, --size, --time, --retry, --fail, and --ink, --soft, --rule, --card.
+# Blue counts jobs, green lines, violet time; amber and red are kept for retries and failures.
 STYLE = """
+:root{color-scheme:light dark;--page:#f3f1ea;--card:#fffdf8;--ink:#1d2228;--soft:#5f6670;--rule:#e4e0d5;
+--jobs:#2a62c0;--size:#157a73;--time:#7a4db3;--retry:#b56800;--fail:#c03426;--good:#24794a}
+@media(prefers-color-scheme:dark){:root{--page:#111417;--card:#191d22;--ink:#e9e6df;--soft:#9ca4ad;
+--rule:#2b3138;--jobs:#74a5ff;--size:#45b8ad;--time:#b592f0;--retry:#f0aa3c;--fail:#ff7d6d;--good:#62c98c}}
 svg{display:block;width:100%;overflow:visible}svg text{font-size:12px;fill:var(--soft)}
 .num,dd,.tiles b,svg text{font-variant-numeric:tabular-nums}svg .strong{fill:var(--ink);font-weight:600}
 .grid{stroke:var(--rule)}.base{stroke:var(--soft);stroke-opacity:.6}
@@ -342,20 +347,52 @@ circle.failed{fill:var(--fail)}.column,.dot,.by-time rect{fill:var(--time)}.by-s
 .path .dir{color:var(--soft)}.num{text-align:right}
 .bars li,.ranges .row{display:grid;gap:0 12px;align-items:center;font-size:.88rem}.bars li{padding:4px 0}
 .bars li{grid-template-columns:minmax(0,11fr) minmax(0,12fr) 4.2em}.bars li:hover rect{fill-opacity:.75}
-.ranges .row{grid-template-columns:minmax(0,3fr) minmax(0,5fr) repeat(3,4.4em);
+.ranges .row{grid-template-columns:minmax(0,4fr) minmax(0,5fr) repeat(3,4.4em);
 border-top:1px solid var(--rule)}.ranges .head{border:0;color:var(--soft);font-size:.82rem}
-.name{padding:6px 0;min-width:0}.name *{white-space:nowrap;display:block}.name b{font-weight:600}
+.name{padding:6px 0;min-width:0}.name *{display:block;overflow-wrap:anywhere}.name b{font-weight:600}
 .whisker{stroke:var(--time);stroke-width:1.5}.span{stroke:var(--time);stroke-width:5;stroke-opacity:.4}
 .ring{fill:var(--card);stroke:var(--time);stroke-width:2}.treemap{position:relative}.wide{aspect-ratio:2.6}
 .tall{aspect-ratio:.62;display:none}.tile{position:absolute;padding:1px;font-size:.8rem;line-height:1.35}
 .tile div{height:100%;border-radius:4px;container-type:size;padding-top:min(4px,10%)}
 .tile div{background:color-mix(in srgb,var(--size) var(--tint),var(--card))}.tile b{font-weight:600}
 .tile b,.tile span{display:block;white-space:nowrap;padding:0 6px}
-@container(max-width:46px) or (max-height:17px){.tile b,.tile span{display:none}}
+@container(max-width:52px) or (max-height:17px){.tile b,.tile span{display:none}}
 @container(max-width:64px) or (max-height:35px){.tile span{display:none}}
+#tip{position:fixed;left:0;top:0;z-index:9;max-width:min(420px,92vw);padding:7px 11px;border-radius:8px;
+font-size:.82rem;white-space:pre-line;background:var(--ink);color:var(--card);pointer-events:none}
+#tip[hidden]{display:none}
 @media(max-width:640px){.plot{grid-template-columns:44px minmax(0,1fr);gap:8px}.wide{display:none}
-.tall{display:block}.bars li{grid-template-columns:minmax(0,1fr) auto;gap:2px 10px}
-.bars svg{grid-area:2/1/3/3}.bars .path{grid-area:1/1}.ranges .row{grid-template-columns:repeat(3,1fr)}
-.ranges .name,.ranges svg,.head span:first-child{grid-column:1/-1}
+.tall{display:block}.bars li{grid-template-columns:minmax(0,1fr) auto;gap:2px 10px;padding:6px 0}
+.bars svg{grid-area:2/1/3/3;height:9px}.bars .path{grid-area:1/1}.head span:first-child{display:none}
+.ranges .row{grid-template-columns:repeat(3,1fr)}.ranges .name,.ranges svg{grid-column:1/-1}
 .ranges .num{text-align:left;padding-bottom:8px}}
+"""
+
+# Without it every figure is still there: a tip is then the browser's own, and the table keeps its order.
+SCRIPT = """
+const all = (what) => document.querySelectorAll(what), tip = document.getElementById("tip");
+all("svg title").forEach((title) => { title.parentNode.dataset.tip = title.textContent; title.remove(); });
+all("[title]").forEach((owner) => { owner.dataset.tip = owner.title; owner.removeAttribute("title"); });
+const show = ({ target, clientX, clientY }) => {
+  const owner = target.closest("[data-tip]");
+  tip.hidden = !owner;
+  if (!owner) return;
+  tip.textContent = owner.dataset.tip;
+  const x = Math.max(8, Math.min(clientX + 14, innerWidth - tip.offsetWidth - 8));
+  const y = clientY + 20 + tip.offsetHeight > innerHeight ? clientY - tip.offsetHeight - 12 : clientY + 20;
+  tip.style.transform = `translate(${x}px, ${y}px)`;
+};
+for (const kind of ["pointermove", "pointerdown"]) document.addEventListener(kind, show);
+all("th").forEach((head) => {
+  const body = head.closest("table").tBodies[0], key = (row) => row.cells[head.cellIndex].dataset.v
+    ?? row.cells[head.cellIndex].textContent;
+  head.tabIndex = 0;
+  head.onclick = () => {
+    const up = head.ariaSort === "ascending" ? -1 : 1;
+    all("th").forEach((other) => other.removeAttribute("aria-sort"));
+    head.ariaSort = up > 0 ? "ascending" : "descending";
+    body.append(...[...body.rows].sort((a, b) => up * key(a).localeCompare(key(b), "en", { numeric: true })));
+  };
+  head.onkeydown = (event) => { if (event.key === "Enter") head.onclick(); };
+});
 """

@@ -21,29 +21,7 @@ _TROUBLES = 40
 _ERRORS = 6
 _TILES = 36
 _BINS = 90
-_TICKS = 6
-_ROUND = (
-    0.05,
-    0.1,
-    0.25,
-    0.5,
-    1,
-    2,
-    5,
-    10,
-    20,
-    30,
-    60,
-    120,
-    300,
-    600,
-    1200,
-    1800,
-    3600,
-    7200,
-    21600,
-    43200,
-)
+_ROUND = (0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 43200)
 _FAILED = ("failed", "quarantined")
 _FINAL = ("succeeded", "cancelled", *_FAILED)
 
@@ -108,11 +86,14 @@ class Run:
 
 def render(run: Run) -> str:
     """Write the whole page; it loads nothing, and its size hardly grows with the number of jobs."""
-    digest = b64encode(hashlib.sha256(_SCRIPT.encode()).digest()).decode()
+    digest = b64encode(hashlib.sha256(charts.SCRIPT.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
     title = tag("title", f"{run.name}: {_many(run.totals.enqueued, 'job')}")
     body = tag(
-        "body", tag("main", *_sections(run)), tag("div", id="tip", hidden=""), tag("script", Html(_SCRIPT))
+        "body",
+        tag("main", *_sections(run)),
+        tag("div", id="tip", hidden=""),
+        tag("script", Html(charts.SCRIPT)),
     )
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
@@ -163,7 +144,8 @@ def _masthead(run: Run) -> Html:
     if totals.lost:
         headline = f"{totals.lost:,} of {_many(totals.enqueued, 'job')} lost."
     elif totals.enqueued:
-        headline = f"{_many(totals.enqueued, 'job')} in {moment(_lasted(run))}, none lost."
+        failed = f"{totals.failed:,} failed, " if totals.failed else ""
+        headline = f"{_many(totals.enqueued, 'job')} in {moment(_lasted(run))}, {failed}none lost."
     badge = tag("span", "resumed", class_="badge", title="It took up the jobs of a run that was cut short.")
     brand = tag("p", _LOGO, tag("span", run.name), badge if run.resumed else Html(), class_="brand")
     folder = tag("p", "One job per Python file of ", tag("code", run.folder), class_="lead")
@@ -173,13 +155,13 @@ def _masthead(run: Run) -> Html:
 def _headline_tiles(run: Run) -> Html:
     totals, seconds = run.totals, _lasted(run)
     waiting = sum(job.state not in _FINAL for job in run.jobs)
-    pace = f"{(totals.succeeded + totals.failed) / seconds:,.0f} finished a second" if seconds else "at once"
+    pace = f"{(totals.succeeded + totals.failed) / seconds:,.1f} a second" if seconds else "at once"
     notes = {
         "enqueued": f"{waiting:,} not finished" if waiting else pace,
         "succeeded": _share(totals.succeeded, totals.enqueued),
         "retried": "more than one attempt" if totals.retried else "all at the first attempt",
         "failed": _share(totals.failed, totals.enqueued),
-        "lost": "neither finished nor waiting" if totals.lost else "every job accounted for",
+        "lost": "without an outcome" if totals.lost else "every job accounted for",
     }
     counts = (totals.enqueued, totals.succeeded, totals.retried, totals.failed, totals.lost)
     tiles: list[Html] = []
@@ -194,7 +176,7 @@ def _headline_tiles(run: Run) -> Html:
 def _share(count: int, whole: int) -> str:
     if not count or not whole:
         return "none"
-    return "all of them" if count == whole else f"{min(99.9, max(0.1, 100 * count / whole)):.1f} % of them"
+    return "all" if count == whole else f"{min(99.9, max(0.1, 100 * count / whole)):.1f} % of all"
 
 
 def _throughput(run: Run) -> Html:
@@ -207,7 +189,7 @@ def _throughput(run: Run) -> Html:
     width = _round(span, _BINS)
     bins = _bins(offsets, width, math.floor(span / width + 1e-9) + 1)
     whole = width * len(bins)
-    mark = _round(whole, _TICKS)
+    mark = _round(whole, 6)
     ticks = [(i * mark / whole, moment(i * mark)) for i in range(math.floor(whole / mark + 1e-9) + 1)]
     peak = max(slot.finished for slot in bins) / width
     note = f"Jobs finished per {moment(width)}; at the peak {peak:,.0f} a second"
@@ -240,9 +222,7 @@ def _biggest(measured: Sequence[tuple[JobRow, Measures]]) -> Html:
 
 def _slowest(timed: Sequence[tuple[float, JobRow]]) -> Html:
     top = timed[: -_RANKED - 1 : -1]
-    rows = [
-        charts.Bar(job.path, time, f"{time * 1e3:,.{int(time < 1)}f}", _describe(job)) for time, job in top
-    ]
+    rows = [charts.Bar(job.path, time, f"{time * 1e3:,.{int(time < 1)}f}", _describe(job)) for time, job in top]
     note = f"Run time of the last attempt in ms, {_first(len(top), len(timed))}" if top else "No job has run."
     return _card("Slowest files", note, charts.bars(rows, "by-time"))
 
@@ -269,7 +249,7 @@ def _per_task(timed: Sequence[tuple[float, JobRow]]) -> Html:
 def _run_times(times: Sequence[float]) -> Html:
     if not times:
         return _card("Spread of run times", "No job has run.", Html())
-    note = f"Jobs by run time, logarithmic; together {moment(round(math.fsum(times), 1))} of work"
+    note = f"Jobs by run time, logarithmic; together {runtime(math.fsum(times))} of work"
     return _card("Spread of run times", note, charts.histogram(times, note))
 
 
@@ -312,7 +292,7 @@ def _figures(held: Sequence[Measures]) -> Html:
         "functions": f"{sum(m.functions for m in held):,}",
         "classes": f"{sum(m.classes for m in held):,}",
         "deepest nesting": f"{max(m.depth for m in held):,}",
-        "in all": f"{sum(m.size for m in held) / 1e6:,.1f} MB",
+        "kilobytes": f"{sum(m.size for m in held) / 1e3:,.0f}",
         "copies of another": f"{len(held) - len(Counter(m.sha256 for m in held)):,}",
     }
     return _pairs(rows, "figures")
@@ -339,9 +319,7 @@ def _trouble(job: JobRow) -> Html:
     seconds, lines, attempt = _time(job), list[Html](), 1
     for error, same in groupby(job.errors[:_ERRORS]):
         last = attempt + len(list(same)) - 1
-        lines.append(
-            tag("li", tag("i", str(attempt) if last == attempt else f"{attempt}\u2013{last}"), error)
-        )
+        lines.append(tag("li", tag("i", str(attempt) if last == attempt else f"{attempt}\u2013{last}"), error))
         attempt = last + 1
     if len(job.errors) > _ERRORS:
         lines.append(tag("li", tag("i", "+"), f"{len(job.errors) - _ERRORS:,} more"))
@@ -376,10 +354,6 @@ _LOGO = Html(
 )
 
 _STYLE = """
-:root{color-scheme:light dark;--page:#f3f1ea;--card:#fffdf8;--ink:#1d2228;--soft:#5f6670;--rule:#e4e0d5;
---jobs:#2a62c0;--size:#157a73;--time:#7a4db3;--retry:#b56800;--fail:#c03426;--good:#24794a}
-@media(prefers-color-scheme:dark){:root{--page:#111417;--card:#191d22;--ink:#e9e6df;--soft:#9ca4ad;
---rule:#2b3138;--jobs:#74a5ff;--size:#45b8ad;--time:#b592f0;--retry:#f0aa3c;--fail:#ff7d6d;--good:#62c98c}}
 *{box-sizing:border-box;margin:0;padding:0}ol,ul{list-style:none}
 body{background:var(--page);color:var(--ink);font:15px/1.5 system-ui,"Segoe UI",Roboto,sans-serif}
 main{max-width:1280px;margin:auto;padding:40px 32px;display:grid;grid-template-columns:minmax(0,1fr);
@@ -391,13 +365,13 @@ h2{font-size:1.08rem}small,dt,.lead,.card header p{color:var(--soft)}
 .brand{display:flex;align-items:center;gap:10px;font-weight:600}
 .brand svg{flex:none;width:34px;fill:var(--ink)}.brand .box{fill:var(--retry)}
 .brand circle{fill:var(--page)}
-.badge{font-size:.78rem;padding:1px 9px;border:1px solid;color:var(--retry);border-radius:99px}
+.badge{flex:none;font-size:.78rem;padding:1px 9px;border:1px solid;color:var(--retry);border-radius:99px}
 .card,.tiles li{background:var(--card);border:1px solid var(--rule);border-radius:14px;min-width:0}
 .card{padding:22px 24px}.card header:not(:last-child){margin-bottom:16px}
 .pair,.tiles{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:20px}
 .tiles{grid-template-columns:repeat(5,minmax(0,1fr));gap:12px}.tiles li{padding:14px 18px 16px;display:grid}
 .tiles b{font-size:clamp(1.6rem,3vw,2.3rem);line-height:1.2;color:var(--tone)}.tiles rect{fill:var(--tone)}
-.tiles span{font-size:.88rem;font-weight:600}
+.tiles li{grid-template-rows:auto auto 1fr auto}.tiles span{font-size:.88rem;font-weight:600}
 .tiles svg{margin-top:10px;border-radius:2px;background:var(--rule)}.of-enqueued{--tone:var(--ink)}
 .of-succeeded{--tone:var(--good)}.of-retried{--tone:var(--retry)}.of-failed,.of-lost{--tone:var(--fail)}
 .tiles .zero{color:var(--soft)}.tiles .of-lost .zero{color:var(--good)}
@@ -413,9 +387,6 @@ th[aria-sort=ascending]::after{content:" \\2191"}th[aria-sort=descending]::after
 background:var(--tone,var(--soft))}.failed{--tone:var(--fail)}.succeeded{--tone:var(--good)}
 .retryable{--tone:var(--retry)}.errors li{display:grid;grid-template-columns:2.4em 1fr}
 .errors i{color:var(--soft)}
-#tip{position:fixed;left:0;top:0;z-index:9;max-width:min(420px,92vw);padding:7px 11px;border-radius:8px;
-font-size:.82rem;white-space:pre-line;background:var(--ink);color:var(--card);pointer-events:none}
-#tip[hidden]{display:none}
 @media(max-width:900px){.pair{grid-template-columns:minmax(0,1fr)}
 .figures{grid-template-columns:repeat(4,1fr)}}
 @media(max-width:640px){main{padding:22px 14px;gap:14px}.pair{gap:14px}.card{padding:18px 16px}
@@ -423,32 +394,4 @@ font-size:.82rem;white-space:pre-line;background:var(--ink);color:var(--card);po
 .figures{grid-template-columns:repeat(2,1fr)}table,tbody,td{display:block}thead{display:none}
 tr{display:flex;flex-wrap:wrap;gap:2px 16px;border-top:1px solid var(--rule);padding:10px 0}
 td{border:0;padding:0}td:first-child,.errors{width:100%}.attempts::before{content:"attempts "}}
-"""
-
-_SCRIPT = """
-const all = (what) => document.querySelectorAll(what), tip = document.getElementById("tip");
-all("svg title").forEach((title) => { title.parentNode.dataset.tip = title.textContent; title.remove(); });
-all("[title]").forEach((owner) => { owner.dataset.tip = owner.title; owner.removeAttribute("title"); });
-const show = ({ target, clientX, clientY }) => {
-  const owner = target.closest("[data-tip]");
-  tip.hidden = !owner;
-  if (!owner) return;
-  tip.textContent = owner.dataset.tip;
-  const x = Math.max(8, Math.min(clientX + 14, innerWidth - tip.offsetWidth - 8));
-  const y = clientY + 20 + tip.offsetHeight > innerHeight ? clientY - tip.offsetHeight - 12 : clientY + 20;
-  tip.style.transform = `translate(${x}px, ${y}px)`;
-};
-for (const kind of ["pointermove", "pointerdown"]) document.addEventListener(kind, show);
-all("th").forEach((head) => {
-  const body = head.closest("table").tBodies[0], key = (row) => row.cells[head.cellIndex].dataset.v
-    ?? row.cells[head.cellIndex].textContent;
-  head.tabIndex = 0;
-  head.onclick = () => {
-    const up = head.ariaSort === "ascending" ? -1 : 1;
-    all("th").forEach((other) => other.removeAttribute("aria-sort"));
-    head.ariaSort = up > 0 ? "ascending" : "descending";
-    body.append(...[...body.rows].sort((a, b) => up * key(a).localeCompare(key(b), "en", { numeric: true })));
-  };
-  head.onkeydown = (event) => { if (event.key === "Enter") head.onclick(); };
-});
 """

@@ -86,9 +86,9 @@ class DemoTasks:
 
     def call(self, number: int, folder: str, path: str, queue: str) -> Call[Measures]:
         """The job for the file of that *number*: every eighth is async, every fortieth stumbles."""
-        if number % 40 == 7:
+        if number % 40 == 0:
             return self.stumble.using(queue=queue).bind(folder, path)
-        if number % 8 == 3:
+        if number % 8 == 1:
             return self.measure_async.using(queue=queue).bind(folder, path)
         return self.measure.using(queue=queue).bind(folder, path)
 

@@ -6,19 +6,19 @@ joined at exit; a library that is used from a five-line script cannot ask for th
 
 import asyncio
 import os
-import random
 import threading
 import weakref
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, Final
+from typing import Final
 
 import psycopg
 from psycopg import AsyncConnection, Connection, conninfo
 from psycopg.pq import TransactionStatus
+from psycopg.rows import TupleRow
 
 from conveyor.core.errors import StoreUnavailable
-from conveyor.drivers.postgres import unreachable
+from conveyor.drivers.postgres import adapt, unreachable
 
 MOST: Final = 8
 """Connections at a time, for each process, and for each event loop."""
@@ -40,21 +40,25 @@ def dsn(url: str) -> str:
     return conninfo.make_conninfo(url, **{k: v for k, v in _DEFAULTS.items() if k not in given})
 
 
-def connect(text: str) -> Connection[Any]:
+def connect(text: str) -> Connection[TupleRow]:
     """A blocking connection; ``StoreUnavailable`` when there is none to be had."""
     try:
-        return psycopg.connect(text, autocommit=True, prepare_threshold=None)
+        connection = psycopg.connect(text, autocommit=True, prepare_threshold=None)
     except psycopg.OperationalError as error:
         raise unreachable(error) from error
+    adapt(connection)
+    return connection
 
 
-async def aconnect(text: str) -> AsyncConnection[Any]:
+async def aconnect(text: str) -> AsyncConnection[TupleRow]:
     """An async connection; ``StoreUnavailable`` when there is none to be had."""
     try:
         async with asyncio.timeout(DEADLINE):
-            return await AsyncConnection.connect(text, autocommit=True, prepare_threshold=None)
+            connection = await AsyncConnection.connect(text, autocommit=True, prepare_threshold=None)
     except (psycopg.OperationalError, TimeoutError) as error:
         raise unreachable(error) from error
+    adapt(connection)
+    return connection
 
 
 class Links:
@@ -67,11 +71,11 @@ class Links:
 
     def _reset(self) -> None:
         self._owner = os.getpid()
-        self._idle: list[Connection[Any]] = []
+        self._idle: list[Connection[TupleRow]] = []
         self._room = threading.BoundedSemaphore(MOST)
 
     @contextmanager
-    def link(self) -> Generator[Connection[Any]]:
+    def link(self) -> Generator[Connection[TupleRow]]:
         """A connection for one operation; one that broke is not kept."""
         if self._owner != os.getpid():
             self._reset()  # the parent's connections are the parent's: not used here, not closed here
@@ -86,7 +90,7 @@ class Links:
         finally:
             self._room.release()
 
-    def _put_back(self, connection: Connection[Any]) -> None:
+    def _put_back(self, connection: Connection[TupleRow]) -> None:
         if connection.info.transaction_status is TransactionStatus.IDLE:
             self._idle.append(connection)
         else:
@@ -105,12 +109,10 @@ class AsyncLinks:
     def __init__(self, text: str) -> None:
         """Connects to nothing yet."""
         self._text = text
-        self._loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopLinks] = (
-            weakref.WeakKeyDictionary()
-        )
+        self._loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopLinks] = weakref.WeakKeyDictionary()
 
     @asynccontextmanager
-    async def link(self) -> AsyncGenerator[AsyncConnection[Any]]:
+    async def link(self) -> AsyncGenerator[AsyncConnection[TupleRow]]:
         """A connection for one operation; one that broke, or was interrupted, is not kept."""
         links = self._loops.setdefault(asyncio.get_running_loop(), _LoopLinks())
         async with links.room:
@@ -132,11 +134,5 @@ class AsyncLinks:
 
 class _LoopLinks:
     def __init__(self) -> None:
-        self.owner = os.getpid()
-        self.idle: list[AsyncConnection[Any]] = []
+        self.idle: list[AsyncConnection[TupleRow]] = []
         self.room = asyncio.Semaphore(MOST)
-
-
-def jittered(seconds: float) -> float:
-    """*seconds*, spread by a quarter, so that all who lost one server do not return in step."""
-    return seconds * random.uniform(0.75, 1.25)  # noqa: S311 - a spread, not a secret

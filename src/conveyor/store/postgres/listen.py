@@ -4,13 +4,15 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Final
 
 import psycopg
 from psycopg import AsyncConnection, sql
+from psycopg.rows import TupleRow
 
+from conveyor.core.backoff import jittered
 from conveyor.core.errors import StoreUnavailable
-from conveyor.store.postgres.links import aconnect, jittered
+from conveyor.store.postgres.links import aconnect
 
 logger = logging.getLogger("conveyor.worker")
 
@@ -58,7 +60,7 @@ class PostgresListener:
                 await asyncio.sleep(jittered(pause))
                 pause = min(pause * 2, LONGEST_PAUSE)
 
-    async def _hear(self, connection: AsyncConnection[Any], ring: Callable[[], None]) -> None:
+    async def _hear(self, connection: AsyncConnection[TupleRow], ring: Callable[[], None]) -> None:
         for channel in (CHANNEL, self._own):
             await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
         while True:

@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable
-from typing import Any, ClassVar, TypeVar
+from typing import TypeVar
 
+import psycopg
 from psycopg import AsyncConnection, Connection, conninfo
+from psycopg.rows import TupleRow
 
 from conveyor.core.errors import StoreUnavailable, UsageError
 from conveyor.core.model import RunnerInfo
@@ -25,18 +27,21 @@ MIGRATION_LOCK = 0x636F6E76
 class PostgresStore:
     """See ``store.contract.Store``. Its tables come from ``conveyor migrate``."""
 
-    migrations: ClassVar[int] = migrations("postgres")[-1][0]
-
     def __init__(self, url: str) -> None:
         """Connects to nothing yet. Raises ``UsageError`` for a URL that means nothing."""
         try:
             self._text = dsn(url)
-        except Exception as error:
+        except psycopg.ProgrammingError as error:
             raise UsageError(f"the PostgreSQL URL cannot be read: {error}") from None
         self.url = _without_password(url)
         self._operations = PostgresOperations()
         self._links = Links(self._text)
         self._alinks = AsyncLinks(self._text)
+
+    @property
+    def migrations(self) -> int:
+        """See ``Store``."""
+        return migrations("postgres")[-1][0]
 
     @property
     def operations(self) -> Operations:
@@ -103,16 +108,14 @@ _LEDGER = (
 class PostgresLease:
     """A row in ``conveyor_runner``, renewed over a connection that nothing else uses."""
 
-    def __init__(
-        self, text: str, operations: PostgresOperations, runner: bytes, info: RunnerInfo, lease: int
-    ) -> None:
+    def __init__(self, text: str, operations: PostgresOperations, runner: bytes, info: RunnerInfo, lease: int) -> None:
         """*lease* in microseconds."""
         self._text = text
         self._renewal = operations.renew(runner, lease)
         self._register = operations.register(runner, info, lease)
         self._retire = operations.retire(runner)
         self._forget = operations.forget(runner)
-        self._connection: Connection[Any] | None = None
+        self._connection: Connection[TupleRow] | None = None
 
     def register(self) -> None:
         """Take the lease."""
@@ -145,7 +148,7 @@ class PostgresLease:
             connection.close()
 
 
-def _carried(plan: Plan[T], connection: Connection[Any]) -> T:
+def _carried(plan: Plan[T], connection: Connection[TupleRow]) -> T:
     if not plan.atomic:
         return run(plan, carry(connection))
     with connection.transaction():
@@ -153,7 +156,7 @@ def _carried(plan: Plan[T], connection: Connection[Any]) -> T:
         return run(plan, carry(connection))
 
 
-async def _acarried(plan: Plan[T], connection: AsyncConnection[Any]) -> T:
+async def _acarried(plan: Plan[T], connection: AsyncConnection[TupleRow]) -> T:
     if not plan.atomic:
         return await arun(plan, acarry(connection))
     async with connection.transaction():

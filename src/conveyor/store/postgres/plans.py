@@ -41,9 +41,7 @@ class PostgresOperations(SqlOperations):
         """See ``SqlOperations.delete_finished``."""
         yield self.statement("repeat_clean", id=Column("uuid", [job.id for job in jobs]))
 
-    def claim_steps(
-        self, runner: bytes, room: Mapping[str, int], tasks: Sequence[str]
-    ) -> Steps[Sequence[Claimed]]:
+    def claim_steps(self, runner: bytes, room: Mapping[str, int], tasks: Sequence[str]) -> Steps[Sequence[Claimed]]:
         """See ``SqlOperations.claim_steps``."""
         answer = yield self.statement(
             "claim",
@@ -95,13 +93,12 @@ class PostgresOperations(SqlOperations):
         )
         return id_set(answer.rows)
 
-
     def renew(self, runner: bytes, lease: int) -> Plan[bool]:
         """The lease counts anew from now; ``False`` when it had ended: a lease once lost stays lost."""
 
         def steps() -> Steps[bool]:
             answer = yield self.statement("renew", runner=self.id_param(runner), lease=lease)
-            return answer.count == 1
+            return answer.touched == 1
 
         return Plan(steps)
 

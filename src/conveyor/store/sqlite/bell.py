@@ -8,6 +8,7 @@ import contextlib
 import errno
 import os
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -40,7 +41,7 @@ class SqliteListener:
         self._path = None if folder is None else folder / f"{runner.hex()}{BELL}"
         self._version = version
         self._seen: int | None = None
-        self._ring: Callable[[], None] | None = None
+        self._ring: Callable[[], object] | None = None
 
     @property
     def hears(self) -> bool:
@@ -55,7 +56,7 @@ class SqliteListener:
     async def listen(self, ring: Callable[[], None]) -> None:
         """See ``store.contract.Listener.listen``."""
         loop = asyncio.get_running_loop()
-        self._ring = lambda: loop.call_soon_threadsafe(ring)
+        self._ring = partial(loop.call_soon_threadsafe, ring)
         if self._path is None:
             await asyncio.Event().wait()
             return
@@ -65,14 +66,14 @@ class SqliteListener:
         bell = os.open(unnamed, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         unnamed.rename(self._path)  # nobody ever sees it without its reader
         try:
-            loop.add_reader(bell, lambda: (_drain(bell), ring()))
+            loop.add_reader(bell, _heard, bell, ring)
             await asyncio.Event().wait()
         finally:
             loop.remove_reader(bell)
             os.close(bell)
             self._path.unlink(missing_ok=True)
 
-    async def idle(self, seconds: float) -> bool:
+    async def idle(self, seconds: float) -> bool:  # noqa: ARG002 - the protocol's signature
         """Bells are always rung. But a writer that does not ring may have come since the last look."""
         return await self.changed()
 
@@ -83,7 +84,9 @@ class SqliteListener:
         return version != before
 
 
-def _drain(bell: int) -> None:
+def _heard(bell: int, ring: Callable[[], None]) -> None:
+    """However often it was rung, it is one ring."""
     with contextlib.suppress(BlockingIOError):
         while os.read(bell, 4096):
             pass
+    ring()

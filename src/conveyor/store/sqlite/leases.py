@@ -13,7 +13,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Protocol
 
-
 _BEAT: Final = struct.Struct("!dd")
 """Seconds of the machine's monotonic clock at the last beat, and how long it holds."""
 SUFFIX: Final = ".lease"

@@ -6,7 +6,7 @@ import sqlite3
 import weakref
 from collections.abc import Awaitable
 from functools import partial
-from typing import ClassVar, TypeVar
+from typing import TypeVar
 
 from conveyor.core.clock import Clock
 from conveyor.core.model import RunnerInfo
@@ -28,8 +28,6 @@ BUSY_TIMEOUT = 10_000
 class SqliteStore:
     """See ``store.contract.Store``. It makes its own tables, when it is first used."""
 
-    migrations: ClassVar[int] = migrations("sqlite")[-1][0]
-
     def __init__(self, url: str, clock: Clock) -> None:
         """Opens nothing yet. Raises ``UsageError`` for a URL that means nothing."""
         self.url = url
@@ -40,6 +38,11 @@ class SqliteStore:
         self._listeners: weakref.WeakSet[SqliteListener] = weakref.WeakSet()
         self._owner = 0
         self._lanes: list[Lane] = []
+
+    @property
+    def migrations(self) -> int:
+        """See ``Store``."""
+        return migrations("sqlite")[-1][0]
 
     @property
     def operations(self) -> Operations:
@@ -140,9 +143,7 @@ def _migrate(connection: sqlite3.Connection) -> None:
             if number > done:
                 for statement in statements(text):
                     connection.execute(statement)
-                connection.execute(
-                    "INSERT INTO conveyor_migration (number, name) VALUES (?, ?)", (number, name)
-                )
+                connection.execute("INSERT INTO conveyor_migration (number, name) VALUES (?, ?)", (number, name))
         connection.execute("COMMIT")
     except BaseException:
         connection.execute("ROLLBACK")

@@ -40,9 +40,7 @@ class SqliteOperations(SqlOperations):
         """See ``SqlOperations.delete_finished``."""
         yield self._each("repeat_clean", [{"id": job.id} for job in jobs])
 
-    def claim_steps(
-        self, runner: bytes, room: Mapping[str, int], tasks: Sequence[str]
-    ) -> Steps[Sequence[Claimed]]:
+    def claim_steps(self, runner: bytes, room: Mapping[str, int], tasks: Sequence[str]) -> Steps[Sequence[Claimed]]:
         """See ``SqlOperations.claim_steps``."""
         claimed: list[Claimed] = []
         if not (yield self.statement("alive", runner=runner)).rows[0][0]:
@@ -69,11 +67,11 @@ class SqliteOperations(SqlOperations):
         """See ``SqlOperations.write_final``."""
         rows = self._rows(outcomes)
         yield self._each("settle_final", rows)
-        return (yield self._each("settle_delete", rows)).count
+        return (yield self._each("settle_delete", rows)).touched
 
     def write_again(self, outcomes: Sequence[Outcome]) -> Steps[int]:
         """See ``SqlOperations.write_again``."""
-        return (yield self._each("settle_again", self._rows(outcomes))).count
+        return (yield self._each("settle_again", self._rows(outcomes))).touched
 
     def recorded(self, outcomes: Sequence[Outcome]) -> Steps[frozenset[bytes]]:
         """See ``SqlOperations.recorded``."""
