@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-import psycopg
 import pytest
 
 from conveyor.core.lifecycle import Event
@@ -14,6 +13,7 @@ from conveyor.drivers.postgres import carry
 from conveyor.plan import run
 from conveyor.store.contract import Store
 from tests.support.jobs import HOUR, Hand, Hire, enqueue, new_job, new_jobs, outcome, rescue, see
+from tests.support.postgres import session, waiting
 from tests.support.stores import tables
 from tests.support.threads import together
 from tests.support.waiting import until
@@ -126,7 +126,7 @@ def test_a_settle_in_flight_is_waited_for(store: Store, url: str, hire: Hire, ev
     enqueue(store, job)
     hand = hire()
     claimed = hand.take_one()
-    with psycopg.connect(url) as settling, ThreadPoolExecutor(1) as pool:
+    with session(url) as settling, ThreadPoolExecutor(1) as pool:
         written = outcome(claimed, hand.id, event, delay=HOUR)
         assert run(store.operations.settle([written]), carry(settling)) == frozenset()
         repeated = pool.submit(repeat, store, before, job, after)
@@ -147,7 +147,7 @@ def test_a_settle_in_flight_is_waited_for(store: Store, url: str, hire: Hire, ev
 @pytest.mark.parametrize("commits", [True, False])
 def test_an_enqueue_in_flight_is_waited_for(store: Store, url: str, commits: bool) -> None:
     jobs = new_jobs(3)
-    with psycopg.connect(url) as first, ThreadPoolExecutor(1) as pool:
+    with session(url) as first, ThreadPoolExecutor(1) as pool:
         run(store.operations.enqueue(jobs), carry(first))
         repeated = pool.submit(repeat, store, *jobs)
         until(lambda: waiting(url) == 1)
@@ -164,18 +164,9 @@ def test_no_one_sees_the_job_that_a_repeat_takes_back(store: Store, url: str, ha
     job = new_job()
     enqueue(store, job)
     hand.end(hand.take_one(), Event.SUCCEED)
-    with psycopg.connect(url) as repeating:
+    with session(url) as repeating:
         run(store.operations.repeat_enqueue([job]), carry(repeating))
         assert hand.claim() == []
         repeating.commit()
     assert hand.claim() == []
     assert tables(store) == (0, 1)
-
-
-def waiting(url: str) -> int:
-    """How many sessions wait for another's lock."""
-    query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    with psycopg.connect(url) as connection:
-        row = connection.execute(query).fetchone()
-    assert row is not None
-    return int(row[0])

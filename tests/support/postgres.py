@@ -27,8 +27,10 @@ from types import TracebackType
 from typing import Literal, Self, TypedDict
 
 import psycopg
-from psycopg import sql
+from psycopg import Connection, sql
+from psycopg.rows import TupleRow
 
+from conveyor.drivers.postgres import adapt
 from conveyor.store.postgres.opened import PostgresStore
 
 Version = Literal["15", "17", "18"]
@@ -46,6 +48,21 @@ PATIENCE = 30.0
 def prepare(url: str) -> None:
     """Make the empty database at *url* the template that every test's database is copied from."""
     PostgresStore(url).migrate()
+
+
+def session(url: str) -> Connection[TupleRow]:
+    """A connection that can carry plans, with its transaction in the test's hands."""
+    connection = psycopg.connect(url)
+    adapt(connection)
+    return connection
+
+
+def waiting(url: str) -> int:
+    """How many sessions of the database at *url* wait for another's lock."""
+    query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    with psycopg.connect(url) as connection:
+        row = connection.execute(query).fetchone()
+    return 0 if row is None else int(row[0])
 
 
 class Owner(TypedDict, total=False):

@@ -208,7 +208,7 @@ def ranges(tasks: Mapping[str, Sequence[float]]) -> Html:
     if not tasks:
         return Html()
     scale = LogScale.around(min(quantile(t, 0.5) for t in tasks.values()), max(t[-1] for t in tasks.values()))
-    axis = tag("svg", *(_text(x, 12, text) for x, text in scale.ticks()), height=18, aria_hidden="true")
+    axis = tag("svg", *(_text(x, 12, text) for x, text in scale.ticks(3)), height=18, aria_hidden="true")
     names = (tag("span", name, class_="num") for name in ("p50", "p95", "max"))
     head = tag("div", tag("span", "task"), axis, *names, class_="row head")
     return tag("div", head, *(_range(name, times, scale) for name, times in tasks.items()), class_="ranges")
@@ -217,11 +217,12 @@ def ranges(tasks: Mapping[str, Sequence[float]]) -> Html:
 def _range(task: str, times: Sequence[float], scale: "LogScale") -> Html:
     figures = (quantile(times, 0.5), quantile(times, 0.95), times[-1])
     p50, p95, longest = (scale.at(value) for value in figures)
-    drawn = [_line(x, x, 0, 34, "grid") for x, _ in scale.ticks()]
+    drawn = [_line(x, x, 0, 34, "grid") for x, _ in scale.ticks(3)]
     drawn += (_line(p50, longest, 17, 17, "whisker"), _line(longest, longest, 11, 23, "whisker"))
     drawn += (_line(p50, p95, 17, 17, "span"), tag("circle", cx=percent(p95), cy=17, r=5, class_="ring"))
     drawn.append(tag("circle", cx=percent(p50), cy=17, r=5, class_="dot"))
-    name = tag("b", clean(task.rpartition(".")[2], 40))
+    # A zero-width space after each underscore: a long name breaks there first.
+    name = tag("b", clean(task.rpartition(".")[2], 40).replace("_", "_\u200b"))
     note = tag("small", f"{len(times):,} job" if len(times) == 1 else f"{len(times):,} jobs")
     told = (tag("span", runtime(value), class_="num") for value in figures)
     drawing = tag("svg", *drawn, height=34, aria_hidden="true")
@@ -277,15 +278,16 @@ class LogScale:
         share = math.log(max(value, _BRIEFEST) / self.low) / math.log(self.high / self.low)
         return min(1.0, max(0.0, share))
 
-    def ticks(self) -> list[tuple[float, str]]:
-        """Give places and labels, few enough for a phone: 1, 2, 5 on a short axis, else powers of ten."""
+    def ticks(self, most: int = 5) -> list[tuple[float, str]]:
+        """Give *most* places and labels: 1, 2, 5 if they are so few, else powers of ten, else some of them."""
         decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
+        inside: list[float] = []
         for digits in ((1, 2, 5), (1,)):
             marks = [digit * 10.0**power for power in decades for digit in digits]
             inside = [mark for mark in marks if self.low * 0.999 <= mark <= self.high * 1.001]
-            if len(inside) <= 5:  # noqa: PLR2004 - as many labels as a phone has room for
+            if len(inside) <= most:
                 break
-        return [(self.at(mark), tick_label(mark)) for mark in inside[:: math.ceil(len(inside) / 7)]]
+        return [(self.at(mark), tick_label(mark)) for mark in inside[:: math.ceil(len(inside) / most)]]
 
 
 def steps(most: int) -> list[int]:

@@ -4,6 +4,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, cast
 
+import msgspec
+
 from conveyor.core.clock import Clock
 from conveyor.core.lifecycle import Event, ending
 from conveyor.core.model import Claimed, NewJob, Outcome
@@ -65,40 +67,61 @@ class SqliteOperations(SqlOperations):
 
     def write_final(self, outcomes: Sequence[Outcome]) -> Steps[int]:
         """See ``SqlOperations.write_final``."""
-        rows = self._rows(outcomes)
-        yield self._each("settle_final", rows)
-        return (yield self._each("settle_delete", rows)).touched
+        batch = _batch(outcomes)
+        yield self.statement("settle_final", **batch)
+        return (yield self.statement("settle_delete", **batch)).touched
 
     def write_again(self, outcomes: Sequence[Outcome]) -> Steps[int]:
         """See ``SqlOperations.write_again``."""
-        return (yield self._each("settle_again", self._rows(outcomes))).touched
+        now = self._clock.microseconds()
+        return (yield self._each("settle_again", [_row(outcome, now) for outcome in outcomes])).touched
 
     def recorded(self, outcomes: Sequence[Outcome]) -> Steps[frozenset[bytes]]:
         """See ``SqlOperations.recorded``."""
-        found: frozenset[bytes] = frozenset()
-        for outcome in outcomes:
-            answer = yield self.statement("settled", id=outcome.id, token=outcome.token)
-            found |= id_set(answer.rows)
-        return found
-
-    def _rows(self, outcomes: Sequence[Outcome]) -> list[Params]:
-        now = self._clock.microseconds()
-        return [
-            {
-                "now": now,
-                "id": outcome.id,
-                "token": outcome.token,
-                "runner": outcome.runner,
-                "outcome": ending(outcome.event),
-                "delay": outcome.delay,
-                "back": outcome.event is Event.RELEASE,
-                "crash": outcome.crash,
-                "run_time": outcome.run_time,
-                "result": outcome.result,
-                "record": outcome.record,
-            }
-            for outcome in outcomes
-        ]
+        return id_set((yield self.statement("settled", **_batch(outcomes))).rows)
 
     def _each(self, name: str, rows: Sequence[Params]) -> Statement:
         return Statement(sql(self.folder, name), {}, rows)
+
+
+class _Final(msgspec.Struct):
+    """One ended attempt, as ``settle_final.sql`` reads it."""
+
+    token: int
+    outcome: str | None
+    crash: bool
+    run_time: int
+    result: str | None
+    record: str | None
+
+
+def _batch(outcomes: Sequence[Outcome]) -> dict[str, object]:
+    finals = [
+        _Final(
+            outcome.token,
+            ending(outcome.event),
+            outcome.crash,
+            outcome.run_time,
+            None if outcome.result is None else outcome.result.decode(),
+            None if outcome.record is None else outcome.record.decode(),
+        )
+        for outcome in outcomes
+    ]
+    return {
+        "rows": msgspec.json.encode(finals).decode(),
+        "ids": b"".join(outcome.id for outcome in outcomes),
+        "runners": b"".join(outcome.runner for outcome in outcomes),
+    }
+
+
+def _row(outcome: Outcome, now: int) -> Params:
+    return {
+        "now": now,
+        "id": outcome.id,
+        "token": outcome.token,
+        "runner": outcome.runner,
+        "delay": outcome.delay,
+        "back": outcome.event is Event.RELEASE,
+        "crash": outcome.crash,
+        "record": outcome.record,
+    }

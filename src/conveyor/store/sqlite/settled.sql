@@ -1,4 +1,8 @@
--- Whether this outcome is written: the answer to an earlier settle may have been lost.
-SELECT h.id FROM conveyor_history h WHERE h.id = :id AND h.token = :token
+-- Of these, the ones whose outcome is written: the answer to an earlier settle may have been lost.
+SELECT h.id FROM json_each(:rows) AS given
+CROSS JOIN conveyor_history h ON h.id = substr(:ids, given.key * 16 + 1, 16)
+WHERE h.token = json_extract(given.value, '$.token')
 UNION ALL
-SELECT j.id FROM conveyor_job j WHERE j.id = :id AND j.token = :token AND j.state = 'waiting'
+SELECT j.id FROM json_each(:rows) AS given
+CROSS JOIN conveyor_job j ON j.id = substr(:ids, given.key * 16 + 1, 16)
+WHERE j.token = json_extract(given.value, '$.token') AND j.state = 'waiting'

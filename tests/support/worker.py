@@ -1,0 +1,32 @@
+"""A worker whose times are short: ``python -m tests.support.worker --lease 1.5 --beat 0.3 --rescue 0.3``.
+
+Without the command line's signals: it is for those who kill it.
+"""
+
+import argparse
+import asyncio
+import logging
+
+from conveyor.worker.runner import Settings
+from tests.support.tasks import app
+
+
+async def work(options: argparse.Namespace) -> int:
+    settings = Settings(
+        {"default": options.slots}, lease=options.lease, beat=options.beat, sweep=0.1, rescue=options.rescue
+    )
+    return await app.worker(settings).run()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--slots", type=int, default=10)
+    parser.add_argument("--lease", type=float, default=1.5)
+    parser.add_argument("--beat", type=float, default=0.3)
+    parser.add_argument("--rescue", type=float, default=0.3)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    return asyncio.run(work(parser.parse_args()))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,165 @@
+"""A yard: one store, the history of what happens on it, and the processes that work there."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from conveyor.core import ids
+from conveyor.core.lifecycle import State
+from conveyor.core.model import JobInfo, NewJob
+from conveyor.store.contract import Store
+from tests.support.history import History, Record, Report, Run, check, read_tables, runs_of
+from tests.support.jobs import QUEUE, see
+from tests.support.stores import open_store
+from tests.support.tasks import HISTORY
+from tests.support.waiting import until
+
+ROOT = Path(__file__).parents[2]
+SETTLING = 20.0
+"""Seconds that a process or a job gets to do what a test waits for."""
+
+
+class Process:
+    """A process of the yard; what it says goes to a file."""
+
+    def __init__(self, arguments: Sequence[str], environment: dict[str, str], log: Path, history: History) -> None:
+        self.log = log
+        self._history = history
+        with log.open("wb") as out:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", *arguments],
+                cwd=ROOT,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+            )
+        self.pid = self._process.pid
+        self._gone = False
+
+    @property
+    def said(self) -> str:
+        """All that it has said."""
+        return self.log.read_text(errors="replace")
+
+    @property
+    def lives(self) -> bool:
+        """Whether it has not ended."""
+        return self._process.poll() is None
+
+    def says(self, text: str) -> None:
+        """Wait until it has said *text*."""
+        until(lambda: text in self.said or not self.lives, patience=SETTLING)
+        assert text in self.said, self.said
+
+    def working(self) -> "Process":
+        """Wait until it has its lease."""
+        self.says(" serves ")
+        return self
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal."""
+        self._process.send_signal(number)
+
+    def stops(self) -> None:
+        """Stop it, as a debugger would, and wait until it stands."""
+        self.signal(signal.SIGSTOP)
+        stat = Path(f"/proc/{self.pid}/stat")
+        until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T")
+
+    def ends(self, patience: float = SETTLING) -> int:
+        """Wait for its end; gives its exit status."""
+        try:
+            status = self._process.wait(patience)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"it does not end within {patience} s:\n{self.said}") from None
+        if not self._gone:
+            self._gone = True
+            self._history.write("gone", pid=self.pid)
+        return status
+
+    def kill(self) -> None:
+        """Kill it, unless it has ended by itself."""
+        if self.lives:
+            self.signal(signal.SIGKILL)
+        self.ends()
+
+
+class Yard:
+    """See above. ``close`` ends all its processes."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self.url = url
+        self.folder = folder
+        self.store: Store = open_store(url)
+        self.history = History(folder)
+        self.processes: list[Process] = []
+
+    def start(self, *arguments: str) -> Process:
+        """Start ``python -m`` *arguments*, in the surroundings of this yard."""
+        path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(ROOT)]))
+        surroundings = {"PYTHONPATH": path, "CONVEYOR_URL": self.url, HISTORY: str(self.folder)}
+        log = self.folder / f"{len(self.processes)}.log"
+        self.processes.append(Process(arguments, {**os.environ, **surroundings}, log, self.history))
+        return self.processes[-1]
+
+    def worker(self, *options: str, app: str = "app") -> Process:
+        """Start ``conveyor worker``, and wait until it works."""
+        return self.start("conveyor", "worker", "--app", f"tests.support.tasks:{app}", *options).working()
+
+    def short(self, *options: str) -> Process:
+        """Start a worker whose lease is short, and wait until it works."""
+        return self.start("tests.support.worker", *options).working()
+
+    def enqueue(
+        self, task: str, *args: object, count: int = 1, max_attempts: int = 5, timeout: float | None = None
+    ) -> list[str]:
+        """Enqueue *count* jobs, as accepted; their ids."""
+        payload = repr([list(args), {}]).replace("'", '"').encode()
+        limit = None if timeout is None else round(timeout * 1_000_000)
+        jobs = [NewJob(ids.new(), task, QUEUE, 0, 0, 0, max_attempts, limit, payload) for _ in range(count)]
+        self.history.write("asked")
+        self.store.run(self.store.operations.enqueue(jobs))
+        names = [ids.text(job.id) for job in jobs]
+        for name in names:
+            self.history.write("accepted", name)
+        return names
+
+    def see(self, job: str) -> JobInfo:
+        """The record of *job*."""
+        return see(self.store, ids.parse(job))
+
+    def is_(self, job: str, state: State, patience: float = SETTLING) -> JobInfo:
+        """Wait until *job* is in *state*."""
+        until(lambda: self.see(job).state is state, patience=patience)
+        return self.see(job)
+
+    def starts(self, job: str) -> list[Record]:
+        """How often *job* was started, and as what."""
+        return [record for record in self.history.read() if record.kind == "started" and record.job == job]
+
+    def runs(self, job: str) -> list[Run]:
+        """The executions of *job*."""
+        return sorted(run for run in runs_of(self.history.read()) if run.job == job)
+
+    def started(self, job: str, times: int = 1) -> None:
+        """Wait until *job* has been started so many times."""
+        until(lambda: len(self.starts(job)) >= times, patience=SETTLING)
+
+    def dead(self) -> int:
+        """How many runners have lost their lease and are not forgotten yet."""
+        return self.store.run(self.store.operations.dead_runners())
+
+    def report(self) -> Report:
+        """What the checker says."""
+        return check(self.history.read(), read_tables(self.url))
+
+    def close(self) -> None:
+        """End all, and show what they said."""
+        for process in self.processes:
+            process.kill()
+            print(f"--- {process.log.name}: pid {process.pid}\n{process.said}")  # noqa: T201 - pytest shows it when the test failed
+        self.store.close()
