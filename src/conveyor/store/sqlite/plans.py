@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, cast
+from typing import ClassVar, Final, cast
 
 import msgspec
 
@@ -52,12 +52,13 @@ class SqliteOperations(SqlOperations):
         known = json.dumps(list(tasks))
         for queue, priority in cast(Sequence[tuple[str, int]], lanes.rows):
             if left[queue] > 0:
-                answer = yield self.statement(
-                    "claim", runner=runner, queue=queue, priority=priority, tasks=known, room=left[queue]
-                )
-                left[queue] -= len(answer.rows)
-                taken = [Claimed._make(row) for row in answer.rows]
-                claimed += sorted(taken, key=lambda job: job.run_after)
+                due = yield self.statement("due", queue=queue, priority=priority, tasks=known, room=left[queue])
+                seqs = due.rows[0][0]
+                yield self.statement("claim", runner=runner, seqs=seqs)
+                taken = yield self.statement("claimed", seqs=seqs)
+                jobs = [_claimed(row) for row in _TAKEN.decode(cast(str, taken.rows[0][0]))]
+                left[queue] -= len(jobs)
+                claimed += jobs
         return claimed
 
     def next_due_steps(self, queues: Sequence[str]) -> Steps[int | None]:
@@ -93,6 +94,17 @@ class _Final(msgspec.Struct):
     run_time: int
     result: str | None
     record: str | None
+
+
+_TAKEN: Final = msgspec.json.Decoder(
+    list[tuple[str, str, str, int, int, int, int, int, int, int | None, str, str | None, int]]
+)
+"""The rows of ``claimed.sql``; bytes travel as text, and the id in hexadecimal."""
+
+
+def _claimed(row: tuple[str, str, str, int, int, int, int, int, int, int | None, str, str | None, int]) -> Claimed:
+    id_, *facts, args, attempts, at = row
+    return Claimed(bytes.fromhex(id_), *facts, args.encode(), None if attempts is None else attempts.encode(), at)
 
 
 def _batch(outcomes: Sequence[Outcome]) -> dict[str, object]:
