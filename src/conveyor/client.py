@@ -214,9 +214,15 @@ def _new_job(call: Call[R]) -> NewJob:
 
 
 def _chunks(calls: Iterable[Call[R]]) -> Generator[list[Call[R]]]:
-    rest = iter(calls)
+    rest = map(_checked, calls)
     while chunk := list(islice(rest, AT_ONCE)):
         yield chunk
+
+
+def _checked(call: Call[R]) -> Call[R]:
+    if not isinstance(call, Call):
+        raise TypeError(f"enqueue_many takes bound calls, as task.bind(...) makes them, not {call!r}")
+    return call
 
 
 def _pauses(jobs: Sequence[NewJob], lost: OutcomeUnknown) -> Generator[float]:

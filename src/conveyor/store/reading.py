@@ -132,7 +132,7 @@ def _conditions(where: JobFilter) -> list[str]:
 
 
 def _with_filter(params: Params, where: JobFilter) -> dict[str, object]:
-    return dict(params) | {name: getattr(where, name) for name in ("queue", "task") if getattr(where, name)}
+    return dict(params) | {name: getattr(where, name) for name in ("queue", "task") if getattr(where, name) is not None}
 
 
 def _where(terms: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ import sqlite3
 import weakref
 from collections.abc import Awaitable
 from functools import partial
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from conveyor.core.clock import Clock
 from conveyor.core.model import RunnerInfo
@@ -23,6 +23,10 @@ T = TypeVar("T")
 
 BUSY_TIMEOUT = 10_000
 """Milliseconds to wait for a writer that is not one of ours."""
+
+
+_PARENTS: Final[list[Lane]] = []
+"""Lanes that a fork left behind. They are kept, for SQLite forbids even to close a parent's connection."""
 
 
 class SqliteStore:
@@ -90,6 +94,7 @@ class SqliteStore:
     def _lane(self, plan: Plan[T]) -> Lane:
         """The writer's lane or the reader's; after a fork both are made anew, and the parent's left alone."""
         if not self._lanes or self._owner != os.getpid():
+            _PARENTS.extend(self._lanes)
             self._owner = os.getpid()
             if self._folder is None:
                 self._lanes = [Lane("memory", self._connect, committed=self._ring)]

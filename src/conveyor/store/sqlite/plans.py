@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Final, cast
+from typing import ClassVar, Final, NamedTuple, cast
 
 import msgspec
 
@@ -96,15 +96,43 @@ class _Final(msgspec.Struct):
     record: str | None
 
 
-_TAKEN: Final = msgspec.json.Decoder(
-    list[tuple[str, str, str, int, int, int, int, int, int, int | None, str, str | None, int]]
-)
-"""The rows of ``claimed.sql``; bytes travel as text, and the id in hexadecimal."""
+class _Taken(NamedTuple):
+    """A row of ``claimed.sql``: a ``Claimed`` whose bytes travel as text, and its id in hexadecimal."""
+
+    id: str
+    task: str
+    queue: str
+    priority: int
+    run_after: int
+    attempt: int
+    max_attempts: int
+    crashes: int
+    token: int
+    timeout: int | None
+    args: str
+    attempts: str | None
+    last_attempted_at: int
 
 
-def _claimed(row: tuple[str, str, str, int, int, int, int, int, int, int | None, str, str | None, int]) -> Claimed:
-    id_, *facts, args, attempts, at = row
-    return Claimed(bytes.fromhex(id_), *facts, args.encode(), None if attempts is None else attempts.encode(), at)
+_TAKEN: Final = msgspec.json.Decoder(list[_Taken])
+
+
+def _claimed(row: _Taken) -> Claimed:
+    return Claimed(
+        bytes.fromhex(row.id),
+        row.task,
+        row.queue,
+        row.priority,
+        row.run_after,
+        row.attempt,
+        row.max_attempts,
+        row.crashes,
+        row.token,
+        row.timeout,
+        row.args.encode(),
+        None if row.attempts is None else row.attempts.encode(),
+        row.last_attempted_at,
+    )
 
 
 def _batch(outcomes: Sequence[Outcome]) -> dict[str, object]:
