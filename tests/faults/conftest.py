@@ -1,18 +1,6 @@
-"""A yard for every store that two processes can share."""
+"""The stores of the contract suite, and a yard of processes on each that they can share."""
 
-from collections.abc import Iterator
-from pathlib import Path
+from tests.contract.conftest import folder, opened, url
+from tests.support.yards import yard
 
-import pytest
-
-from tests.support.stores import SHARED, sqlite_url
-from tests.support.yard import Yard
-
-
-@pytest.fixture(params=SHARED)
-def yard(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Yard]:
-    """A new, empty store, and the processes that work on it."""
-    postgres = request.param == "postgres"
-    made = Yard(request.getfixturevalue("postgres_url") if postgres else sqlite_url(tmp_path), tmp_path)
-    yield made
-    made.close()
+__all__ = ["folder", "opened", "url", "yard"]

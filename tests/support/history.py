@@ -57,9 +57,9 @@ class History:
 
     def _opened(self) -> int:
         if self._owner != os.getpid():
-            self._owner = os.getpid()
-            path = self.folder / f"{self._owner}-{time.monotonic_ns()}.history"
+            path = self.folder / f"{os.getpid()}-{time.monotonic_ns()}.history"
             self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            self._owner = os.getpid()  # last: another thread may look meanwhile, and would open a second file
         return self._file
 
 

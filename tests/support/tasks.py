@@ -66,18 +66,26 @@ async def stumble(ctx: Context, times: int, seconds: float) -> None:
             raise ValueError(f"attempt {ctx.attempt}")
 
 
+def first(ctx: Context) -> bool:
+    """Whether its job was never started before, whatever its attempts say."""
+    mark = history.folder / f"{ctx.job.id}.started"
+    seen = mark.exists()
+    mark.touch()
+    return not seen
+
+
 @app.task(name="first-slow", takes_context=True, backoff=AT_ONCE)
 async def first_slow(ctx: Context, seconds: float) -> None:
-    """Takes long in its first attempt alone."""
+    """Takes long the first time alone."""
     with written(ctx):
-        await asyncio.sleep(seconds if ctx.attempt == 1 else 0)
+        await asyncio.sleep(seconds if first(ctx) else 0)
 
 
 @app.task(name="first-slow-sync", takes_context=True, backoff=AT_ONCE)
 def first_slow_sync(ctx: Context, seconds: float) -> None:
     """The same in a thread, which nobody can stop."""
     with written(ctx):
-        time.sleep(seconds if ctx.attempt == 1 else 0)
+        time.sleep(seconds if first(ctx) else 0)
 
 
 @app.task(name="heed", takes_context=True)
@@ -85,7 +93,9 @@ def heed(ctx: Context, seconds: float) -> None:
     """A thread that looks whether it should end."""
     with written(ctx):
         end = time.monotonic() + seconds
-        while time.monotonic() < end and not ctx.cancelled:
+        while time.monotonic() < end:
+            if ctx.cancelled:
+                raise TimeoutError("as asked")
             time.sleep(0.01)
 
 

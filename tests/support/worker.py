@@ -5,7 +5,9 @@ Without the command line's signals: it is for those who kill it.
 
 import argparse
 import asyncio
+import faulthandler
 import logging
+import signal
 
 from conveyor.worker.runner import Settings
 from tests.support.tasks import app
@@ -24,6 +26,7 @@ def main() -> int:
     parser.add_argument("--lease", type=float, default=1.5)
     parser.add_argument("--beat", type=float, default=0.3)
     parser.add_argument("--rescue", type=float, default=0.3)
+    faulthandler.register(signal.SIGUSR1)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     return asyncio.run(work(parser.parse_args()))
 

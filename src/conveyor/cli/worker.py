@@ -1,9 +1,6 @@
 """``conveyor worker``."""
 
 import argparse
-import os
-import sys
-import threading
 
 from conveyor.cli.lookup import app_arguments, find_app
 from conveyor.cli.output import log_to_stderr
@@ -38,14 +35,7 @@ def run(options: argparse.Namespace) -> int:
     if not app.tasks:
         raise UsageError("the app has no tasks; does the module that defines them get imported?")
     queues = parse_queues(options.queues) if options.queues else app.default_queues()
-    status = app.run_worker(queues, burst=options.burst, grace=options.grace)
-    if any(thread.name.startswith("conveyor-task") for thread in threading.enumerate()):
-        # A task still runs in a thread. Its job has been released or settled, so it must not go on: a normal exit
-        # would wait for it.
-        sys.stderr.flush()
-        sys.stdout.flush()
-        os._exit(status)
-    return status
+    return app.run_worker(queues, burst=options.burst, grace=options.grace)
 
 
 def parse_queues(texts: list[str]) -> dict[str, int]:

@@ -56,6 +56,11 @@ class Event(StrEnum):
     QUARANTINE = "quarantine"
 
 
+TAKEN_BACK = frozenset({Event.RESCUE, Event.LOSE, Event.QUARANTINE})
+"""What others do to a job whose runner died. It raises the token, so that the runner, back from the dead and asking
+whether its own outcome was written, is not shown theirs."""
+
+
 class Move(NamedTuple):
     """One row of the table: *event* takes a job from *source* (``None``: it did not exist) to *target*."""
 
@@ -86,6 +91,11 @@ _TARGETS: dict[tuple[State | None, Event], frozenset[State]] = {
 }
 
 
+_ENDINGS: dict[Event, State] = {
+    move.event: move.target for move in MOVES if move.source is State.RUNNING and move.target.final
+}
+
+
 def targets(source: State | None, event: Event) -> frozenset[State]:
     """Where *event* may take a job that stands in *source*; empty when the event is not allowed there."""
     return _TARGETS.get((source, event), frozenset())
@@ -93,8 +103,7 @@ def targets(source: State | None, event: Event) -> frozenset[State]:
 
 def ending(event: Event) -> State | None:
     """The final state that *event* gives a running job; ``None`` when the job stays alive."""
-    (target, *others) = targets(State.RUNNING, event)
-    return target if target.final and not others else None
+    return _ENDINGS.get(event)
 
 
 def shown(stored: str, *, due: bool, failed_before: bool) -> State:

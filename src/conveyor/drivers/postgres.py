@@ -64,6 +64,8 @@ def translated(*, writes: bool) -> Generator[None]:
         yield
     except (errors.UndefinedTable, errors.UndefinedFunction, errors.UndefinedColumn) as error:
         raise SchemaOutdated(f"{error.diag.message_primary}; run `conveyor migrate`") from error
+    except errors.ReadOnlySqlTransaction as error:  # a standby, or an operator's wish: it passes
+        raise StoreUnavailable(f"PostgreSQL: {_one_line(error)}") from error
     except (psycopg.OperationalError, psycopg.InterfaceError, TimeoutError) as error:
         kind = OutcomeUnknown if writes else StoreUnavailable
         raise kind(f"PostgreSQL: {_one_line(error)}") from error

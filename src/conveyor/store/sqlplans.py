@@ -236,6 +236,12 @@ def _runner(row: Row) -> Runner:
     )
 
 
+def in_turn(claimed: list[Claimed]) -> list[Claimed]:
+    """Claimed jobs in the order in which they are to start."""
+    claimed.sort(key=lambda job: (-job.priority, job.run_after))
+    return claimed
+
+
 def id_set(rows: Iterable[Row]) -> frozenset[bytes]:
     """The ids in a one-column answer."""
     return frozenset(cast(bytes, id_) for (id_,) in rows)

@@ -36,6 +36,8 @@ class Identity:
     runner: bytes
     doubtful_until: float = 0.0
     looked: float = 0.0
+    registered: bool = True
+    """Whether its lease has been taken; a claim without one gets nothing, which would look like an empty queue."""
 
     @property
     def doubtful(self) -> bool:
@@ -102,7 +104,8 @@ class Claimer:
             self._woken.clear()
             if self._identity().doubtful:
                 await self.resolve_doubt()
-            room = self._slots.room() if len(self._settler) < UNSETTLED else {}
+            able = self._identity().registered and len(self._settler) < UNSETTLED
+            room = self._slots.room() if able else {}
             if not room:
                 await self._woken.wait()
             elif not await self._claim(room):

@@ -11,7 +11,8 @@ from conveyor.core.errors import ConveyorError, OutcomeUnknown, StoreUnavailable
 logger = logging.getLogger("conveyor.worker")
 
 FIRST_PAUSE = 0.1
-LONGEST_PAUSE = 10.0
+LONGEST_PAUSE = 2.0
+QUIET = 60.0
 
 
 async def every(seconds: float, duty: Callable[[], Awaitable[object]]) -> None:
@@ -58,7 +59,7 @@ class Trouble:
     async def pause(self, error: BaseException) -> None:
         """Log *error*, and wait."""
         now = asyncio.get_running_loop().time()
-        if now - self._last > LONGEST_PAUSE * 6:
+        if now - self._last > QUIET:
             self._seconds = FIRST_PAUSE
         self._last = now
         expected = isinstance(error, StoreUnavailable | OutcomeUnknown)
@@ -66,7 +67,3 @@ class Trouble:
         logger.warning("%s: %s; again in %.1f s", self._what, error, seconds, exc_info=None if expected else error)
         await asyncio.sleep(seconds)
         self._seconds = min(self._seconds * 2, LONGEST_PAUSE)
-
-    def over(self) -> None:
-        """It works again."""
-        self._seconds = FIRST_PAUSE

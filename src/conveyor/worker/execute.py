@@ -5,7 +5,6 @@ import logging
 import random
 import time
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 
 from conveyor.core import ids
 from conveyor.core.backoff import Backoff
@@ -15,8 +14,14 @@ from conveyor.job import Desk
 from conveyor.task import Definition
 from conveyor.worker.attempt import Attempt, Interruption
 from conveyor.worker.slots import Lane, Slots
+from conveyor.worker.threads import DaemonThreads
 
 logger = logging.getLogger("conveyor.worker")
+
+AGAIN = 1_000_000
+"""Microseconds until a job may be claimed again whose earlier attempt has not ended in this process."""
+HEED = 1.0
+"""Seconds that a thread gets to look at ``ctx.cancelled`` after its timeout, before its worker ends for it."""
 
 Known = Mapping[str, tuple[Definition, Backoff]]
 """The tasks of this worker, and how each backs off."""
@@ -40,7 +45,7 @@ class Executor:
         self._desk = desk
         self._settle = settle
         self._freed = freed
-        self._pool = ThreadPoolExecutor(max(slots.total, 1), thread_name_prefix="conveyor-task")
+        self._pool = DaemonThreads("conveyor-task")
         self._open = True
         self.attempts: dict[bytes, Attempt] = {}
         """What runs, by job."""
@@ -48,6 +53,9 @@ class Executor:
     def accept(self, runner: bytes, jobs: Iterable[Claimed]) -> None:
         """Start *jobs*, or line them up for a slot."""
         for job in jobs:
+            if job.id in self.attempts:  # its lost attempt clings on, here of all places: not twice at a time
+                self._judge(job, runner, Interrupted(AGAIN), 0.0)
+                continue
             self._slots.lanes[job.queue].waiting.append((job, runner))
         for lane in self._slots.lanes.values():
             self._fill(lane)
@@ -69,7 +77,7 @@ class Executor:
         late = [a for a in self.attempts.values() if a.deadline is not None and a.deadline < now]
         for attempt in late:
             attempt.interrupt(Interruption.TIMEOUT)
-        return [attempt for attempt in late if attempt.in_thread]
+        return [a for a in late if a.in_thread and now - (a.deadline or now) > HEED]
 
     def abandon(self, pause: int) -> None:
         """Write off what still runs: late threads have timed out, the rest is released for *pause* microseconds."""

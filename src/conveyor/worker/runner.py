@@ -87,6 +87,7 @@ class Runner:
         self._at_once = asyncio.Event()
         self._doomed: list[Attempt] = []
         self._hurry = False
+        self._renewing: asyncio.Task[None] | None = None
 
     def stop(self) -> None:
         """Claim nothing more, let running jobs finish within the grace period, and end; called again: at once."""
@@ -112,6 +113,9 @@ class Runner:
             await self._wind_down()
             for task in tasks:
                 task.cancel()
+        if self._renewing is not None:
+            self._renewing.cancel()
+            await asyncio.wait([self._renewing])
         if not self._hurry:
             await asyncio.to_thread(self._heartbeat.stop, clean=self._claimer.holds_nothing)
         self._executor.close()
@@ -217,13 +221,14 @@ class Runner:
             self._hurry = True
             self._doom(threads, "its lease is lost")
             return
-        self._identity = Identity(os.urandom(16))
+        self._identity = Identity(os.urandom(16), registered=False)
         old, self._heartbeat = self._heartbeat, self._new_heartbeat()
         self._renewing = asyncio.create_task(kept(lambda: self._begin_again(old)))
 
     async def _begin_again(self, old: Heartbeat) -> None:
         await asyncio.to_thread(old.stop, clean=False)
         await asyncio.to_thread(self._heartbeat.start)
+        self._identity.registered = True
         self._claimer.wake()
 
 

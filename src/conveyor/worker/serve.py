@@ -17,13 +17,30 @@ from conveyor.worker.runner import Runner, Settings
 logger = logging.getLogger("conveyor.worker")
 
 
+LEAVE = 1.0
+"""Seconds that cancelled tasks get, once all outcomes are written."""
+
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
 
 def serve(store: Store, known: Known, desk: Desk, settings: Settings, loop_factory: LoopFactory | None) -> int:
     """Work until a signal, or until a burst is over; gives the exit status."""
-    with asyncio.Runner(loop_factory=loop_factory) as runner:
-        return runner.run(work(store, known, desk, settings))
+    loop = (loop_factory or asyncio.new_event_loop)()
+    try:
+        return loop.run_until_complete(work(store, known, desk, settings))
+    finally:
+        loop.run_until_complete(_cleared())
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
+
+
+async def _cleared() -> None:
+    """Cancel what is left, and wait a moment. ``asyncio.Runner`` waits for ever for a task that swallows it."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks, timeout=LEAVE)
 
 
 async def work(store: Store, known: Known, desk: Desk, settings: Settings) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from conveyor.batch import halved
 from conveyor.core import ids
-from conveyor.core.errors import OutcomeUnknown, StoreRefused, StoreUnavailable
+from conveyor.core.errors import StoreRefused
 from conveyor.core.lifecycle import Event
 from conveyor.core.model import Outcome
 from conveyor.store.contract import Store
@@ -64,28 +64,33 @@ class Settler:
     async def _write(self, batch: Sequence[Outcome]) -> None:
         """Until the store answers: a settle may be repeated, and an outcome must not be lost."""
         trouble = Trouble("outcomes cannot be written")
-        while True:
+        while batch:
             try:
                 parts = await halved(self._send, batch)
-                break
-            except (StoreUnavailable, OutcomeUnknown) as error:
+            except Exception as error:  # noqa: BLE001 - whatever it was, it was no answer
                 await trouble.pause(error)
-        self._settled(batch)
-        for outcomes, answer in parts:
-            if isinstance(answer, StoreRefused):
-                self._refused(outcomes[0], answer)
-            elif answer:
-                _fenced([outcome for outcome in outcomes if outcome.id in answer])
+                continue
+            refused = [(outcomes[0], answer) for outcomes, answer in parts if isinstance(answer, StoreRefused)]
+            again = {outcome.id for outcome, _ in refused}
+            self._settled([outcome for outcome in batch if outcome.id not in again])
+            for outcomes, answer in parts:
+                if not isinstance(answer, StoreRefused):
+                    _fenced([outcome for outcome in outcomes if outcome.id in answer])
+            batch = [_bare(outcome, refusal) for outcome, refusal in refused]
+            if any(outcome in batch for outcome, _ in refused):  # bare already: the store takes nothing at all
+                await trouble.pause(refused[0][1])
 
     async def _send(self, batch: Sequence[Outcome]) -> frozenset[bytes]:
         return await self._store.arun(self._store.operations.settle(batch))
 
-    def _refused(self, outcome: Outcome, refusal: StoreRefused) -> None:
-        """The store cannot hold this outcome: its result or record is dropped, its end is not."""
-        logger.error("the store refused an outcome: %s", refusal, extra={"job": ids.text(outcome.id)})
-        if outcome.result is not None or outcome.record is not None:
-            event = Event.FAIL if outcome.event is Event.SUCCEED else outcome.event
-            self.put(outcome._replace(result=None, record=None, event=event))
+
+def _bare(outcome: Outcome, refusal: StoreRefused) -> Outcome:
+    """What the store refused, without what it may be unable to hold: a result or record is dropped, an end is not."""
+    logger.error("the store refused an outcome: %s", refusal, extra={"job": ids.text(outcome.id)})
+    if outcome.result is None and outcome.record is None:
+        return outcome
+    event = Event.FAIL if outcome.event is Event.SUCCEED else outcome.event
+    return outcome._replace(result=None, record=None, event=event)
 
 
 def _fenced(outcomes: Sequence[Outcome]) -> None:

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar, cast
 from uuid import UUID
 
-from conveyor.core.lifecycle import Event, ending
+from conveyor.core.lifecycle import TAKEN_BACK, Event, ending
 from conveyor.core.model import Claimed, NewJob, Outcome
 from conveyor.plan import Column, Plan, Steps
 from conveyor.store.reading import Dialect
-from conveyor.store.sqlplans import SqlOperations, id_set
+from conveyor.store.sqlplans import SqlOperations, id_set, in_turn
 
 
 class PostgresOperations(SqlOperations):
@@ -50,9 +50,7 @@ class PostgresOperations(SqlOperations):
             room=Column("int8", tuple(room.values())),
             tasks=Column("text", tasks),
         )
-        claimed = [Claimed._make(row) for row in answer.rows]
-        claimed.sort(key=lambda job: (-job.priority, job.run_after))
-        return claimed
+        return in_turn([Claimed._make(row) for row in answer.rows])
 
     def next_due_steps(self, queues: Sequence[str]) -> Steps[int | None]:
         """See ``SqlOperations.next_due_steps``."""
@@ -66,6 +64,7 @@ class PostgresOperations(SqlOperations):
             **_keys(outcomes),
             outcome=Column("text", [str(ending(outcome.event)) for outcome in outcomes]),
             crash=Column("int2", [int(outcome.crash) for outcome in outcomes]),
+            fence=Column("int2", [int(outcome.event in TAKEN_BACK) for outcome in outcomes]),
             run_time=Column("int8", [outcome.run_time for outcome in outcomes]),
             result=Column("bytea", [outcome.result for outcome in outcomes]),
             record=Column("bytea", [outcome.record for outcome in outcomes]),
@@ -80,6 +79,7 @@ class PostgresOperations(SqlOperations):
             delay=Column("int8", [outcome.delay for outcome in outcomes]),
             back=Column("int2", [int(outcome.event is Event.RELEASE) for outcome in outcomes]),
             crash=Column("int2", [int(outcome.crash) for outcome in outcomes]),
+            fence=Column("int2", [int(outcome.event in TAKEN_BACK) for outcome in outcomes]),
             record=Column("bytea", [outcome.record for outcome in outcomes]),
         )
         return cast(int, answer.rows[0][0])

@@ -1,9 +1,9 @@
 -- Whatever makes a job ready again sets its time to now: a claimer's lower bound may have passed the old one.
 WITH clock AS MATERIALIZED (SELECT conveyor_now() AS now),
 held AS MATERIALIZED (
-    SELECT given.delay, given.back, given.crash, given.record, job.tid
-    FROM unnest(:id::uuid[], :token::int8[], :runner::uuid[], :delay::int8[], :back::int2[], :crash::int2[], :record::bytea[])
-         AS given (i, k, r, delay, back, crash, record)
+    SELECT given.delay, given.back, given.crash, given.fence, given.record, job.tid
+    FROM unnest(:id::uuid[], :token::int8[], :runner::uuid[], :delay::int8[], :back::int2[], :crash::int2[], :fence::int2[], :record::bytea[])
+         AS given (i, k, r, delay, back, crash, fence, record)
     CROSS JOIN LATERAL (
         SELECT j.ctid AS tid FROM conveyor_job j
         WHERE j.id = given.i AND j.token = given.k AND j.runner = given.r AND j.state = 'running'
@@ -12,7 +12,7 @@ held AS MATERIALIZED (
 ),
 again AS (
     UPDATE conveyor_job j
-    SET state = 'waiting', runner = NULL, run_after = clock.now + held.delay, attempt = j.attempt - held.back,
+    SET state = 'waiting', token = j.token + held.fence, runner = NULL, run_after = clock.now + held.delay, attempt = j.attempt - held.back,
         crashes = j.crashes + held.crash, attempts = coalesce(held.record, j.attempts)
     FROM held, clock WHERE j.ctid = held.tid
     RETURNING j.queue

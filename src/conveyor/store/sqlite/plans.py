@@ -7,12 +7,12 @@ from typing import ClassVar, Final, NamedTuple, cast
 import msgspec
 
 from conveyor.core.clock import Clock
-from conveyor.core.lifecycle import Event, ending
+from conveyor.core.lifecycle import TAKEN_BACK, Event, ending
 from conveyor.core.model import Claimed, NewJob, Outcome
 from conveyor.plan import Params, Statement, Steps
 from conveyor.store.reading import Dialect
 from conveyor.store.sqlfiles import sql
-from conveyor.store.sqlplans import SqlOperations, id_set
+from conveyor.store.sqlplans import SqlOperations, id_set, in_turn
 
 
 class SqliteOperations(SqlOperations):
@@ -59,7 +59,7 @@ class SqliteOperations(SqlOperations):
                 jobs = [_claimed(row) for row in _TAKEN.decode(cast(str, taken.rows[0][0]))]
                 left[queue] -= len(jobs)
                 claimed += jobs
-        return claimed
+        return in_turn(claimed)
 
     def next_due_steps(self, queues: Sequence[str]) -> Steps[int | None]:
         """See ``SqlOperations.next_due_steps``."""
@@ -91,6 +91,7 @@ class _Final(msgspec.Struct):
     token: int
     outcome: str | None
     crash: bool
+    fence: bool
     run_time: int
     result: str | None
     record: str | None
@@ -141,6 +142,7 @@ def _batch(outcomes: Sequence[Outcome]) -> dict[str, object]:
             outcome.token,
             ending(outcome.event),
             outcome.crash,
+            outcome.event in TAKEN_BACK,
             outcome.run_time,
             None if outcome.result is None else outcome.result.decode(),
             None if outcome.record is None else outcome.record.decode(),
@@ -163,5 +165,6 @@ def _row(outcome: Outcome, now: int) -> Params:
         "delay": outcome.delay,
         "back": outcome.event is Event.RELEASE,
         "crash": outcome.crash,
+        "fence": outcome.event in TAKEN_BACK,
         "record": outcome.record,
     }

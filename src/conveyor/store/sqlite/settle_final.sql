@@ -4,7 +4,7 @@
 INSERT INTO conveyor_history (
     id, token, run_after, enqueued_at, started_at, last_attempted_at, finished_at, run_time, timeout, runner,
     priority, attempt, max_attempts, crashes, state, task, queue, args, attempts, result)
-SELECT j.id, j.token, j.run_after, j.enqueued_at, j.started_at, j.last_attempted_at, :now,
+SELECT j.id, j.token + json_extract(given.value, '$.fence'), j.run_after, j.enqueued_at, j.started_at, j.last_attempted_at, :now,
        json_extract(given.value, '$.run_time'), j.timeout, j.runner, j.priority, j.attempt, j.max_attempts,
        j.crashes + json_extract(given.value, '$.crash'), json_extract(given.value, '$.outcome'), j.task, j.queue,
        j.args, coalesce(CAST(json_extract(given.value, '$.record') AS BLOB), j.attempts),

@@ -1,0 +1,114 @@
+"""T5: in a short story, every single call to the store goes wrong once; no job is lost, none is doubled."""
+
+import contextlib
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from conveyor.store.contract import Store
+from tests.faults.story import Story, cast_of_jobs, check
+from tests.support.faults import Faults, When
+from tests.support.jobs import Hand, NewJob
+from tests.support.stores import SHARED, open_store, rows, tables
+
+pytestmark = [
+    pytest.mark.parametrize("url", SHARED, indirect=True),
+    pytest.mark.parametrize("when", ["before", "after"]),
+]
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["tests.faults.test_every_n", "conveyor.store.postgres.opened"])
+
+
+@pytest.fixture
+def looker(opened: Callable[[], Store]) -> Store:
+    """A store that nothing goes wrong with, to look and to tidy up."""
+    return opened()
+
+
+@contextlib.contextmanager
+def storied(url: str, jobs: list[NewJob], tell: Callable[[str], None]) -> Iterator[Story]:
+    """The story of *jobs*, over connections of its own."""
+    store = open_store(url)
+    hands: list[Hand] = []
+
+    def hire() -> Hand:
+        hands.append(Hand(store))
+        return hands[-1]
+
+    yield Story(store, jobs, hire, tell)
+    for hand in hands:
+        hand.die()
+    store.close()
+
+
+def clean(looker: Store) -> None:
+    for table in ("conveyor_job", "conveyor_history", "conveyor_runner"):
+        rows(looker, f"DELETE FROM {table}")
+
+
+def report(capsys: pytest.CaptureFixture[str], text: str) -> None:
+    with capsys.disabled():
+        sys.stdout.write(f"\n{text} ")
+
+
+def test_a_call_that_is_lost_at_any_point_loses_and_doubles_no_job(
+    url: str, when: When, looker: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for at in count(1):
+        clean(looker)
+        faults, told, jobs = Faults(at, when), list[str](), cast_of_jobs()
+        with pytest.MonkeyPatch.context() as patch, storied(url, jobs, told.append) as story:
+            faults.install(patch)
+            story.store.run(story.store.operations.schema())
+            faults.armed = True
+            story.begin()
+            story.end()
+            faults.armed = False
+        check(looker, jobs, told)
+        if len(faults.calls) < at:
+            report(capsys, f"{at - 1} points, lost {when}:")
+            assert at > 20
+            return
+
+
+def test_a_process_that_is_killed_at_any_point_loses_and_doubles_no_job(
+    url: str, when: When, looker: Store, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for at in count(1):
+        clean(looker)
+        acks, jobs = folder / f"acks-{at}", cast_of_jobs()
+        acks.touch()
+        child = FORKS.Process(target=one_life, args=(url, jobs, at, when, str(acks)))
+        child.start()
+        child.join()
+        told = acks.read_text().splitlines()
+        if url.startswith("postgres"):  # where a lease takes its time to end
+            rows(looker, "UPDATE conveyor_runner SET expires_at = 0")
+        assert sum(tables(looker)) >= (0, 4, 5)[told.count("enqueued")]
+        with storied(url, jobs, told.append) as story:
+            story.stubborn(story.store.operations.repeat_enqueue(jobs))
+            story.end()
+        check(looker, jobs, told)
+        if child.exitcode == 0:
+            report(capsys, f"{at - 1} points, killed {when}:")
+            assert at > 20
+            return
+        assert child.exitcode == 137
+
+
+def one_life(url: str, jobs: list[NewJob], at: int, when: When, acks: str) -> None:
+    """The first process's part; it ends in the middle of a call."""
+    file = os.open(acks, os.O_WRONLY | os.O_APPEND)
+    faults = Faults(at, when, kill=True)
+    faults.install(pytest.MonkeyPatch())
+    with storied(url, jobs, lambda text: (os.write(file, f"{text}\n".encode()), None)[1]) as story:
+        story.store.run(story.store.operations.schema())
+        faults.armed = True
+        story.begin()
+        story.end()
+        faults.armed = False

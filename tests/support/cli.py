@@ -1,0 +1,87 @@
+"""The command line as a person has it: a process of its own, in a folder, with a clean environment."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import conveyor
+
+SOURCE = Path(conveyor.__file__).parents[1]
+PATIENCE = 40.0
+"""Seconds that a command gets."""
+
+
+def clean_environment() -> dict[str, str]:
+    """Ours, without what would speak to Conveyor or change the output."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("CONVEYOR_", "PYTHON"))}
+    return kept | {"PYTHONPATH": str(SOURCE)}
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command left behind."""
+
+    status: int
+    out: str
+    err: str
+
+
+@dataclass
+class Terminal:
+    """A folder to type ``conveyor ...`` in."""
+
+    folder: Path
+    environment: dict[str, str] = field(default_factory=clean_environment)
+
+    def write(self, name: str, text: str) -> Path:
+        """Make a file."""
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")
+        return path
+
+    def started(self, *words: str) -> "subprocess.Popen[str]":
+        """The command, running; whoever asks for it ends it."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "conveyor", *words],
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *words: str) -> Done:
+        """The command, run to its end."""
+        with self.started(*words) as process:
+            try:
+                out, err = process.communicate(timeout=PATIENCE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
+        return Done(process.returncode, out, err)
+
+    def says(self, *words: str) -> str:
+        """What the command prints; it must succeed, and complain of nothing."""
+        done = self.run(*words)
+        assert (done.status, done.err) == (0, "")
+        return done.out
+
+    def tells(self, *words: str) -> object:
+        """What the command prints with ``--json``, read."""
+        return json.loads(self.says(*words, "--json"))
+
+    def refuses(self, *words: str) -> str:
+        """The one line by which the command refuses."""
+        done = self.run(*words)
+        assert done.status in {1, 2}, done
+        assert done.out == ""
+        (line,) = done.err.splitlines()
+        command = f"conveyor {words[0]}: " if words and not words[0].startswith("-") else "conveyor: "
+        assert line.startswith((command, "conveyor: "))
+        assert "Traceback" not in line
+        return line

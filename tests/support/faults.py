@@ -1,0 +1,89 @@
+"""Round trips to a store that go wrong on demand: before they are sent, or when their answer comes."""
+
+import os
+import sqlite3
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from typing import Literal, NoReturn, TypeVar, cast
+
+import psycopg
+import pytest
+from psycopg import Connection
+
+T = TypeVar("T")
+When = Literal["before", "after"]
+Connect = Callable[..., object]
+
+
+@dataclass
+class Faults:
+    """Counts round trips while armed, and spoils number *at* (0: none)."""
+
+    at: int = 0
+    when: When = "before"
+    kill: bool = False
+    """Whether the process dies of it, or only the connection."""
+    armed: bool = False
+    calls: list[str] = field(default_factory=list)
+
+    def around(self, name: str, call: Callable[[], T], lose: Callable[[], NoReturn]) -> T:
+        """Make *call*; at the chosen one, *lose* it."""
+        if not self.armed:
+            return call()
+        self.calls.append(name)
+        hit = len(self.calls) == self.at
+        if hit and self.when == "before":
+            self._end(lose)
+        answer = call()
+        if hit:
+            self._end(lose)
+        return answer
+
+    def _end(self, lose: Callable[[], NoReturn]) -> NoReturn:
+        if self.kill:
+            os._exit(137)
+        lose()
+
+    def install(self, patch: pytest.MonkeyPatch) -> None:
+        """Spoil the connections that both libraries make from now on."""
+        patch.setattr(psycopg, "connect", self._postgres())
+        patch.setattr(sqlite3, "connect", self._sqlite(sqlite3.connect))
+
+    def _postgres(self) -> Connect:
+        faults = self
+
+        class Spoilt(Connection[tuple[object, ...]]):
+            """Every round trip of psycopg's, COMMIT included, is a generator that goes through ``wait``."""
+
+            def wait(self, gen: Generator[object, object, T], *args: float) -> T:
+                def lose() -> NoReturn:
+                    self.pgconn.finish()
+                    raise psycopg.OperationalError("the connection is lost, said the test")
+
+                waiting = cast("Callable[..., T]", super().wait)
+                return faults.around("round trip", lambda: waiting(gen, *args), lose)
+
+        return Spoilt.connect
+
+    def _sqlite(self, connect: Connect) -> Connect:
+        faults = self
+
+        class Spoilt(sqlite3.Connection):
+            """An error of the disk: whatever was not committed is rolled back by whoever sees it."""
+
+            def execute(self, sql: str, *args: object) -> sqlite3.Cursor:
+                statement = cast("Callable[..., sqlite3.Cursor]", super().execute)
+                if sql == "ROLLBACK":
+                    return statement(sql)
+                return faults.around(sql[:20], lambda: statement(sql, *args), self.lose)
+
+            def executemany(self, sql: str, *args: object) -> sqlite3.Cursor:
+                statements = cast("Callable[..., sqlite3.Cursor]", super().executemany)
+                return faults.around(sql[:20], lambda: statements(sql, *args), self.lose)
+
+            def lose(self) -> NoReturn:
+                raise sqlite3.OperationalError("disk I/O error, said the test")
+
+        return lambda *args, **kwargs: connect(*args, factory=Spoilt, **kwargs)
+
+

@@ -1,0 +1,18 @@
+"""The fixture ``yard``, for conftest.py to name."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.stores import SHARED, sqlite_url
+from tests.support.yard import Yard
+
+
+@pytest.fixture(params=SHARED)
+def yard(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Yard]:
+    """A new, empty store, one that two processes can share, and the processes that work on it."""
+    postgres = request.param == "postgres"
+    made = Yard(request.getfixturevalue("postgres_url") if postgres else sqlite_url(tmp_path), tmp_path)
+    yield made
+    made.close()

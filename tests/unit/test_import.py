@@ -1,0 +1,86 @@
+"""``import conveyor`` is quick, brings no optional package, and asks for two packages besides Python."""
+
+import json
+import re
+import statistics
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import conveyor
+from tests.support.cli import clean_environment
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+OPTIONAL = {"psycopg", "psycopg_pool", "uvloop", "rich", "redis", "jinja2", "django", "sqlalchemy", "pydantic"}
+LONGEST = 120_000
+"""Microseconds that ``import conveyor`` may take."""
+USUAL = 35_000
+"""Microseconds that the calibration takes on the machine for which ``LONGEST`` was set."""
+CALIBRATION = "import asyncio, json, logging, sqlite3"
+RUNS = 7
+
+
+def python(code: str, *options: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, *options, "-c", code], env=clean_environment(), capture_output=True, text=True, check=True
+    )
+
+
+def import_time(code: str) -> int:
+    """Microseconds that the imports of *code* take, those of Python's own start apart."""
+    total = 0
+    for line in python(f"import encodings.idna; {code}", "-X", "importtime").stderr.splitlines():
+        found = re.match(r"import time: +\d+ \| +(\d+) \| (\S+)$", line)  # no indentation: the cumulative time of one
+        if found and found[2].split(".")[0] in {"conveyor", "asyncio", "json", "logging", "sqlite3"}:
+            total += int(found[1])
+    return total
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import conveyor",
+        "import conveyor; app = conveyor.Conveyor('sqlite:///:memory:'); app.task(name='t')(print)",
+        "import conveyor.cli",
+        "import conveyor; app = conveyor.Conveyor('sqlite:///:memory:'); app.jobs.counts(); app.close()",
+    ],
+    ids=["import", "app", "command line", "SQLite"],
+)
+def test_no_optional_package_is_loaded(code: str) -> None:
+    loaded = set(json.loads(python(f"{code}\nimport json, sys; print(json.dumps([*sys.modules]))").stdout))
+    assert "conveyor" in loaded
+    assert not {name.split(".")[0] for name in loaded} & OPTIONAL
+
+
+def test_a_program_that_only_enqueues_does_not_load_the_worker() -> None:
+    loaded = json.loads(python("import conveyor, json, sys; print(json.dumps([*sys.modules]))").stdout)
+    assert not [name for name in loaded if name.startswith(("conveyor.worker", "conveyor.cli", "conveyor.store.sqlite"))]
+
+
+def test_the_core_depends_on_two_packages() -> None:
+    names = {re.split(r"[<>=!~ ;\[]", requirement)[0] for requirement in PROJECT["dependencies"]}
+    assert names == {"msgspec", "cronsim"}
+
+
+def test_importing_takes_a_tenth_of_a_second() -> None:
+    """The bound grows with the time that a few modules of Python's own take, so that a busy machine may be slow."""
+    taken, usual = [], []
+    for _ in range(RUNS):
+        taken.append(import_time("import conveyor"))
+        usual.append(import_time(CALIBRATION))
+    slowness = max(1.0, statistics.median(usual) / USUAL)
+    assert statistics.median(taken) <= LONGEST * slowness, (taken, usual)
+
+
+def test_the_version_is_the_projects() -> None:
+    assert conveyor.__version__ == PROJECT["version"]
+    assert python("import conveyor; print(conveyor.__version__)").stdout.strip() == PROJECT["version"]
+
+
+def test_all_that_is_exported_is_there() -> None:
+    assert sorted(conveyor.__all__) == conveyor.__all__ or set(conveyor.__all__) == {*conveyor.__all__}
+    assert all(hasattr(conveyor, name) for name in conveyor.__all__)
