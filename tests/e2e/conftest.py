@@ -8,6 +8,7 @@ import pytest
 from conveyor.store.contract import Store
 from tests.support.cli import Terminal
 from tests.support.jobs import Hand, Hire
+from tests.support.postgres import PostgresServer
 from tests.support.stores import SHARED, open_store, sqlite_url
 
 
@@ -29,6 +30,13 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
+def bare_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """The address of a database of PostgreSQL without Conveyor's tables."""
+    yield postgres_server.create_database("bare")
+    postgres_server.drop_database("bare")
+
+
+@pytest.fixture
 def store(url: str) -> Iterator[Store]:
     """The store at ``url``, opened by the test itself."""
     opened = open_store(url)
@@ -40,9 +48,10 @@ def store(url: str) -> Iterator[Store]:
 def hire(store: Store) -> Iterator[Hire]:
     """Makes living runners."""
     hands: list[Hand] = []
+    usual = store
 
-    def made(on: Store | None = None, *, seconds: float = 60.0) -> Hand:
-        hands.append(Hand(on or store, seconds))
+    def made(store: Store | None = None, *, seconds: float = 60.0) -> Hand:
+        hands.append(Hand(store or usual, seconds))
         return hands[-1]
 
     yield made

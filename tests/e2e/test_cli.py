@@ -73,6 +73,7 @@ def test_jobs_go_through_a_worker(shop: Terminal, url: str) -> None:
 
 
 def test_a_worker_stops_on_sigterm_and_shows_in_status_until_then(shop: Terminal, url: str) -> None:
+    shop.says("migrate", "--store", url)
     with shop.started("worker", "--app", "shop", "--store", url, "-q", "mail=2,default", "-q", "slow=1") as worker:
         workers: list[dict[str, object]] = []
 
@@ -110,11 +111,10 @@ def test_jobs_pages_through_newest_first(terminal: Terminal, store: Store, url: 
     assert terminal.tells("jobs", "--store", url, "--queue", "other") == []
 
 
-def test_migrate_makes_the_tables_once(terminal: Terminal, postgres_server: PostgresServer) -> None:
-    url = postgres_server.create_database("bare")
-    assert "applied 0001_spine" in terminal.says("migrate", "--store", url)
-    assert "applied" not in terminal.says("migrate", "--store", url)
-    assert states(terminal, "--store", url) == {}
+def test_migrate_makes_the_tables_once(terminal: Terminal, bare_url: str) -> None:
+    assert "applied 0001_spine" in terminal.says("migrate", "--store", bare_url)
+    assert "applied" not in terminal.says("migrate", "--store", bare_url)
+    assert states(terminal, "--store", bare_url) == {}
 
 
 def test_no_password_is_shown(terminal: Terminal, postgres_url: str) -> None:
@@ -253,12 +253,15 @@ def test_an_app_brings_its_own_store_unless_told_otherwise(shop: Terminal) -> No
     assert "sqlite:///environment.db" in shop.says("migrate", "--app", "shop")
 
 
-def test_an_app_without_a_store_of_its_own_has_the_files(shop: Terminal) -> None:
+def test_a_command_and_a_program_agree_on_the_apps_store(shop: Terminal) -> None:
+    """A program does not read ``pyproject.toml``; if its worker did, the two would not meet."""
     shop.write("pyproject.toml", f"[tool.conveyor]\napp = 'shop:app'\nurl = '{file_url('file')}'\n")
-    assert "sqlite:///file.db" in shop.says("migrate")
+    enqueue = [sys.executable, "-c", "import shop; shop.greet.enqueue('ada')"]
+    subprocess.run(enqueue, cwd=shop.folder, env=shop.environment, check=True)
+    assert states(shop) == {"ready": 1}
     assert shop.run("worker", "--burst").status == 0
-    assert (shop.folder / "file.db").exists()
-    assert not (shop.folder / "conveyor.db").exists()
+    assert states(shop) == {"succeeded": 1}
+    assert not (shop.folder / "file.db").exists()
 
 
 def own_store(name: str) -> str:
@@ -352,12 +355,8 @@ def test_reading_makes_no_database(terminal: Terminal, command: tuple[str, ...])
 
 
 @pytest.mark.parametrize("command", [("status",), ("jobs",), ("why", ID), ("worker", "--app", "shop")], ids=" ".join)
-def test_postgresql_without_tables(shop: Terminal, postgres_server: PostgresServer, command: tuple[str, ...]) -> None:
-    url = postgres_server.create_database("bare")
-    try:
-        assert "run `conveyor migrate`" in shop.refuses(*command, "--store", url)
-    finally:
-        postgres_server.drop_database("bare")
+def test_postgresql_without_tables(shop: Terminal, bare_url: str, command: tuple[str, ...]) -> None:
+    assert "run `conveyor migrate`" in shop.refuses(*command, "--store", bare_url)
 
 
 @pytest.mark.parametrize("command", [("migrate",), ("status",), ("worker", "--app", "shop")], ids=" ".join)

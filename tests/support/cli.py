@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -43,9 +45,10 @@ class Terminal:
         path.write_text(text, "utf-8")
         return path
 
-    def started(self, *words: str) -> "subprocess.Popen[str]":
-        """The command, running; whoever asks for it ends it."""
-        return subprocess.Popen(
+    @contextmanager
+    def started(self, *words: str) -> "Iterator[subprocess.Popen[str]]":
+        """The command, running; it does not outlive the block."""
+        process = subprocess.Popen(
             [sys.executable, "-m", "conveyor", *words],
             cwd=self.folder,
             env=self.environment,
@@ -54,15 +57,16 @@ class Terminal:
             stderr=subprocess.PIPE,
             text=True,
         )
+        with process:
+            try:
+                yield process
+            finally:
+                process.kill()
 
     def run(self, *words: str) -> Done:
         """The command, run to its end."""
         with self.started(*words) as process:
-            try:
-                out, err = process.communicate(timeout=PATIENCE)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                raise
+            out, err = process.communicate(timeout=PATIENCE)
         return Done(process.returncode, out, err)
 
     def says(self, *words: str) -> str:

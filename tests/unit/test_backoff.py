@@ -107,7 +107,7 @@ def test_so_must_everything_that_shapes_it(name: str, wrong: float) -> None:
 
 
 def test_jitter_is_a_share() -> None:
-    with pytest.raises(ValueError, match="jitter=1.5 is a share of the wait and must be at most 1"):
+    with pytest.raises(ValueError, match=r"jitter=1\.5 is a share of the wait and must be at most 1"):
         Backoff.fixed(1, jitter=1.5)
 
 

@@ -76,9 +76,7 @@ BAD = {
     "function": ("src/conveyor/task.py", SMALL + function(41), 61, "long() has 41 lines"),
     "method": (
         "src/conveyor/task.py",
-        SMALL
-        + 'class Task:\n    """One."""\n\n    async def _run(self) -> None:\n'
-        + "        print()\n" * 40,
+        SMALL + 'class Task:\n    """One."""\n\n    async def _run(self) -> None:\n' + "        print()\n" * 40,
         64,
         "_run() has 41 lines",
     ),

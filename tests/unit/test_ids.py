@@ -63,5 +63,5 @@ def test_text_and_parse_are_inverse(id_: bytes) -> None:
 
 @pytest.mark.parametrize("text", ["", "1", "x" * 36, "018f-", "018f5c2e-7b6a-7c3d-9e8f-0123456789abc", "\0" * 36])
 def test_what_is_no_id_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="UUID|hexadecimal"):
+    with pytest.raises(ValueError, match=r"UUID|hexadecimal"):
         ids.parse(text)

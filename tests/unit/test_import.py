@@ -16,10 +16,10 @@ from tests.support.cli import clean_environment
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 OPTIONAL = {"psycopg", "psycopg_pool", "uvloop", "rich", "redis", "jinja2", "django", "sqlalchemy", "pydantic"}
-LONGEST = 120_000
-"""Microseconds that ``import conveyor`` may take."""
-USUAL = 35_000
-"""Microseconds that the calibration takes on the machine for which ``LONGEST`` was set."""
+LONGEST = 0.120
+"""Seconds that ``import conveyor`` may take."""
+USUAL = 0.050
+"""Seconds that the calibration takes on the machine for which ``LONGEST`` was set."""
 CALIBRATION = "import asyncio, json, logging, sqlite3"
 RUNS = 7
 
@@ -30,14 +30,10 @@ def python(code: str, *options: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def import_time(code: str) -> int:
-    """Microseconds that the imports of *code* take, those of Python's own start apart."""
-    total = 0
-    for line in python(f"import encodings.idna; {code}", "-X", "importtime").stderr.splitlines():
-        found = re.match(r"import time: +\d+ \| +(\d+) \| (\S+)$", line)  # no indentation: the cumulative time of one
-        if found and found[2].split(".")[0] in {"conveyor", "asyncio", "json", "logging", "sqlite3"}:
-            total += int(found[1])
-    return total
+def import_time(code: str) -> float:
+    """Seconds of the processor that running *code* takes: those on the wall are also spent waiting for others."""
+    timed = f"import time\nbegun = time.process_time()\n{code}\nprint(time.process_time() - begun)"
+    return float(python(timed).stdout)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +54,9 @@ def test_no_optional_package_is_loaded(code: str) -> None:
 
 def test_a_program_that_only_enqueues_does_not_load_the_worker() -> None:
     loaded = json.loads(python("import conveyor, json, sys; print(json.dumps([*sys.modules]))").stdout)
-    assert not [name for name in loaded if name.startswith(("conveyor.worker", "conveyor.cli", "conveyor.store.sqlite"))]
+    assert not [
+        name for name in loaded if name.startswith(("conveyor.worker", "conveyor.cli.", "conveyor.store.sqlite"))
+    ]
 
 
 def test_the_core_depends_on_two_packages() -> None:
@@ -67,7 +65,7 @@ def test_the_core_depends_on_two_packages() -> None:
 
 
 def test_importing_takes_a_tenth_of_a_second() -> None:
-    """The bound grows with the time that a few modules of Python's own take, so that a busy machine may be slow."""
+    """The bound grows with the time that a few modules of Python's own take, so that a slow machine may be slow."""
     taken, usual = [], []
     for _ in range(RUNS):
         taken.append(import_time("import conveyor"))
@@ -81,6 +79,6 @@ def test_the_version_is_the_projects() -> None:
     assert python("import conveyor; print(conveyor.__version__)").stdout.strip() == PROJECT["version"]
 
 
-def test_all_that_is_exported_is_there() -> None:
-    assert sorted(conveyor.__all__) == conveyor.__all__ or set(conveyor.__all__) == {*conveyor.__all__}
-    assert all(hasattr(conveyor, name) for name in conveyor.__all__)
+def test_all_that_is_exported_is_there_and_documented() -> None:
+    for name in conveyor.__all__:
+        assert getattr(conveyor, name).__doc__

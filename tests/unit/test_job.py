@@ -105,7 +105,13 @@ def job(*records: JobInfo) -> Job[int]:
 
 def test_a_new_handle_knows_what_enqueue_knew_and_asks_nobody() -> None:
     made = job()
-    assert (made.id, made.task, made.state, made.attempt, made.info) == (ids.text(ID), "shop.mail", State.READY, 0, None)
+    assert (made.id, made.task, made.state, made.attempt, made.info) == (
+        ids.text(ID),
+        "shop.mail",
+        State.READY,
+        0,
+        None,
+    )
     assert repr(made) == f"<Job {ids.text(ID)} shop.mail ready>"
 
 

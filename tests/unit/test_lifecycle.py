@@ -96,9 +96,7 @@ def test_each_ending_is_the_one_that_its_name_says() -> None:
         (False, True, State.RETRYABLE),
     ],
 )
-def test_a_waiting_job_is_shown_by_its_time_and_its_errors(
-    due: bool, failed_before: bool, state: State
-) -> None:
+def test_a_waiting_job_is_shown_by_its_time_and_its_errors(due: bool, failed_before: bool, state: State) -> None:
     assert shown(STORED_WAITING, due=due, failed_before=failed_before) is state
     assert state in WAITING
 

@@ -66,7 +66,9 @@ def test_a_duration_must_lie_between_zero_and_ten_years(option: str, value: floa
 
 
 @pytest.mark.parametrize("option", ["timeout", "run_after"])
-@pytest.mark.parametrize(("value", "kind"), [(True, "bool"), ("5", "str"), (b"5", "bytes"), ([5], "list"), (5j, "complex")])
+@pytest.mark.parametrize(
+    ("value", "kind"), [(True, "bool"), ("5", "str"), (b"5", "bytes"), ([5], "list"), (5j, "complex")]
+)
 def test_a_duration_must_be_a_number(option: str, value: object, kind: str) -> None:
     with pytest.raises(TypeError, match=f"^{option} must be seconds or a timedelta, not {kind}$"):
         Options().changed(**{option: value})
@@ -104,7 +106,9 @@ def test_the_later_of_two_changes_holds() -> None:
     assert Options().changed(run_after=at).changed(run_after=None) == Options()
 
 
-@pytest.mark.parametrize("past", [datetime(1, 1, 1, tzinfo=UTC), datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14)))])
+@pytest.mark.parametrize(
+    "past", [datetime(1, 1, 1, tzinfo=UTC), datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14)))]
+)
 def test_a_moment_long_ago_is_at_once(past: datetime) -> None:
     assert Options().changed(run_after=past).due == 0
 
@@ -154,7 +158,9 @@ def test_there_is_at_least_one_attempt_and_an_end_to_them(value: int) -> None:
 
 
 @pytest.mark.parametrize("option", ["priority", "max_attempts"])
-@pytest.mark.parametrize(("value", "kind"), [(True, "bool"), (1.0, "float"), (NAN, "float"), ("1", "str"), (None, "NoneType")])
+@pytest.mark.parametrize(
+    ("value", "kind"), [(True, "bool"), (1.0, "float"), (NAN, "float"), ("1", "str"), (None, "NoneType")]
+)
 def test_a_count_must_be_a_whole_number(option: str, value: object, kind: str) -> None:
     with pytest.raises(TypeError, match=f"^{option} must be a whole number, not {kind}$"):
         Options().changed(**{option: value})
@@ -177,7 +183,7 @@ def test_no_name_is_empty_or_longer(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["a\0b", "a\nb", "\r", "\t", "\ud800", "a\u202eb", "\x7f", "\u2028", "\ufffe"])
 def test_no_name_holds_what_cannot_be_printed(name: str) -> None:
-    with pytest.raises(PayloadError, match="^queue='.*' holds characters that cannot be printed$") as caught:
+    with pytest.raises(PayloadError, match=r"^queue='.*' holds characters that cannot be printed$") as caught:
         Options().changed(queue=name)
     assert str(caught.value).isprintable()
 

@@ -100,7 +100,9 @@ def test_room(running: int, waiting: int, p95: float, room: int) -> None:
 
 
 @given(st.integers(1, 200), st.floats(0, 100), st.data())
-def test_room_never_leads_beyond_the_target_and_never_starves_a_slot(slots: int, p95: float, data: st.DataObject) -> None:
+def test_room_never_leads_beyond_the_target_and_never_starves_a_slot(
+    slots: int, p95: float, data: st.DataObject
+) -> None:
     running = data.draw(st.integers(0, slots))
     waiting = data.draw(st.integers(0, 1_000))
     this = lane(slots, running=running, waiting=waiting, p95=p95)

@@ -1,14 +1,17 @@
 """A task's name is what every process calls it: the one that enqueues, and the one that works."""
 
 import functools
+import importlib
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from conveyor import Conveyor
 from conveyor.core.errors import ConveyorError, PayloadError
+from tests.support.threads import together
 
 SHOP = """
 import multiprocessing
@@ -25,7 +28,8 @@ if __name__ == "__main__":
     print(names())
 """
 SPAWNING = SHOP.replace(
-    "    print(names())", '    with multiprocessing.get_context("spawn").Pool(1) as pool:\n        print(*pool.map(names, [0]))'
+    "    print(names())",
+    '    with multiprocessing.get_context("spawn").Pool(1) as pool:\n        print(*pool.map(names, [0]))',
 )
 
 
@@ -34,28 +38,50 @@ def app() -> Conveyor:
     return Conveyor("sqlite:///:memory:")
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
+RUNS = {
+    "path": ["shop.py"],
+    "submodule": ["-m", "pkg.mod"],
+    "package": ["-m", "pkg"],
+    "profiler": ["-m", "cProfile", "shop.py"],
+    "spawned": ["spawning.py"],
+}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("project")
+    (folder / "pkg").mkdir()
+    (folder / "pkg/__init__.py").write_text("")
     for path in ("shop.py", "pkg/mod.py", "pkg/__main__.py"):
-        (tmp_path / path).parent.mkdir(exist_ok=True)
-        (tmp_path / path).write_text(SHOP)
-    (tmp_path / "pkg/__init__.py").write_text("")
-    (tmp_path / "spawning.py").write_text(SPAWNING)
-    return tmp_path
+        (folder / path).write_text(SHOP)
+    (folder / "spawning.py").write_text(SPAWNING)
+    return folder
 
 
-def python(project: Path, *arguments: str) -> str:
-    """The last line that a program says."""
-    done = subprocess.run(
-        [sys.executable, *arguments], cwd=project, capture_output=True, text=True, check=False, timeout=30
-    )
-    assert not done.returncode, done.stderr
-    return [line for line in done.stdout.splitlines() if ".mail" in line][0]
+@pytest.fixture(scope="module")
+def said(project: Path) -> dict[str, str]:
+    """The name as each kind of run says it."""
+
+    def say(arguments: list[str]) -> str:
+        command = [sys.executable, *arguments]
+        done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=True, timeout=30)
+        return next(line for line in done.stdout.splitlines() if line.endswith(".mail"))
+
+    calls = [functools.partial(say, arguments) for arguments in RUNS.values()]
+    return dict(zip(RUNS, together(calls), strict=True))
 
 
-def imported(project: Path, module: str) -> str:
-    """The names as a worker knows them, which imports the module."""
-    return python(project, "-c", f"import importlib; print(importlib.import_module({module!r}).names())")
+@pytest.fixture
+def imported(project: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
+    """The name as a worker knows it, which imports the module."""
+    monkeypatch.syspath_prepend(str(project))
+
+    def name(module: str) -> str:
+        for one in ("shop", "pkg", module):
+            monkeypatch.delitem(sys.modules, one, raising=False)
+        return str(importlib.import_module(module).names())
+
+    return name
 
 
 def outside(_: int) -> None: ...
@@ -77,29 +103,21 @@ def test_a_task_is_named_by_module_and_qualname(app: Conveyor) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "module", "name"),
-    [
-        (["shop.py"], "shop", "shop.mail"),
-        (["./shop.py"], "shop", "shop.mail"),
-        (["-m", "shop"], "shop", "shop.mail"),
-        (["-m", "pkg.mod"], "pkg.mod", "pkg.mod.mail"),
-    ],
-    ids=" ".join,
+    ("run", "module"),
+    [("path", "shop"), ("submodule", "pkg.mod"), ("package", "pkg.__main__")],
 )
-def test_a_program_and_its_worker_agree(project: Path, arguments: list[str], module: str, name: str) -> None:
-    assert python(project, *arguments) == imported(project, module) == name
+def test_a_program_and_its_worker_agree(
+    said: dict[str, str], imported: Callable[[str], str], run: str, module: str
+) -> None:
+    assert said[run] == imported(module)
 
 
-def test_so_they_do_for_the_main_module_of_a_package(project: Path) -> None:
-    assert python(project, "-m", "pkg") == imported(project, "pkg.__main__")
+def test_so_they_do_when_the_program_runs_under_a_profiler(said: dict[str, str]) -> None:
+    assert said["profiler"] == "shop.mail"
 
 
-def test_so_they_do_when_the_program_runs_under_a_profiler(project: Path) -> None:
-    assert python(project, "-m", "cProfile", "shop.py") == "shop.mail"
-
-
-def test_so_does_a_child_that_multiprocessing_spawned(project: Path) -> None:
-    assert python(project, "spawning.py") == "spawning.mail"
+def test_so_does_a_child_that_multiprocessing_spawned(said: dict[str, str]) -> None:
+    assert said["spawned"] == "spawning.mail"
 
 
 def test_a_nested_function_and_a_lambda_are_refused_with_the_fix(app: Conveyor) -> None:
@@ -128,7 +146,7 @@ def test_with_a_name_each_of_them_can_be_a_task(app: Conveyor) -> None:
 
 @pytest.mark.parametrize("name", ["", "x" * 201, "a\0b", "a\nb", "\ud800"], ids=repr)
 def test_a_name_keeps_the_rules_of_names(app: Conveyor, name: str) -> None:
-    with pytest.raises(PayloadError, match="^name"):
+    with pytest.raises(PayloadError, match=r"^name"):
         app.task(name=name)(outside)
 
 

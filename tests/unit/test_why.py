@@ -37,7 +37,12 @@ JOB = JobInfo(
 
 
 def runner(
-    *, alive: bool = True, queue: str = "mail", slots: int = 10, tasks: tuple[str, ...] = ("shop.mail",), id_: str = "aa"
+    *,
+    alive: bool = True,
+    queue: str = "mail",
+    slots: int = 10,
+    tasks: tuple[str, ...] = ("shop.mail",),
+    id_: str = "aa",
 ) -> Runner:
     return Runner(id_, RunnerInfo("box", 42, {queue: slots}, tasks, "0"), alive, NOON)
 

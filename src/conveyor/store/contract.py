@@ -66,7 +66,10 @@ class Operations(Protocol):
         ...
 
     def rescue(self, limit: int) -> Plan[Rescued]:
-        """Up to *limit* running jobs of dead runners are ready again, failed, or quarantined."""
+        """The running jobs of up to *limit* dead runners are ready again, failed, or quarantined.
+
+        All jobs of a runner at once: only then can be told whether one was alone with it.
+        """
         ...
 
     def dead_runners(self) -> Plan[int]:

@@ -28,6 +28,7 @@ from conveyor.store.contract import Rescued
 from conveyor.store.reading import Dialect, count_jobs, job_info, list_jobs
 from conveyor.store.sqlfiles import sql
 
+SETTLE_ROUNDS = 3
 BURIAL = 60_000_000
 """Microseconds that a dead runner's row stays, so that rescue still looks for claims that were in flight."""
 
@@ -80,7 +81,7 @@ class SqlOperations(ABC):
 
     def enqueue(self, jobs: Sequence[NewJob]) -> Plan[None]:
         """See ``Operations.enqueue``."""
-        return Plan(partial(self.insert, "enqueue", jobs), wakes=True)
+        return Plan(partial(self._enqueue, "enqueue", jobs), wakes=True)
 
     def repeat_enqueue(self, jobs: Sequence[NewJob]) -> Plan[None]:
         """See ``Operations.repeat_enqueue``.
@@ -90,10 +91,14 @@ class SqlOperations(ABC):
         """
 
         def steps() -> Steps[None]:
-            yield from self.insert("repeat_insert", jobs)
+            yield from self._enqueue("repeat_insert", jobs)
             yield from self.delete_finished(jobs)
 
         return Plan(steps, atomic=True, wakes=True)
+
+    def _enqueue(self, name: str, jobs: Sequence[NewJob]) -> Steps[None]:
+        if jobs:
+            yield from self.insert(name, jobs)
 
     def claim(self, runner: bytes, room: Mapping[str, int], tasks: Sequence[str]) -> Plan[Sequence[Claimed]]:
         """See ``Operations.claim``."""
@@ -109,15 +114,25 @@ class SqlOperations(ABC):
         return Plan(partial(self._settle, sorted(outcomes, key=_by_id)), wakes=again)
 
     def _settle(self, outcomes: Sequence[Outcome]) -> Steps[frozenset[bytes]]:
-        """In the order of ids, so that two settles never wait for each other in a circle."""
-        final = [outcome for outcome in outcomes if ending(outcome.event)]
-        again = [outcome for outcome in outcomes if not ending(outcome.event)]
-        written = (yield from self.write_final(final)) if final else 0
-        written += (yield from self.write_again(again)) if again else 0
-        if written == len(outcomes):
-            return frozenset()
-        recorded = yield from self.recorded(outcomes)
-        return frozenset(outcome.id for outcome in outcomes) - recorded
+        """In the order of ids, so that two settles never wait for each other in a circle.
+
+        A row that somebody else rewrites at the same moment is passed over by PostgreSQL (the version that we may
+        see is gone, the new one is not ours to see), though the job is still ours: so what is neither written nor
+        recorded is tried again, with a new snapshot.
+        """
+        left = outcomes
+        for _ in range(SETTLE_ROUNDS):
+            final = [outcome for outcome in left if ending(outcome.event)]
+            again = [outcome for outcome in left if not ending(outcome.event)]
+            written = (yield from self.write_final(final)) if final else 0
+            written += (yield from self.write_again(again)) if again else 0
+            if written == len(left):
+                return frozenset()
+            recorded = yield from self.recorded(left)
+            left = [outcome for outcome in left if outcome.id not in recorded]
+            if not left:
+                break
+        return frozenset(outcome.id for outcome in left)
 
     def held(self, runner: bytes) -> Plan[Sequence[tuple[bytes, int]]]:
         """See ``Operations.held``."""
@@ -143,7 +158,7 @@ class SqlOperations(ABC):
         holding = Counter(job.runner for job in held)
         outcomes = [judge_loss(job, alone=holding[job.runner] == 1) for job in held]
         refused = yield from self._settle(sorted(outcomes, key=_by_id))
-        return Rescued(len(held) - len(refused), queues, more=len(held) == limit)
+        return Rescued(len(held) - len(refused), queues, more=len(holding) == limit)
 
     def dead_runners(self) -> Plan[int]:
         """See ``Operations.dead_runners``."""

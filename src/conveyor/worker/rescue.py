@@ -6,7 +6,8 @@ from conveyor.store.contract import Store
 
 logger = logging.getLogger("conveyor.worker")
 
-PASS = 500
+PASS = 20
+"""Dead runners whose jobs are taken back in one transaction."""
 
 
 class Rescuer:

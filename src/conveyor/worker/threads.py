@@ -31,7 +31,7 @@ class DaemonThreads(Executor):
             self._threads[-1].start()
         return future
 
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002, FBT - as there
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 - as there
         """End the idle threads; waits for none."""
         for _ in self._threads:
             self._work.put(None)

@@ -1,8 +1,9 @@
 -- An anti-join, repeated, and not one pass at a runner's death: a claim that was in flight then is found later.
-SELECT uuid_send(j.id), j.token, uuid_send(j.runner), j.attempt, j.max_attempts, j.crashes, j.attempts,
-       j.last_attempted_at, conveyor_now(), j.queue
-FROM conveyor_job j
-WHERE j.state = 'running' AND NOT EXISTS (
-    SELECT FROM conveyor_runner r WHERE r.id = j.runner AND r.expires_at > conveyor_now())
-ORDER BY j.runner
-LIMIT :limit
+WITH orphan AS MATERIALIZED (
+    SELECT j.* FROM conveyor_job j
+    WHERE j.state = 'running' AND NOT EXISTS (
+        SELECT FROM conveyor_runner r WHERE r.id = j.runner AND r.expires_at > conveyor_now())
+)
+SELECT uuid_send(id), token, uuid_send(runner), attempt, max_attempts, crashes, attempts, last_attempted_at,
+       conveyor_now(), queue
+FROM orphan WHERE runner IN (SELECT DISTINCT runner FROM orphan ORDER BY runner LIMIT :limit)

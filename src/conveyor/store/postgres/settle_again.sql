@@ -21,4 +21,4 @@ rung AS (
     SELECT pg_notify('conveyor', queue) FROM (SELECT DISTINCT queue FROM again) AS queues
     WHERE (SELECT last_value FROM conveyor_bell) > (SELECT now FROM clock)
 )
-SELECT count(*), (SELECT count(*) FROM rung) FROM held
+SELECT count(*), (SELECT count(*) FROM rung) FROM again

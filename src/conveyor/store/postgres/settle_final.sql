@@ -11,14 +11,14 @@ held AS MATERIALIZED (
         FOR UPDATE
     ) AS job
 ),
+gone AS (DELETE FROM conveyor_job WHERE ctid = ANY (ARRAY(SELECT tid FROM held)) RETURNING id),
 kept AS (
     INSERT INTO conveyor_history (
         id, token, run_after, enqueued_at, started_at, last_attempted_at, finished_at, run_time, timeout, runner,
         priority, attempt, max_attempts, crashes, state, task, queue, args, attempts, result)
-    SELECT id, token + fence, run_after, enqueued_at, started_at, last_attempted_at, clock.now, run_time, timeout, runner,
-           priority, attempt, max_attempts, crashes + crash, outcome, task, queue, args,
+    SELECT id, token + fence, run_after, enqueued_at, started_at, last_attempted_at, clock.now, run_time, timeout,
+           runner, priority, attempt, max_attempts, crashes + crash, outcome, task, queue, args,
            coalesce(record, attempts), result
-    FROM held, clock
-),
-gone AS (DELETE FROM conveyor_job WHERE ctid = ANY (ARRAY(SELECT tid FROM held)))
-SELECT count(*) FROM held
+    FROM held JOIN gone USING (id), clock
+)
+SELECT count(*) FROM gone

@@ -51,7 +51,8 @@ class SqliteListener:
     def rung(self) -> None:
         """This very process has committed something."""
         if self._ring is not None:
-            self._ring()
+            with contextlib.suppress(RuntimeError):  # its event loop has ended
+                self._ring()
 
     async def listen(self, ring: Callable[[], None]) -> None:
         """See ``store.contract.Listener.listen``."""

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sqlite3
+import threading
 import weakref
 from collections.abc import Awaitable
 from functools import partial
@@ -42,6 +43,8 @@ class SqliteStore:
         self._listeners: weakref.WeakSet[SqliteListener] = weakref.WeakSet()
         self._owner = 0
         self._lanes: list[Lane] = []
+        self._opening = threading.Lock()
+        self._commits = 0
 
     @property
     def migrations(self) -> int:
@@ -93,20 +96,22 @@ class SqliteStore:
 
     def _lane(self, plan: Plan[T]) -> Lane:
         """The writer's lane or the reader's; after a fork both are made anew, and the parent's left alone."""
-        if not self._lanes or self._owner != os.getpid():
-            _PARENTS.extend(self._lanes)
-            self._owner = os.getpid()
-            if self._folder is None:
-                self._lanes = [Lane("memory", self._connect, committed=self._ring)]
-            else:
-                self._place.check()
-                self._folder.mkdir(exist_ok=True)
-                ticket = self._folder / "ticket"
-                self._lanes = [
-                    Lane("write", self._connect, ticket=ticket, committed=self._ring),
-                    Lane("read", self._connect),
-                ]
-        return self._lanes[0] if plan.writes else self._lanes[-1]
+        with self._opening:
+            if not self._lanes or self._owner != os.getpid():
+                self._open()
+            return self._lanes[0] if plan.writes else self._lanes[-1]
+
+    def _open(self) -> None:
+        _PARENTS.extend(self._lanes)
+        self._owner = os.getpid()
+        if self._folder is None:
+            self._lanes = [Lane("memory", self._connect, committed=self._ring)]
+            return
+        self._place.check()
+        self._folder.mkdir(exist_ok=True)
+        ticket = self._folder / "ticket"
+        write = Lane("write", self._connect, ticket=ticket, committed=self._ring)
+        self._lanes = [write, Lane("read", self._connect)]
 
     def _connect(self) -> sqlite3.Connection:
         name = ":memory:" if self._place.memory else str(self._place.file)
@@ -121,14 +126,17 @@ class SqliteStore:
     def _ring(self) -> None:
         if self._folder is not None:
             ring(self._folder)
-        else:
-            for listener in list(self._listeners):
-                listener.rung()
+            return
+        self._commits += 1
+        for listener in list(self._listeners):
+            listener.rung()
 
     async def _version(self) -> int:
+        """A number that changes with each commit that may matter: in memory our own, in a file those of others."""
+
         def steps() -> Steps[int]:
             answer = yield Statement("PRAGMA data_version", {})
-            return int(str(answer.rows[0][0]))
+            return self._commits + int(str(answer.rows[0][0]))
 
         return await self.arun(Plan(steps, writes=False))
 

@@ -98,7 +98,7 @@ class _Final(msgspec.Struct):
 
 
 class _Taken(NamedTuple):
-    """A row of ``claimed.sql``: a ``Claimed`` whose bytes travel as text, and its id in hexadecimal."""
+    """A row of ``claimed.sql``; bytes travel in hexadecimal, so that no corrupt row can spoil the claim."""
 
     id: str
     task: str
@@ -130,8 +130,8 @@ def _claimed(row: _Taken) -> Claimed:
         row.crashes,
         row.token,
         row.timeout,
-        row.args.encode(),
-        None if row.attempts is None else row.attempts.encode(),
+        bytes.fromhex(row.args),
+        None if row.attempts is None else bytes.fromhex(row.attempts),
         row.last_attempted_at,
     )
 

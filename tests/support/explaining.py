@@ -1,0 +1,92 @@
+"""How PostgreSQL carries out the very statements of a plan: which way it goes, and how many pages it touches."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from typing import Any, TypeVar, cast
+
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
+from conveyor.drivers.postgres import carry
+from conveyor.plan import Answer, Plan, Statement, run
+from conveyor.store.sqlfiles import sql
+
+T = TypeVar("T")
+Node = dict[str, Any]
+
+FETCHED = """
+    SELECT coalesce(sum(pg_stat_get_xact_blocks_fetched(oid)), 0)::bigint FROM pg_class
+    WHERE relname LIKE 'conveyor%' OR oid IN (SELECT reltoastrelid FROM pg_class WHERE relname LIKE 'conveyor%')
+"""
+
+
+@dataclass(frozen=True)
+class Explained:
+    """One statement as it was carried out."""
+
+    name: str
+    pages: int
+    """Pages of our tables and indexes that it asked for, one counted as often as it was asked for."""
+    nodes: tuple[str, ...]
+    """Its steps, with the table or index where there is one."""
+
+
+@dataclass
+class Explainer:
+    """Carries plans over *connection*, explains each statement, and takes everything back."""
+
+    connection: Connection[TupleRow]
+    seen: list[Explained] = field(default_factory=list)
+
+    def run(self, plan: Plan[T]) -> T:
+        """What *plan* gives; nothing of it stays."""
+        with self.connection.transaction(force_rollback=True):
+            return run(plan, self._carry)
+
+    def _carry(self, statement: Statement) -> Answer:
+        carried = carry(self.connection)
+        explain = f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {statement.text}"
+        with self.connection.transaction(force_rollback=True):
+            ((output,),) = carried(Statement(explain, statement.params)).rows
+        nodes = tuple(_nodes(_plan(output)))
+        before = self._fetched()
+        answer = carried(statement)
+        self.seen.append(Explained(_name(statement.text), self._fetched() - before, nodes))
+        return answer
+
+    def _fetched(self) -> int:
+        """EXPLAIN's own sum leaves out the writing CTEs that run after the statement's last row."""
+        row = self.connection.execute(FETCHED).fetchone()
+        assert row is not None
+        return int(row[0])
+
+
+def _plan(output: object) -> Node:
+    tree = json.loads(output) if isinstance(output, str | bytes) else output
+    return cast("Node", cast("list[Node]", tree)[0]["Plan"])
+
+
+def _nodes(node: Node) -> Iterator[str]:
+    where = node.get("Index Name") or node.get("Relation Name") or node.get("CTE Name") or ""
+    yield f"{node['Node Type']} {where}".strip()
+    for part in node.get("Plans", ()):
+        yield from _nodes(part)
+
+
+@cache
+def _names() -> dict[str, str]:
+    folder = files("conveyor.store").joinpath("postgres")
+    names = [entry.name.removesuffix(".sql") for entry in folder.iterdir() if entry.name.endswith(".sql")]
+    return {sql("postgres", name): name for name in names}
+
+
+def _name(text: str) -> str:
+    return _names().get(text, text[:30])
+
+
+def by_id() -> set[str]:
+    """The statements that look something up by an id."""
+    return {name for text, name in _names().items() if " id = " in text or ".id = " in text or "(id)" in text}

@@ -1,0 +1,290 @@
+"""The worker's parts by themselves, each with the trouble that it must outlive."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from conveyor.core.backoff import Backoff
+from conveyor.core.errors import StoreUnavailable
+from conveyor.core.lifecycle import Event
+from conveyor.core.model import Claimed, Outcome
+from conveyor.job import Desk
+from conveyor.store.contract import Lease, Listener, Store
+from conveyor.task import define
+from conveyor.worker.attempt import Interruption
+from conveyor.worker.claim import Claimer, Identity
+from conveyor.worker.duty import kept
+from conveyor.worker.execute import Executor
+from conveyor.worker.heartbeat import Heartbeat
+from conveyor.worker.settle import Settler
+from conveyor.worker.slots import Slots
+
+RUNNER, OTHER = b"a" * 16, b"b" * 16
+NOBODY = cast(Desk, None)
+JOB = Claimed(b"j" * 16, "wait", "default", 0, 0, 1, 5, 0, 1, None, b"[[],{}]", None, 0)
+DONE = Outcome(JOB.id, 1, RUNNER, Event.SUCCEED)
+
+Wish = Callable[[Any], object]
+
+
+def store(**wishes: Wish) -> Store:
+    """A store whose operations are answered by *wishes*: each plan is the operation's name and arguments."""
+
+    async def arun(plan: tuple[str, Any]) -> object:
+        await asyncio.sleep(0)
+        name, args = plan
+        return wishes[name](args)
+
+    operations = SimpleNamespace(**{name: lambda *args, name=name: (name, args) for name in wishes})
+    return cast(Store, SimpleNamespace(arun=arun, operations=operations))
+
+
+async def soon(condition: Callable[[], bool]) -> None:
+    """Go on once *condition* holds."""
+    async with asyncio.timeout(2):
+        while not condition():  # noqa: ASYNC110 - the parts have no event for it
+            await asyncio.sleep(0)
+
+
+class Hall:
+    """An executor whose one task waits until it is let go, each attempt for itself."""
+
+    def __init__(self, slots: int = 2) -> None:
+        self.outcomes: list[Outcome] = []
+        self.gates: list[asyncio.Event] = []
+        self.slots = Slots({"default": slots})
+        known = {"wait": (define(self.wait, "wait", takes_context=False), Backoff.fixed(0))}
+        self.executor = Executor(known, self.slots, NOBODY, settle=self.outcomes.append, freed=lambda: None)
+
+    async def wait(self) -> None:
+        gate = asyncio.Event()
+        self.gates.append(gate)
+        try:
+            await gate.wait()
+        except asyncio.CancelledError:
+            await gate.wait()  # it takes its time to clean up
+            raise
+
+    @property
+    def running(self) -> int:
+        return self.slots.lanes["default"].running
+
+
+# --------------------------------------------------------------- executor
+
+
+async def test_a_job_that_comes_again_while_its_old_attempt_still_ends_is_not_doubled_and_costs_no_slot() -> None:
+    hall = Hall()
+    hall.executor.accept(RUNNER, [JOB])
+    await soon(lambda: len(hall.gates) == 1)
+    hall.executor.interrupt(Interruption.LEASE_LOST)
+    hall.executor.accept(OTHER, [JOB._replace(token=2)])  # rescued, and claimed again, here
+    assert hall.executor.attempts[JOB.id].job.token == 1
+    hall.gates[0].set()
+    await soon(lambda: not hall.executor.attempts)
+    assert (hall.running, len(hall.gates)) == (0, 1)
+    assert [(outcome.token, outcome.event) for outcome in hall.outcomes] == [(2, Event.RELEASE), (1, Event.RELEASE)]
+    assert hall.outcomes[0].delay
+
+
+async def test_what_waits_for_a_slot_is_given_back_without_having_run() -> None:
+    hall = Hall(slots=1)
+    hall.executor.accept(RUNNER, [JOB, JOB._replace(id=b"k" * 16)])
+    await soon(lambda: len(hall.gates) == 1)
+    hall.executor.give_back()
+    assert [(outcome.id, outcome.event) for outcome in hall.outcomes] == [(b"k" * 16, Event.RELEASE)]
+    hall.gates[0].set()
+    await soon(lambda: hall.running == 0)
+
+
+async def test_what_is_abandoned_has_one_outcome_however_it_ends_later() -> None:
+    hall = Hall()
+    hall.executor.accept(RUNNER, [JOB])
+    await soon(lambda: len(hall.gates) == 1)
+    hall.executor.abandon(5)
+    hall.gates[0].set()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert [(outcome.event, outcome.delay) for outcome in hall.outcomes] == [(Event.RELEASE, 5)]
+    assert hall.running == 0
+
+
+async def test_an_attempt_whose_outcome_cannot_be_judged_is_still_settled() -> None:
+    outcomes: list[Outcome] = []
+
+    def broken() -> None:
+        raise ValueError
+
+    known = {"wait": (define(broken, "wait", takes_context=False), Backoff.fixed(0))}
+    executor = Executor(known, Slots({"default": 1}), NOBODY, settle=outcomes.append, freed=lambda: None)
+    executor.accept(RUNNER, [JOB._replace(attempts=b"spoiled")])
+    await soon(lambda: bool(outcomes))
+    executor.close()
+
+
+# ---------------------------------------------------------------- claimer
+
+
+def claimer(store_: Store, hall: Hall, identity: Callable[[], Identity]) -> Claimer:
+    settler = Settler(store_, lambda _: None)
+    return Claimer(store_, cast(Listener, None), hall.slots, hall.executor, settler, ["wait"], identity, burst=True)
+
+
+async def test_a_claim_that_is_answered_after_the_lease_was_lost_starts_nothing() -> None:
+    hall = Hall()
+    identities = [Identity(RUNNER)]
+
+    def claim(_: object) -> Sequence[Claimed]:
+        identities.append(Identity(OTHER))  # the lease is lost while the claim is under way
+        return [JOB]
+
+    claiming = claimer(store(claim=claim), hall, lambda: identities[-1])
+    await claiming._claim({"default": 1})
+    for _ in range(10):
+        await asyncio.sleep(0)
+    started = len(hall.gates)
+    for gate in hall.gates:
+        gate.set()
+    assert started == 0
+    assert [(outcome.event, outcome.runner) for outcome in hall.outcomes] == [(Event.RELEASE, RUNNER)]
+
+
+async def test_stop_waits_for_a_claim_that_is_under_way() -> None:
+    hall = Hall()
+    answer: asyncio.Future[Sequence[Claimed]] = asyncio.get_running_loop().create_future()
+    slow = cast(
+        Store,
+        SimpleNamespace(arun=lambda _: answer, operations=SimpleNamespace(claim=lambda *_: None)),
+    )
+    identity = Identity(RUNNER)
+    claiming = claimer(slow, hall, lambda: identity)
+    work = asyncio.create_task(claiming.work())
+    await asyncio.sleep(0)
+    stopping = asyncio.create_task(claiming.stop())
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not stopping.done()
+    hall.executor.shut()
+    answer.set_result([JOB])
+    await asyncio.gather(work, stopping)
+    assert claiming.unconfirmed == {JOB.id: 1}
+    hall.executor.give_back()
+    assert [outcome.event for outcome in hall.outcomes] == [Event.RELEASE]
+
+
+# ---------------------------------------------------------------- settler
+
+
+@pytest.fixture
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("conveyor.worker.duty.jittered", lambda _: 0.0)
+
+
+@pytest.mark.usefixtures("no_pauses")
+@pytest.mark.parametrize("trouble", [StoreUnavailable("gone"), RuntimeError("a bug in a driver")], ids=repr)
+async def test_no_error_of_the_store_loses_an_outcome(trouble: Exception) -> None:
+    written: list[Outcome] = []
+    troubles = [trouble]
+
+    def settle(args: tuple[Sequence[Outcome]]) -> frozenset[bytes]:
+        if troubles:
+            raise troubles.pop()
+        written.extend(args[0])
+        return frozenset()
+
+    settler = Settler(store(settle=settle), lambda _: None)
+    settler.put(DONE)
+    work = asyncio.create_task(kept(settler.work))
+    assert await settler.drained(1)
+    work.cancel()
+    assert (written, len(settler)) == ([DONE], 0)
+
+
+async def test_outcomes_that_come_during_a_write_share_the_next() -> None:
+    batches: list[int] = []
+
+    def settle(args: tuple[Sequence[Outcome]]) -> frozenset[bytes]:
+        batches.append(len(args[0]))
+        if len(batches) == 1:
+            settler.put(DONE)
+            settler.put(DONE)
+        return frozenset()
+
+    settler = Settler(store(settle=settle), lambda _: None)
+    settler.put(DONE)
+    work = asyncio.create_task(settler.work())
+    assert await settler.drained(1)
+    work.cancel()
+    assert batches == [1, 2]
+
+
+async def test_drained_says_when_it_took_too_long() -> None:
+    settler = Settler(store(), lambda _: None)
+    assert await settler.drained(0)
+    settler.put(DONE)
+    assert not await settler.drained(0)
+
+
+# -------------------------------------------------------------- heartbeat
+
+
+class FakeLease:
+    """A lease whose renewals go as told."""
+
+    def __init__(self, *answers: bool | Exception) -> None:
+        self.answers = list(answers)
+        self.over = threading.Event()
+        self.retired: list[bool] = []
+
+    def register(self) -> None: ...
+
+    def renew(self) -> bool:
+        if not self.answers:
+            self.over.set()
+            return True
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def retire(self, *, clean: bool) -> None:
+        self.retired.append(clean)
+
+
+def beating(lease: FakeLease, lost: Callable[[], None], *, seconds: float = 60.0) -> Heartbeat:
+    made = Heartbeat(cast(Lease, lease), seconds, 0.001, lost)
+    made.start()
+    return made
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("trouble", [StoreUnavailable("gone"), OSError(28, "No space left"), RuntimeError()], ids=repr)
+def test_one_renewal_that_fails_in_any_way_does_not_end_the_beat(trouble: Exception) -> None:
+    lease, lost = FakeLease(True, trouble, True), threading.Event()
+    heartbeat = beating(lease, lost.set)
+    assert lease.over.wait(2)
+    assert not lost.is_set()
+    heartbeat.stop(clean=True)
+    assert lease.retired == [True]
+
+
+def test_a_lease_that_is_lost_is_reported_once() -> None:
+    losses: list[int] = []
+    told = threading.Event()
+    heartbeat = beating(FakeLease(True, False), lambda: (losses.append(1), told.set()))  # type: ignore[arg-type,func-returns-value]  # two things in one
+    assert told.wait(2)
+    heartbeat.stop(clean=False)
+    assert losses == [1]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("trouble", [StoreUnavailable("gone"), OSError(28, "No space left")], ids=repr)
+def test_a_lease_that_cannot_be_renewed_in_time_is_lost(trouble: Exception) -> None:
+    told = threading.Event()
+    heartbeat = beating(FakeLease(*[trouble] * 10_000), told.set, seconds=0.02)
+    assert told.wait(2)
+    heartbeat.stop(clean=False)
