@@ -65,6 +65,18 @@ class ContextDecorator(Protocol):
     def __call__(self, function: Callable[Concatenate[Context, P], R], /) -> FunctionTask[P, R]: ...
 
 
+_opening = threading.Lock()
+
+
+def _forked() -> None:
+    """A thread that is not in the child may have held the lock."""
+    global _opening  # noqa: PLW0603 - the process's own
+    _opening = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forked)
+
+
 class Conveyor:
     """An app: its tasks, and the store that keeps their jobs.
 
@@ -79,7 +91,6 @@ class Conveyor:
         _check_kind(self.url)
         self._tasks: dict[str, tuple[Definition, Backoff]] = {}
         self._queues: set[str] = set()
-        self._opening = threading.Lock()
         self._opened: Store | None = None
         self._client = Client(lambda: self.store, self._definition)
         self.jobs = Jobs(lambda: self.store, self._client)
@@ -91,7 +102,7 @@ class Conveyor:
     @property
     def store(self) -> Store:
         """The store, opened at first use. Raises ``UsageError`` when its library is not installed."""
-        with self._opening:
+        with _opening:
             if self._opened is None:
                 self._opened = _open(self.url)
             return self._opened
@@ -129,6 +140,8 @@ class Conveyor:
         """
         name = options.pop("name", None)
         backoff = options.pop("backoff", DEFAULT_BACKOFF)
+        if unknown := options.keys() - Lasting.__annotations__.keys():
+            raise TypeError(f"a task has no option {', '.join(sorted(unknown))}; run_after is for using()")
         chosen = Options().changed(**cast(Lasting, options))
         if not isinstance(backoff, Backoff):
             raise TypeError(f"backoff must be a Backoff, such as Backoff.fixed(10), not {backoff!r}")

@@ -27,22 +27,34 @@ class Batcher(Generic[I]):
         loop = asyncio.get_running_loop()
         done = loop.create_future()
         self._waiting.append((item, done))
-        if self._writer is None or self._writer.done():
+        if self._writer is None:
             self._writer = loop.create_task(self._drain())
         await done
 
     async def _drain(self) -> None:
-        while self._waiting:
-            batch, self._waiting = self._waiting[: self._limit], self._waiting[self._limit :]
-            try:
-                await self._write_all(batch)
-            except BaseException as error:  # noqa: BLE001 - its callers wait, also when this task is cancelled
-                _end(batch, error)
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting[: self._limit], self._waiting[self._limit :]
+                await self._write_all([one for one in batch if not one[1].done()])  # some have given up
+        finally:
+            self._writer = None  # a task holds its event loop, and the loop is the key that we are kept by
 
     async def _write_all(self, batch: Sequence[tuple[I, asyncio.Future[None]]]) -> None:
-        places = {id(item): done for item, done in batch}
-        for items, refusal in await halved(self._write, [item for item, _ in batch]):
-            _end([(item, places[id(item)]) for item in items], refusal)
+        """Each learns its own end: what was written before the store went away must not be called unwritten."""
+
+        async def write(part: Sequence[tuple[I, asyncio.Future[None]]]) -> None:
+            try:
+                await self._write([item for item, _ in part])
+            except StoreRefused:
+                raise
+            except BaseException as error:  # noqa: BLE001 - its callers wait, also when this task is cancelled
+                _end(part, error)
+            else:
+                _end(part, None)
+
+        if batch:
+            for part, refusal in await halved(write, batch):
+                _end(part, refusal)
 
 
 async def halved(

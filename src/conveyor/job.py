@@ -1,6 +1,7 @@
 """``Job``, the handle that ``enqueue`` returns, and the ``Desk`` through which it looks at the store."""
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Generator
 from datetime import timedelta
@@ -111,6 +112,8 @@ class Job(Generic[R]):
     def _looks(self, timeout: float | timedelta | None) -> Generator[float]:
         """The pauses between looks: short at first, growing, never beyond the end of time."""
         limit = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+        if limit is not None and math.isnan(limit):
+            raise ValueError("timeout=nan is no number of seconds")
         end = None if limit is None else time.monotonic() + limit
         pause = FIRST_LOOK
         while True:

@@ -71,6 +71,8 @@ def run(plan: Plan[T], carry: Callable[[Statement], Answer]) -> T:
     except StopIteration as end:
         value: T = end.value
         return value
+    finally:
+        steps.close()
 
 
 async def arun(plan: Plan[T], carry: Callable[[Statement], Awaitable[Answer]]) -> T:
@@ -88,3 +90,5 @@ async def arun(plan: Plan[T], carry: Callable[[Statement], Awaitable[Answer]]) -
     except StopIteration as end:
         value: T = end.value
         return value
+    finally:
+        steps.close()

@@ -1,11 +1,11 @@
 """``Task``: a function that can be enqueued. It knows a ``Sender``, never an app."""
 
 import inspect
-import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
+from importlib.machinery import ModuleSpec
 from pathlib import Path
-from types import FunctionType, ModuleType
+from types import FunctionType
 from typing import Generic, Literal, ParamSpec, Protocol, TypeVar, Unpack, cast
 
 from conveyor.core.codec import Codec
@@ -69,11 +69,11 @@ class Enqueueable(Generic[P, R]):
         """
         return Enqueueable(self.definition, self.options.changed(**changes), self._sender)
 
-    def bind(self, *args: P.args, **kwargs: P.kwargs) -> Call[R]:
+    def bind(self, /, *args: P.args, **kwargs: P.kwargs) -> Call[R]:
         """This call, for ``app.enqueue_many``. Raises as ``enqueue`` does, here and now."""
         return Call(self.definition, self.options, self.definition.codec.encode(args, kwargs))
 
-    def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
+    def enqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
         """Store this call; once it returns, the job will run.
 
         Raises ``TypeError`` for arguments that the function does not take, ``PayloadError`` for values that
@@ -82,7 +82,7 @@ class Enqueueable(Generic[P, R]):
         """
         return self._sender.send(self.bind(*args, **kwargs))
 
-    async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
+    async def aenqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
         """``enqueue`` for async code; concurrent callers share one insert."""
         return await self._sender.asend(self.bind(*args, **kwargs))
 
@@ -107,7 +107,7 @@ class FunctionTask(Task[P, R]):
 
     __slots__ = ()
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Just run the function, here and now."""
         return cast(R, self.definition.function(*args, **kwargs))
 
@@ -117,7 +117,7 @@ class CoroutineTask(Task[P, R]):
 
     __slots__ = ()
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[object, object, R]:
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[object, object, R]:
         """Just make the function's coroutine."""
         return cast(Coroutine[object, object, R], self.definition.function(*args, **kwargs))
 
@@ -126,8 +126,13 @@ def define(function: Callable[..., object], name: str | None, *, takes_context: 
     """What *function* is as a task. Raises ``ConveyorError`` when it cannot have a name by itself."""
     called = checked_name("name", name) if name is not None else default_name(function)
     codec = Codec(function, called, skip_first=takes_context)
-    isolation: Literal["loop", "thread"] = "loop" if inspect.iscoroutinefunction(function) else "thread"
+    isolation: Literal["loop", "thread"] = "loop" if _is_async(function) else "thread"
     return Definition(called, function, codec, isolation, takes_context)
+
+
+def _is_async(function: Callable[..., object]) -> bool:
+    """Also of an object whose ``__call__`` is a coroutine function."""
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
 
 
 def default_name(function: Callable[..., object]) -> str:
@@ -144,13 +149,15 @@ def default_name(function: Callable[..., object]) -> str:
             "define it at the module's top, or give it a name: @app.task(name=...)"
         )
     module = function.__module__
-    return f"{_main_name() if module == '__main__' else module}.{qualname}"
+    if module in {"__main__", "__mp_main__"}:  # the second in a child that multiprocessing spawned
+        module = _main_name(function.__globals__)
+    return f"{module}.{qualname}"
 
 
-def _main_name() -> str:
-    main: ModuleType | None = sys.modules.get("__main__")
-    spec = getattr(main, "__spec__", None)
-    if spec is not None and isinstance(spec.name, str):  # python -m package.module
-        return spec.name.removesuffix(".__main__")
-    file = getattr(main, "__file__", None)
+def _main_name(names: Mapping[str, object]) -> str:
+    """From the module's own *names*, not from ``sys.modules``: under a profiler that holds the profiler."""
+    spec = names.get("__spec__")
+    if isinstance(spec, ModuleSpec):  # python -m package.module
+        return spec.name
+    file = names.get("__file__")
     return Path(file).stem if isinstance(file, str) else "__main__"

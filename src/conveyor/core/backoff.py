@@ -31,6 +31,8 @@ class Backoff:
             value: float = getattr(self, name)
             if not math.isfinite(value) or value < 0:
                 raise ValueError(f"Backoff: {name}={value} must be finite and not negative")
+        if self.cap > LONGEST_WAIT:
+            raise ValueError(f"Backoff: {self.cap} seconds are more than ten years")
         if any(not math.isfinite(wait) or not 0 <= wait <= LONGEST_WAIT for wait in self.waits):
             raise ValueError(f"Backoff.of: each of {list(self.waits)} must lie between 0 seconds and ten years")
         if self.jitter > 1:
@@ -74,6 +76,8 @@ class Backoff:
         return wait * (1 - self.jitter * chance)
 
     def _growth(self, failures: int) -> float:
+        if not self.base:
+            return self.step * failures
         try:
             return self.base * self.factor**failures + self.step * failures
         except OverflowError:

@@ -4,10 +4,13 @@ What goes in must come out equal: a value that JSON would change (a tuple that r
 returns as null) is refused at ``enqueue``, with its path, unless the annotation says how to read it back.
 """
 
+import contextlib
 import inspect
 import math
+import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import msgspec
@@ -18,7 +21,8 @@ PAYLOAD_LIMIT: Final = 256 * 1024
 DEPTH_LIMIT: Final = 64
 INTEGERS: Final = 2**63
 
-_encode = msgspec.json.Encoder(order="deterministic").encode
+_canonical = msgspec.json.Encoder(order="deterministic").encode
+_any_order = msgspec.json.Encoder().encode
 _decode = msgspec.json.decode
 _PLAIN: Final = (str, int, float, bool, type(None))
 
@@ -50,31 +54,32 @@ class Codec:
             bound = signature.bind(*args, **kwargs)
         except TypeError as error:
             raise TypeError(f"{self._called}{signature}: {error}") from None
-        positional, named = bound.args, bound.kwargs
-        typed = [name for name, value in bound.arguments.items() if not plain(value, name)]
-        data = _encoded([positional, named], self._called)
+        # An annotation can change even a plain value: "2030-01-01" would come back as a date.
+        hints = self._hints
+        typed = [name for name, value in bound.arguments.items() if not plain(value, name) or name in hints]
+        data = _encoded([bound.args, bound.kwargs], self._called, bound.arguments)
         if typed:
-            self._compare(positional, named, data)
+            self._compare(bound.args, bound.kwargs, data)
         return data
 
     def decode(self, data: bytes) -> tuple[list[Any], dict[str, Any]]:
         """The positional and the named arguments of an encoded call, as the annotations want them."""
         positional, named = _decode(data)
-        if not self._hints and self._signature is not None:
-            return positional, named
         signature = self.signature()
+        if not self._hints:
+            return positional, named
         names = self._positional_names(signature, len(positional))
         args = [self._typed(value, name) for value, name in zip(positional, names, strict=True)]
-        return args, {name: self._typed(value, name) for name, value in named.items()}
+        return args, {name: self._typed(value, self._keyword(name)) for name, value in named.items()}
 
     def encode_result(self, value: object) -> bytes | None:
         """A return value as bytes; ``None`` for ``None``. ``PayloadError`` when it cannot be stored."""
         if value is None:
             return None
         simple = plain(value, "result")
-        data = _encoded(value, "result")
-        if not simple and not _same(self.decode_result(data), value):
-            raise _unequal("result", value)
+        data = _encoded(value, "result", {"result": value})
+        if not simple:
+            _check("result", value, _decode(data), self.decode_result(data))
         return data
 
     def decode_result(self, data: bytes | None) -> Any:
@@ -104,29 +109,62 @@ class Codec:
             raise TypeError(f"{self._called}{signature} takes {len(names)} positional arguments, not {count}")
         return names
 
+    def _keyword(self, name: str) -> str:
+        """The parameter that takes the keyword *name*: the one of that name, or the ``**`` one."""
+        parameters = self.signature().parameters
+        own = parameters.get(name)
+        if own is not None and own.kind in (own.KEYWORD_ONLY, own.POSITIONAL_OR_KEYWORD):
+            return name
+        return next((p.name for p in parameters.values() if p.kind is p.VAR_KEYWORD), "")
+
     def _typed(self, value: object, name: str) -> Any:
         wanted = self._hints.get(name)
         if wanted is None:
             return value
         try:
             return msgspec.convert(value, wanted, str_keys=True)
-        except (msgspec.ValidationError, TypeError):
+        except Exception:  # noqa: BLE001 - also what the user's own types raise
             # The annotation is a promise of the author's, not a check of ours: a plain value that does not
             # fit it is handed over as it was given, as Python itself would.
             return value
 
     def _compare(self, positional: Sequence[object], named: Mapping[str, object], data: bytes) -> None:
         args, kwargs = self.decode(data)
+        plain_args, plain_kwargs = _decode(data)
         names = self._positional_names(self.signature(), len(positional))
-        pairs = [*zip(names, positional, args, strict=True)]
-        pairs += [(name, value, kwargs[name]) for name, value in named.items()]
-        for name, sent, back in pairs:
-            if not _same(back, sent):
-                raise _unequal(name, sent)
+        for name, sent, stored, back in zip(names, positional, plain_args, args, strict=True):
+            _check(name, sent, stored, back)
+        for name, sent in named.items():
+            _check(name, sent, plain_kwargs[name], kwargs[name])
 
 
-def plain(value: object, path: str, depth: int = 0) -> bool:
-    """Whether JSON itself carries *value* unchanged; ``PayloadError`` when it can be stored in no way."""
+def _check(path: str, sent: object, stored: object, back: object) -> None:
+    """Refuse a value that is *stored* as JSON beyond bounds, or comes *back* other than it was *sent*."""
+    plain(stored, path)
+    if any(when.utcoffset() is None for when in _moments(sent)):
+        raise PayloadError(f"{path}: a datetime without a time zone; give it one, as in datetime.now(UTC)")
+    if not _same(back, sent):
+        raise _unequal(path, sent, back)
+
+
+def _moments(value: object) -> Iterator[datetime]:
+    """All datetimes in *value*, however deep in types of the user's."""
+    left = [msgspec.to_builtins(value, builtin_types=(datetime, bytes, bytearray))]
+    while left:
+        one = left.pop()
+        if isinstance(one, datetime):
+            yield one
+        elif isinstance(one, dict):
+            left += [*one, *one.values()]
+        elif isinstance(one, list | tuple | set | frozenset):
+            left += one
+
+
+def plain(value: object, path: str, depth: int = 0, parts: list[int] | None = None) -> bool:
+    """Whether JSON itself carries *value* unchanged; ``PayloadError`` when it can be stored in no way.
+
+    *parts* counts what was looked at: a list may hold one list twice, which holds one twice, and so on.
+    """
     kind = type(value)
     if kind is int and not -INTEGERS <= value < INTEGERS:  # type: ignore[operator]  # an int, by `kind`
         raise PayloadError(f"{path}: an integer of {value.bit_length()} bits; at most 63 can be stored")  # type: ignore[attr-defined]  # an int
@@ -136,27 +174,38 @@ def plain(value: object, path: str, depth: int = 0) -> bool:
         return True
     if depth >= DEPTH_LIMIT:
         raise PayloadError(f"{path}: nested more than {DEPTH_LIMIT} deep, or a cycle")
+    parts = [0] if parts is None else parts
+    parts[0] += len(value) if kind in (list, tuple, dict) else 0  # type: ignore[arg-type]  # sized, by `kind`
+    if parts[0] * 2 > PAYLOAD_LIMIT:  # each part takes two bytes at least
+        raise PayloadError(
+            f"{path.partition('[')[0]}: more than {PAYLOAD_LIMIT:,} bytes; store it elsewhere and send its key"
+        )
     if kind is list or kind is tuple:
-        items = [plain(item, f"{path}[{at}]", depth + 1) for at, item in enumerate(value)]  # type: ignore[arg-type,var-annotated]  # a sequence, by `kind`
+        items = [plain(item, f"{path}[{at}]", depth + 1, parts) for at, item in enumerate(value)]  # type: ignore[arg-type,var-annotated]  # a sequence, by `kind`
         return all(items) and kind is list
     if kind is dict:
-        inner = [_plain_item(key, item, path, depth) for key, item in value.items()]  # type: ignore[attr-defined]  # a dict, by `kind`
+        inner = [_plain_item(key, item, path, depth, parts) for key, item in value.items()]  # type: ignore[attr-defined]  # a dict, by `kind`
         return all(inner)
     return False
 
 
-def _plain_item(key: object, item: object, path: str, depth: int) -> bool:
-    simple = plain(item, f"{path}[{key!r}]", depth + 1)
+def _plain_item(key: object, item: object, path: str, depth: int, parts: list[int]) -> bool:
+    simple = plain(item, f"{path}[{_shown(key)}]", depth + 1, parts)
     return simple and type(key) is str
 
 
-def _encoded(value: object, path: str) -> bytes:
+def _shown(key: object) -> str:
+    """A key as a path shows it: short, and never failing."""
+    return repr(key[:40]) if isinstance(key, str) else f"a {type(key).__name__}"
+
+
+def _encoded(value: object, path: str, parts: Mapping[str, object]) -> bytes:
     try:
-        data = _encode(value)
-    except UnicodeEncodeError:
-        raise PayloadError(f"{path}: a string holds a lone surrogate, which UTF-8 cannot carry") from None
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise PayloadError(f"{path}: {error}; send something that JSON can carry") from None
+        data = _bytes(value)
+    except Exception:
+        for name, part in parts.items():
+            _blame(part, name)
+        raise
     if len(data) > PAYLOAD_LIMIT:
         raise PayloadError(
             f"{path}: {len(data):,} bytes, and at most {PAYLOAD_LIMIT:,} can be stored; "
@@ -165,13 +214,49 @@ def _encoded(value: object, path: str) -> bytes:
     return data
 
 
+def _bytes(value: object) -> bytes:
+    try:
+        return _canonical(value)
+    except TypeError:  # keys that are not str have no order; or it cannot be encoded at all
+        return _any_order(value)
+
+
+def _blame(value: object, path: str) -> None:
+    """Raise for the innermost part of *value* that cannot be encoded; nothing when it can."""
+    try:
+        _bytes(value)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is refused
+        inner: list[tuple[str, object]] = []
+        if type(value) is dict:
+            inner = [(f"{path}[{_shown(key)}]", item) for key, item in value.items()]
+        elif type(value) in (list, tuple):
+            inner = [(f"{path}[{at}]", item) for at, item in enumerate(value)]  # type: ignore[arg-type,var-annotated]  # a sequence
+        for place, item in inner:
+            _blame(item, place)
+        if isinstance(error, UnicodeEncodeError):
+            raise PayloadError(f"{path}: a string holds a lone surrogate, which UTF-8 cannot carry") from None
+        raise PayloadError(f"{path}: {error}; send something that JSON can carry") from None
+
+
 def _same(back: object, sent: object) -> bool:
-    """Equal, and of one type: ``True == 1`` and ``(1,)`` against ``[1]`` are not the same."""
-    return type(back) is type(sent) and back == sent
+    """Equal, and of one type all the way down: ``True == 1`` and ``(1,)`` against ``[1]`` are not the same."""
+    if type(back) is not type(sent):
+        return False
+    if isinstance(sent, datetime):  # by difference: == is never true in the hour that comes twice
+        return back - sent == timedelta(0)  # type: ignore[operator,no-any-return]  # both are aware
+    if isinstance(sent, list | tuple):
+        return len(back) == len(sent) and all(map(_same, back, sent))  # type: ignore[arg-type,call-overload]  # of one type
+    if isinstance(sent, dict):
+        pairs = {(type(key), key): item for key, item in sent.items()}
+        theirs = {(type(key), key): item for key, item in back.items()}  # type: ignore[attr-defined]  # of one type
+        return pairs.keys() == theirs.keys() and all(_same(theirs[key], pairs[key]) for key in pairs)
+    return back == sent
 
 
-def _unequal(path: str, value: object) -> PayloadError:
-    kind = type(value).__name__
+def _unequal(path: str, value: object, back: object) -> PayloadError:
+    kind, other = type(value).__name__, type(back).__name__
+    if plain(value, path):
+        return PayloadError(f"{path}: a {kind} would come back as the {other} of the annotation; send that")
     return PayloadError(
         f"{path}: a {kind} would not come back equal; annotate the parameter so that it can be read back "
         f"(for example `{path}: {kind}`), or send plain JSON values"
@@ -180,12 +265,39 @@ def _unequal(path: str, value: object) -> PayloadError:
 
 def _wanted(function: Callable[..., object], parameters: list[inspect.Parameter]) -> dict[str, Any]:
     """The annotations that change how JSON is read; those that JSON carries by itself are left out."""
-    try:
-        hints = typing.get_type_hints(function, include_extras=True)
-    except (NameError, TypeError, AttributeError):
-        return {}  # annotations that cannot be resolved at run time promise nothing
     names = {parameter.name for parameter in parameters} | {"return"}
-    return {name: hint for name, hint in hints.items() if name in names and hint not in _CARRIED}
+    return {name: hint for name, hint in _resolved(function).items() if name in names and not _carried(hint)}
 
 
-_CARRIED: Final[tuple[object, ...]] = (*_PLAIN, Any, object, list, dict, list[str], list[int], dict[str, Any])
+def _resolved(function: Callable[..., object]) -> dict[str, Any]:
+    """The annotations; one that cannot be resolved at run time promises nothing, and takes no other along."""
+    with contextlib.suppress(Exception):  # annotations are the user's code
+        return typing.get_type_hints(function, include_extras=True)
+    found: dict[str, Any] = {}
+    names = getattr(inspect.unwrap(function), "__globals__", {})
+    for name, hint in getattr(function, "__annotations__", {}).items():
+        try:
+            one = types.SimpleNamespace(__annotations__={name: hint})
+            found |= typing.get_type_hints(one, names, include_extras=True)
+        except Exception:  # noqa: BLE001, S112 - as above
+            continue
+    return found
+
+
+def _carried(hint: object) -> bool:
+    """Whether JSON by itself carries what *hint* describes, so that nothing has to be converted."""
+    if hint in _CARRIED:
+        return True
+    parts = typing.get_args(hint)
+    match typing.get_origin(hint):
+        case typing.Union | types.UnionType:
+            return all(map(_carried, parts))
+        case origin if origin is list:
+            return _carried(parts[0])
+        case origin if origin is dict:
+            return parts[0] is str and _carried(parts[1])
+        case _:
+            return False
+
+
+_CARRIED: Final[tuple[object, ...]] = (*_PLAIN, Any, object, list, dict)

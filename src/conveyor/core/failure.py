@@ -2,6 +2,7 @@
 
 import hashlib
 import traceback
+from itertools import islice
 from typing import Final
 
 import msgspec
@@ -9,6 +10,8 @@ import msgspec
 MESSAGE_LENGTH: Final = 2_000
 TRACEBACK_LENGTH: Final = 8_000
 FRAMES: Final = 30
+GROUP: Final = 5
+LINES: Final = 500
 
 
 class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -24,7 +27,7 @@ class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def __str__(self) -> str:
         """One line, as a person would quote it."""
-        return f"{self.type}: {self.message}" if self.message else self.type
+        return " ".join(f"{self.type}: {self.message}".split()) if self.message else self.type
 
 
 def describe(error: BaseException) -> Failure:
@@ -48,20 +51,23 @@ def storable(text: str, length: int, *, keep_end: bool = False) -> str:
 
 def _message(error: BaseException) -> str:
     try:
-        return str(error)
+        return str.__str__(str(error))  # of a subclass, its characters only: its methods are the user's
     except BaseException as trouble:  # noqa: BLE001 - a broken __str__ must not hide the failure itself
         return f"(its text cannot be shown: __str__ raised {type(trouble).__name__})"
 
 
 def _traceback(error: BaseException) -> str:
     try:
-        frames = traceback.extract_tb(error.__traceback__, limit=-FRAMES)
-        return "".join(traceback.format_list(frames))
+        whole = traceback.TracebackException.from_exception(error, limit=-FRAMES, compact=True, max_group_width=GROUP)
+        return "".join(islice(whole.format(), LINES))
     except Exception as trouble:  # noqa: BLE001 - as above: a frame's source may be unreadable
         return f"(its traceback cannot be shown: {type(trouble).__name__})"
 
 
 def _fingerprint(path: str, error: BaseException) -> str:
-    places = [f"{f.f_code.co_filename}:{f.f_code.co_name}" for f, _ in traceback.walk_tb(error.__traceback__)]
+    try:
+        places = [f"{f.f_code.co_filename}:{f.f_code.co_name}" for f, _ in traceback.walk_tb(error.__traceback__)]
+    except Exception:  # noqa: BLE001 - as above
+        places = []
     digest = hashlib.blake2b("\n".join([path, *places]).encode("utf-8", "replace"), digest_size=8)
     return digest.hexdigest()

@@ -175,7 +175,10 @@ def appended(record: bytes | None, attempt: Attempt) -> bytes:
 
 def read_attempts(record: bytes | None) -> tuple[Attempt, ...]:
     """The attempts that a stored record holds."""
-    return msgspec.json.decode(record, type=tuple[Attempt, ...]) if record else ()
+    try:
+        return msgspec.json.decode(record, type=tuple[Attempt, ...]) if record else ()
+    except msgspec.MsgspecError:
+        return ()  # somebody else wrote it; the job's outcome matters more than its past
 
 
 def shared(text: str) -> str:

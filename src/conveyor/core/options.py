@@ -1,6 +1,6 @@
 """What may be said about a job besides its arguments, and the rules that each value must keep."""
 
-import math
+import time
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final, TypedDict, Unpack
@@ -54,6 +54,9 @@ class Options:
 
     def changed(self, **changes: Unpack[Changes]) -> "Options":
         """These options with *changes*; ``PayloadError`` or ``TypeError`` when one breaks its rule."""
+        if unknown := changes.keys() - Changes.__annotations__.keys():
+            known = ", ".join(Changes.__annotations__)
+            raise TypeError(f"there is no option {', '.join(sorted(unknown))}; there are {known}")
         made = self
         if "queue" in changes:
             made = replace(made, queue=checked_name("queue", changes["queue"]))
@@ -75,12 +78,15 @@ def _start(run_after: datetime | Duration | None) -> tuple[int, int]:
         return 0, 0
     if not isinstance(run_after, datetime):
         return 0, microseconds("run_after", run_after)
-    if run_after.tzinfo is None:
+    if run_after.utcoffset() is None:
         raise PayloadError(
             f"run_after={run_after.isoformat()} has no time zone, so nobody knows when it is; "
             "give it one, as in datetime.now(UTC)"
         )
-    return max(stored(run_after), 0), 0
+    due = stored(run_after)
+    if due - time.time_ns() // 1000 > LONGEST // MICROSECOND:
+        raise PayloadError(f"run_after={run_after.isoformat()} is more than {LONGEST.days} days ahead")
+    return max(due, 0), 0
 
 
 def microseconds(what: str, value: Duration) -> int:
@@ -88,7 +94,7 @@ def microseconds(what: str, value: Duration) -> int:
     if isinstance(value, bool) or not isinstance(value, timedelta | int | float):
         raise TypeError(f"{what} must be seconds or a timedelta, not {type(value).__name__}")
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    if not math.isfinite(seconds) or not 0 <= seconds <= LONGEST.total_seconds():
+    if not 0 <= seconds <= LONGEST.total_seconds():  # which NaN is not either
         raise PayloadError(f"{what}={value!r} must lie between 0 seconds and {LONGEST.days} days")
     return value // MICROSECOND if isinstance(value, timedelta) else round(seconds * 1_000_000)
 

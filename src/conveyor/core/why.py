@@ -15,7 +15,7 @@ def explain(job: JobInfo, runners: Sequence[Runner], ahead: int) -> str:
             return f"scheduled: its time is {job.run_after:%Y-%m-%d %H:%M:%S} UTC"
         case State.RETRYABLE:
             when = f"{job.run_after:%Y-%m-%d %H:%M:%S} UTC"
-            return f"retryable: attempt {job.attempt} of {job.max_attempts} failed ({job.error}); again at {when}"
+            return f"retryable: attempt {job.attempt} of {job.max_attempts} failed{_error(job)}; again at {when}"
         case State.READY:
             return f"ready: {_waiting(job, runners, ahead)}"
         case State.RUNNING:
@@ -23,7 +23,7 @@ def explain(job: JobInfo, runners: Sequence[Runner], ahead: int) -> str:
         case State.SUCCEEDED:
             return f"succeeded: at attempt {job.attempt}, {job.finished_at:%Y-%m-%d %H:%M:%S} UTC"
         case _:
-            return f"{job.state}: at attempt {job.attempt} of {job.max_attempts} ({job.error})"
+            return f"{job.state}: at attempt {job.attempt} of {job.max_attempts}{_error(job)}"
 
 
 def _waiting(job: JobInfo, runners: Sequence[Runner], ahead: int) -> str:
@@ -33,13 +33,18 @@ def _waiting(job: JobInfo, runners: Sequence[Runner], ahead: int) -> str:
         return "no worker is running; start one with `conveyor worker`"
     if not serving:
         return f"no running worker serves queue {job.queue!r}; start one with `conveyor worker -q {job.queue}`"
-    if not any(job.task in runner.info.tasks for runner in serving):
+    serving = [runner for runner in serving if job.task in runner.info.tasks]
+    if not serving:
         return f"no running worker of queue {job.queue!r} knows the task {job.task!r}; is the new code deployed?"
     if ahead:
         many = f"more than {AHEAD_COUNTED:,}" if ahead > AHEAD_COUNTED else f"{ahead:,}"
         return f"{many} due before it in queue {job.queue!r}"
     slots = sum(runner.info.queues[job.queue] for runner in serving)
     return f"next in queue {job.queue!r}, for which {len(serving)} running workers have {slots} slots"
+
+
+def _error(job: JobInfo) -> str:
+    return f" ({job.error})" if job.error else ""
 
 
 def _holder(job: JobInfo, runners: Sequence[Runner]) -> str:

@@ -125,9 +125,10 @@ class Claimer:
             self._quiet.set()
         for job in jobs:
             self.unconfirmed[job.id] = job.token
-        self._executor.accept(identity.runner, jobs)
-        if identity is not self._identity():
-            self._executor.give_back()  # the lease was lost while the claim was under way
+        if identity is self._identity():
+            self._executor.accept(identity.runner, jobs)
+        else:  # the lease was lost while the claim was under way: others may start them now
+            self._executor.refuse(identity.runner, jobs)
         return len(jobs)
 
     async def _idle(self) -> None:

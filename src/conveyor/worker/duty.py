@@ -23,6 +23,7 @@ async def every(seconds: float, duty: Callable[[], Awaitable[object]]) -> None:
             await duty()
             await asyncio.sleep(jittered(seconds))
 
+    rounds.__qualname__ = getattr(duty, "__qualname__", repr(duty))  # for the log
     await kept(rounds)
 
 

@@ -60,6 +60,11 @@ class Executor:
         for lane in self._slots.lanes.values():
             self._fill(lane)
 
+    def refuse(self, runner: bytes, jobs: Iterable[Claimed]) -> None:
+        """Release *jobs* without having started them."""
+        for job in jobs:
+            self._judge(job, runner, Interrupted(), 0.0)
+
     def give_back(self) -> None:
         """Release what has not started."""
         for lane in self._slots.lanes.values():

@@ -59,7 +59,7 @@ class Heartbeat:
         asked = time.monotonic()
         try:
             held = self._lease.renew()
-        except ConveyorError as error:
+        except Exception as error:  # noqa: BLE001 - a full disk as well: a beat that ends unheard loses the lease
             logger.warning("the lease cannot be renewed: %s", error)
             return self._safe()
         if held:

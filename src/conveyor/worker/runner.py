@@ -3,13 +3,15 @@
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from conveyor.core.errors import SchemaOutdated
+from conveyor.core.errors import SchemaOutdated, UsageError
 from conveyor.core.model import Outcome, RunnerInfo
+from conveyor.core.options import checked_name, within
 from conveyor.core.version import __version__
 from conveyor.job import Desk
 from conveyor.store.contract import Store
@@ -50,6 +52,19 @@ class Settings:
     """How often deadlines are looked at."""
     rescue: float = 5.0
     """How often dead runners are looked for."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work: no slots would wait for ever, a beat beyond its lease would lose it each time."""
+        if not self.queues:
+            raise UsageError("a worker needs at least one queue")
+        for name, slots in self.queues.items():
+            checked_name("queue", name)
+            within(f"slots of {name}", slots, range(1, 10_001))
+        if not (0 < self.beat <= self.lease / 2 and self.lease < math.inf and 0 <= self.grace < math.inf):
+            raise UsageError(
+                f"lease={self.lease}, beat={self.beat}, grace={self.grace}: a beat must be above 0 and at most half "
+                "of the lease, and grace not negative"
+            )
 
 
 class Runner:
@@ -107,12 +122,18 @@ class Runner:
             every(self._settings.rescue, rescuer.work),
             kept(lambda: self._listener.listen(self._claimer.wake)),
         ]
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(duty) for duty in duties]
-            await self._claim_until_stopped()
-            await self._wind_down()
-            for task in tasks:
-                task.cancel()
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(duty) for duty in duties]
+                await self._claim_until_stopped()
+                await self._wind_down()
+                for task in tasks:
+                    task.cancel()
+        except BaseException:  # cancelled from outside: a beat that went on would keep our jobs from all others
+            self._executor.shut()
+            self._executor.interrupt(Interruption.SHUTDOWN)
+            await asyncio.to_thread(self._heartbeat.stop, clean=False)
+            raise
         if self._renewing is not None:
             self._renewing.cancel()
             await asyncio.wait([self._renewing])
@@ -133,13 +154,15 @@ class Runner:
         """A claim that is under way is never cut off: the store might carry it out all the same."""
         claiming = asyncio.create_task(kept(self._claimer.work))
         stopping = asyncio.create_task(self._stopping.wait())
-        await asyncio.wait([claiming, stopping], return_when=asyncio.FIRST_COMPLETED)
-        self._executor.shut()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._soon(FLUSH)):
-                await self._claimer.stop()
-        for task in (claiming, stopping):
-            task.cancel()
+        try:
+            await asyncio.wait([claiming, stopping], return_when=asyncio.FIRST_COMPLETED)
+            self._executor.shut()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._soon(FLUSH)):
+                    await self._claimer.stop()
+        finally:
+            for task in (claiming, stopping):
+                task.cancel()
         await asyncio.wait([claiming, stopping])
 
     async def _wind_down(self) -> None:

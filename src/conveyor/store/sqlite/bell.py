@@ -59,7 +59,10 @@ class SqliteListener:
         loop = asyncio.get_running_loop()
         self._ring = partial(loop.call_soon_threadsafe, ring)
         if self._path is None:
-            await asyncio.Event().wait()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self._ring = None
             return
         self._path.parent.mkdir(parents=True, exist_ok=True)
         unnamed = self._path.with_suffix(".new")

@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import logging
 import os
 import queue
 import sqlite3
@@ -143,6 +144,13 @@ class Lane:
                 self._ticket = Ticket(self._ticket_path)
         return self._connection
 
+    def _tell(self) -> None:
+        """The commit stands, whatever becomes of the news of it."""
+        try:
+            self._committed()
+        except Exception:
+            logging.getLogger("conveyor").exception("workers could not be woken; they will look by themselves")
+
     def _written(self, connection: sqlite3.Connection, works: Sequence[_Work]) -> list[object]:
         with self._ticket or contextlib.nullcontext():
             connection.execute("BEGIN IMMEDIATE")
@@ -155,7 +163,7 @@ class Lane:
                 raise
         pairs = zip(works, results, strict=True)
         if any(work.plan.wakes and not isinstance(result, BaseException) for work, result in pairs):
-            self._committed()
+            self._tell()
         return results
 
 

@@ -91,8 +91,7 @@ class SqliteStore:
                 lane.close()
 
     async def aclose(self) -> None:
-        """See ``Store``."""
-        await asyncio.to_thread(self.close)
+        """Nothing here belongs to an event loop: the lanes are the process's, and in memory they are the store."""
 
     def _lane(self, plan: Plan[T]) -> Lane:
         """The writer's lane or the reader's; after a fork both are made anew, and the parent's left alone."""
