@@ -28,6 +28,7 @@ LIFE = "tests/faults/test_worker_life.py"
 HEARTBEAT = f"{LIFE}::test_heartbeat_on_the_loop_would_double_a_job_that_blocks_the_loop"
 RAN_SINCE = "tests/contract/test_repeat_enqueue.py::test_a_job_that_has_run_since_stays_as_it_is"
 REPEATED = f"{FENCING}::test_a_repeated_settle_changes_nothing_and_is_not_refused"
+REWRITTEN = "tests/contract/test_meanwhile.py::test_a_job_whose_row_is_rewritten_during_its_settle_is_settled_once"
 GIVEN_BACK = "tests/contract/test_settle.py::test_a_release_gives_the_attempt_back_and_leaves_no_record"
 
 
@@ -103,10 +104,18 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a settle that finds nothing does not ask history",
         [
-            Edit("store/sqlplans.py", "        recorded = yield from self.recorded(outcomes)\n", ""),
-            Edit("store/sqlplans.py", "for outcome in outcomes) - recorded\n", "for outcome in outcomes)\n"),
+            Edit(
+                "store/sqlplans.py",
+                "recorded = yield from self.recorded(left)",
+                "recorded: frozenset[bytes] = frozenset()",
+            )
         ],
         [f"{REPEATED}[{kind}-succeed]" for kind in ("sqlite-file", "postgres")],
+    ),
+    Mutant(
+        "postgres: an end is kept though its row was rewritten and stays",
+        [Edit("store/postgres/settle_final.sql", "FROM held JOIN gone USING (id), clock", "FROM held, clock")],
+        [f"{REWRITTEN}[True-succeed-postgres]"],
     ),
     Mutant(
         "a repeated enqueue is one statement",
@@ -128,8 +137,11 @@ MUTANTS: tuple[Mutant, ...] = (
         [
             Edit("store/postgres/claim.sql", "attempt = j.attempt + 1,", "attempt = j.attempt,"),
             Edit("store/postgres/claim.sql", "j.run_after, j.attempt, j.max", "j.run_after, j.attempt + 1, j.max"),
-            Edit("store/postgres/settle_final.sql", "priority, attempt, max_attempts, crashes + crash",
-                 "priority, attempt + 1 - fence, max_attempts, crashes + crash"),
+            Edit(
+                "store/postgres/settle_final.sql",
+                "priority, attempt, max_attempts, crashes + crash",
+                "priority, attempt + 1 - fence, max_attempts, crashes + crash",
+            ),
             Edit("store/postgres/settle_again.sql", "j.attempt - held.back", "j.attempt + 1 - held.back - held.fence"),
         ],
         [f"{RESCUE}::test_a_job_without_attempts_left_is_failed_as_lost[postgres-0]"],
@@ -139,8 +151,11 @@ MUTANTS: tuple[Mutant, ...] = (
         [
             Edit("store/sqlite/claim.sql", "attempt = attempt + 1, ", ""),
             Edit("store/sqlite/claimed.sql", "run_after, attempt, max", "run_after, attempt + 1, max"),
-            Edit("store/sqlite/settle_final.sql", "j.priority, j.attempt,",
-                 "j.priority, j.attempt + 1 - json_extract(given.value, '$.fence'),"),
+            Edit(
+                "store/sqlite/settle_final.sql",
+                "j.priority, j.attempt,",
+                "j.priority, j.attempt + 1 - json_extract(given.value, '$.fence'),",
+            ),
             Edit("store/sqlite/settle_again.sql", "attempt - :back", "attempt + 1 - :back - :fence"),
         ],
         [f"{RESCUE}::test_a_job_without_attempts_left_is_failed_as_lost[sqlite-file-0]"],
@@ -151,7 +166,7 @@ MUTANTS: tuple[Mutant, ...] = (
             Edit(
                 "store/postgres/orphans.sql",
                 "AND NOT EXISTS (\n"
-                "    SELECT FROM conveyor_runner r WHERE r.id = j.runner AND r.expires_at > conveyor_now())",
+                "        SELECT FROM conveyor_runner r WHERE r.id = j.runner AND r.expires_at > conveyor_now())",
                 "AND j.last_attempted_at < conveyor_now() - 20000000",
             )
         ],
@@ -159,7 +174,14 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "sqlite: rescue goes by the age of the attempt",
-        [Edit("store/sqlite/orphans.sql", "NOT conveyor_alive(runner)", "last_attempted_at < :now - 20000000")],
+        [
+            Edit(
+                "store/sqlite/orphans.sql",
+                "FROM (SELECT DISTINCT runner FROM conveyor_job WHERE state = 'running')\n"
+                "    WHERE NOT conveyor_alive(runner) ORDER BY",
+                "FROM conveyor_job WHERE last_attempted_at < :now - 20000000 ORDER BY",
+            )
+        ],
         [f"{TARGETS}::test_a_job_that_runs_for_long_is_left_to_its_living_runner[sqlite-file]"],
     ),
     *(
@@ -187,10 +209,16 @@ MUTANTS: tuple[Mutant, ...] = (
         "the heartbeat beats on the event loop",
         [
             Edit("worker/heartbeat.py", "import logging\n", "import asyncio\nimport logging\n"),
-            Edit("worker/heartbeat.py", "        self._lost = lost\n",
-                 "        self._lost = lost\n        self._loop = asyncio.get_running_loop()\n"),
-            Edit("worker/heartbeat.py", "if not self._renewed():",
-                 "if not asyncio.run_coroutine_threadsafe(asyncio.sleep(0, self), self._loop).result()._renewed():"),
+            Edit(
+                "worker/heartbeat.py",
+                "        self._lost = lost\n",
+                "        self._lost = lost\n        self._loop = asyncio.get_running_loop()\n",
+            ),
+            Edit(
+                "worker/heartbeat.py",
+                "if not self._renewed():",
+                "if not asyncio.run_coroutine_threadsafe(asyncio.sleep(0, self), self._loop).result()._renewed():",
+            ),
         ],
         [f"{HEARTBEAT}[{kind}]" for kind in ("sqlite-file", "postgres")],
     ),

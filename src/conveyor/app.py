@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import threading
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from types import MappingProxyType
 from typing import (
@@ -23,6 +22,7 @@ from conveyor.context import Context
 from conveyor.core.backoff import DEFAULT_BACKOFF, Backoff
 from conveyor.core.clock import SystemClock
 from conveyor.core.errors import ConveyorError, UsageError
+from conveyor.core.opening import opening
 from conveyor.core.options import Lasting, Options
 from conveyor.job import Job
 from conveyor.store.contract import Store
@@ -65,18 +65,6 @@ class ContextDecorator(Protocol):
     def __call__(self, function: Callable[Concatenate[Context, P], R], /) -> FunctionTask[P, R]: ...
 
 
-_opening = threading.Lock()
-
-
-def _forked() -> None:
-    """A thread that is not in the child may have held the lock."""
-    global _opening  # noqa: PLW0603 - the process's own
-    _opening = threading.Lock()
-
-
-os.register_at_fork(after_in_child=_forked)
-
-
 class Conveyor:
     """An app: its tasks, and the store that keeps their jobs.
 
@@ -102,7 +90,10 @@ class Conveyor:
     @property
     def store(self) -> Store:
         """The store, opened at first use. Raises ``UsageError`` when its library is not installed."""
-        with _opening:
+        return self._opened or self._open()
+
+    def _open(self) -> Store:
+        with opening():
             if self._opened is None:
                 self._opened = _open(self.url)
             return self._opened
@@ -237,7 +228,10 @@ class Conveyor:
 
 
 def _check_kind(url: str) -> None:
-    scheme = urlsplit(url).scheme
+    try:
+        scheme = urlsplit(url).scheme
+    except ValueError as error:
+        raise UsageError(f"the store's URL cannot be read ({error}); write postgresql://user@host/database") from None
     if scheme not in {"sqlite", "postgresql", "postgres"}:
         raise UsageError(
             f"the store's URL begins with {scheme or 'nothing'}://, and must begin with sqlite:/// or postgresql://"
@@ -261,5 +255,7 @@ def _open(url: str) -> Store:
     try:
         from conveyor.store.postgres.opened import PostgresStore
     except ImportError as error:
-        raise UsageError(f"PostgreSQL needs psycopg ({error}); run: pip install 'conveyor[postgres]'") from error
+        raise UsageError(
+            f"PostgreSQL needs psycopg ({error}); install Conveyor with its extra: 'conveyor[postgres]'"
+        ) from error
     return PostgresStore(url)

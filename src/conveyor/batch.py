@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context
 from typing import Generic, TypeVar
 
 from conveyor.core.errors import StoreRefused
@@ -28,7 +29,7 @@ class Batcher(Generic[I]):
         done = loop.create_future()
         self._waiting.append((item, done))
         if self._writer is None:
-            self._writer = loop.create_task(self._drain())
+            self._writer = loop.create_task(self._drain(), context=Context())
         await done
 
     async def _drain(self) -> None:

@@ -249,7 +249,7 @@ def _filter(state: State | str | Sequence[State] | None, queue: str | None, task
 def _parsed(id_: str | UUID) -> bytes:
     try:
         return ids.parse(id_)
-    except ValueError:
+    except (ValueError, AttributeError, TypeError):
         raise JobNotFound(f"{id_!r} is not a job id; one looks like {ids.text(ids.new())}") from None
 
 

@@ -11,7 +11,7 @@ from conveyor.core.clock import stored
 from conveyor.core.lifecycle import Event, State
 from conveyor.core.model import Claimed
 from conveyor.store.contract import Store
-from tests.support.jobs import Hire, HOUR, QUEUE, TASK, Hand, enqueue, new_job, new_jobs, rescue, see
+from tests.support.jobs import HOUR, QUEUE, TASK, Hand, Hire, enqueue, new_job, new_jobs, rescue, see
 from tests.support.stores import SHARED, pass_time, rows
 
 

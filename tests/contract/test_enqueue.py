@@ -7,7 +7,7 @@ from conveyor.core.clock import stored
 from conveyor.core.errors import StoreRefused
 from conveyor.core.lifecycle import State
 from conveyor.store.contract import Store
-from tests.support.jobs import Hire, HOUR, Hand, enqueue, new_job, new_jobs, see
+from tests.support.jobs import HOUR, Hand, Hire, enqueue, new_job, new_jobs, see
 from tests.support.stores import Loop, tables
 
 
@@ -98,9 +98,7 @@ def test_names_come_back_unchanged(store: Store, hand: Hand) -> None:
 
 
 @pytest.mark.parametrize("payload", [b"", b"\0", b"[[],{}]", bytes(range(256)) * 100])
-def test_any_bytes_come_back_unchanged_and_hold_back_no_neighbour(
-    store: Store, hand: Hand, payload: bytes
-) -> None:
+def test_any_bytes_come_back_unchanged_and_hold_back_no_neighbour(store: Store, hand: Hand, payload: bytes) -> None:
     """A row that was damaged, or is encrypted, is no text; its queue goes on."""
     enqueue(store, new_job(), new_job(args=payload), new_job())
     assert [bytes(job.args) for job in hand.take(3)] == [b"[[],{}]", payload, b"[[],{}]"]

@@ -9,7 +9,7 @@ import pytest
 from conveyor.core.lifecycle import Event, State
 from conveyor.core.model import Claimed, Outcome
 from conveyor.store.contract import Store
-from tests.support.jobs import Hire, Hand, enqueue, new_job, new_jobs, outcome, rescue, see
+from tests.support.jobs import Hand, Hire, enqueue, new_job, new_jobs, outcome, rescue, see
 
 SETTLED = [Event.SUCCEED, Event.FAIL, Event.RETRY, Event.RELEASE]
 
@@ -66,9 +66,7 @@ def test_a_repeated_settle_changes_nothing_and_is_not_refused(store: Store, hand
 def test_a_batch_of_which_a_part_was_written_before_is_written_whole(store: Store, hand: Hand) -> None:
     jobs = new_jobs(40)
     enqueue(store, *jobs)
-    outcomes = [
-        outcome(job, hand.id, SETTLED[place % 4]) for place, job in enumerate(hand.take(40))
-    ]
+    outcomes = [outcome(job, hand.id, SETTLED[place % 4]) for place, job in enumerate(hand.take(40))]
     assert hand.settle(*outcomes[:17]) == frozenset()
     assert hand.settle(*outcomes) == frozenset()
     states = [see(store, written.id).state for written in outcomes]
@@ -76,8 +74,8 @@ def test_a_batch_of_which_a_part_was_written_before_is_written_whole(store: Stor
 
 
 @pytest.mark.parametrize("event", SETTLED)
-def test_the_late_outcome_of_an_attempt_that_another_runner_took_over_is_refused(hire: Hire, 
-    store: Store, hand: Hand, event: Event
+def test_the_late_outcome_of_an_attempt_that_another_runner_took_over_is_refused(
+    hire: Hire, store: Store, hand: Hand, event: Event
 ) -> None:
     job = new_job()
     enqueue(store, job)
@@ -105,8 +103,8 @@ def test_the_late_outcome_of_a_rescued_attempt_is_refused(hire: Hire, store: Sto
 
 
 @pytest.mark.parametrize("event", SETTLED)
-def test_the_late_outcome_of_an_attempt_whose_loss_ended_the_job_is_refused(hire: Hire, 
-    store: Store, event: Event
+def test_the_late_outcome_of_an_attempt_whose_loss_ended_the_job_is_refused(
+    hire: Hire, store: Store, event: Event
 ) -> None:
     job = new_job(max_attempts=1)
     enqueue(store, job)
@@ -122,9 +120,7 @@ def test_the_late_outcome_of_an_attempt_whose_loss_ended_the_job_is_refused(hire
 
 @pytest.mark.parametrize("late", SETTLED)
 @pytest.mark.parametrize("first", SETTLED)
-def test_the_first_of_two_different_outcomes_stays(
-    store: Store, hand: Hand, first: Event, late: Event
-) -> None:
+def test_the_first_of_two_different_outcomes_stays(store: Store, hand: Hand, first: Event, late: Event) -> None:
     job = new_job()
     enqueue(store, job)
     claimed = hand.take_one()

@@ -15,9 +15,7 @@ DIRECTIONS: list[Direction] = ["newest", "oldest"]
 ANY = JobFilter()
 
 
-def page(
-    store: Store, where: JobFilter, limit: int, after: bytes | None, direction: Direction
-) -> list[JobInfo]:
+def page(store: Store, where: JobFilter, limit: int, after: bytes | None, direction: Direction) -> list[JobInfo]:
     return list(store.run(store.operations.list(where, limit=limit, after=after, direction=direction)))
 
 
@@ -45,9 +43,7 @@ def jobs(store: Store, hand: Hand) -> list[bytes]:
 
 @pytest.mark.parametrize("direction", DIRECTIONS)
 @pytest.mark.parametrize("limit", [1, 7, 59, 60, 61])
-def test_pages_join_without_gap_or_repeat(
-    store: Store, jobs: list[bytes], limit: int, direction: Direction
-) -> None:
+def test_pages_join_without_gap_or_repeat(store: Store, jobs: list[bytes], limit: int, direction: Direction) -> None:
     expected = jobs if direction == "oldest" else jobs[::-1]
     assert pages(store, ANY, limit, direction) == expected
 
@@ -66,9 +62,7 @@ def test_pages_join_without_gap_or_repeat(
         JobFilter(queue="nowhere"),
     ],
 )
-def test_filters_narrow_the_pages(
-    store: Store, jobs: list[bytes], where: JobFilter, direction: Direction
-) -> None:
+def test_filters_narrow_the_pages(store: Store, jobs: list[bytes], where: JobFilter, direction: Direction) -> None:
     def wanted(info: JobInfo) -> bool:
         return (
             (not where.states or info.state in where.states)
@@ -82,9 +76,7 @@ def test_filters_narrow_the_pages(
 
 
 @pytest.mark.parametrize("direction", DIRECTIONS)
-def test_a_listed_record_is_the_one_that_get_gives(
-    store: Store, jobs: list[bytes], direction: Direction
-) -> None:
+def test_a_listed_record_is_the_one_that_get_gives(store: Store, jobs: list[bytes], direction: Direction) -> None:
     listed = page(store, ANY, 100, None, direction)
     assert listed == [store.run(store.operations.get(ids.parse(info.id))) for info in listed]
 
@@ -105,9 +97,7 @@ def test_jobs_that_finish_between_two_pages_are_neither_lost_nor_repeated(
 
 
 @pytest.mark.parametrize("direction", DIRECTIONS)
-def test_a_page_may_start_behind_a_job_that_is_not_there(
-    store: Store, jobs: list[bytes], direction: Direction
-) -> None:
+def test_a_page_may_start_behind_a_job_that_is_not_there(store: Store, jobs: list[bytes], direction: Direction) -> None:
     gone = (int.from_bytes(jobs[30]) + 1).to_bytes(16)
     expected = jobs[31:] if direction == "oldest" else jobs[30::-1]
     assert [ids.parse(info.id) for info in page(store, ANY, 100, gone, direction)] == expected

@@ -14,6 +14,7 @@ from conveyor.core.lifecycle import Event
 from conveyor.store.contract import Listener, Store
 from tests.support.jobs import HOUR, Hand, Hire, enqueue, new_job, outcome, rescue
 from tests.support.stores import SHARED, rows, tables
+from tests.support.waiting import auntil
 
 ROOT = Path(__file__).parents[2]
 ON_POSTGRES = pytest.mark.parametrize("url", ["postgres"], indirect=True)
@@ -27,16 +28,13 @@ async def listening(store: Store, url: str, folder: Path) -> AsyncGenerator[tupl
     listener, rung = store.listener(runner), asyncio.Event()
     task = asyncio.create_task(listener.listen(rung.set))
     try:
-        async with asyncio.timeout(10):
-            if url.startswith("postgres"):
-                while not listener.hears:
-                    await asyncio.sleep(0.001)
-                await listener.idle(60)
-            elif "memory" in url:
-                await asyncio.sleep(0)
-            else:
-                while not (folder / f"jobs.db-conveyor/{runner.hex()}.bell").exists():
-                    await asyncio.sleep(0.001)
+        if url.startswith("postgres"):
+            await auntil(lambda: listener.hears)
+            await listener.idle(60)
+        elif "memory" in url:
+            await asyncio.sleep(0)
+        else:
+            await auntil((folder / f"jobs.db-conveyor/{runner.hex()}.bell").exists)
         yield listener, rung
     finally:
         task.cancel()
@@ -68,9 +66,7 @@ async def test_a_repeated_enqueue_rings(store: Store, url: str, folder: Path) ->
 
 
 @pytest.mark.parametrize("event", [Event.RELEASE, Event.RETRY])
-async def test_a_job_that_is_ready_again_rings(
-    store: Store, url: str, folder: Path, hire: Hire, event: Event
-) -> None:
+async def test_a_job_that_is_ready_again_rings(store: Store, url: str, folder: Path, hire: Hire, event: Event) -> None:
     hand = await asyncio.to_thread(hire)
     enqueue(store, new_job())
     claimed = hand.take_one()
@@ -136,9 +132,7 @@ def test_a_listener_that_is_gone_with_its_loop_hurts_nobody(store: Store, url: s
     assert tables(store) == (1, 0)
 
 
-async def test_whether_something_changed_is_never_missed(
-    store: Store, url: str, opened: Callable[[], Store]
-) -> None:
+async def test_whether_something_changed_is_never_missed(store: Store, url: str, opened: Callable[[], Store]) -> None:
     listener = store.listener(b"\7" * 16)
     await listener.changed()
     enqueue(store, new_job())
@@ -228,12 +222,10 @@ async def test_asking_never_shortens_what_another_asked_for(store: Store) -> Non
 
 
 @ON_POSTGRES
-async def test_a_lost_listening_connection_rings_and_is_made_anew(
-    store: Store, url: str, folder: Path
-) -> None:
+async def test_a_lost_listening_connection_rings_and_is_made_anew(store: Store, url: str, folder: Path) -> None:
     async with listening(store, url, folder) as (_, rung):
-        query = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query LIKE '%pg_notify%' AND pid <> pg_backend_pid()"
-        assert rows(store, query) == [(1,)]
+        others = "FROM pg_stat_activity WHERE query LIKE '%pg_notify%' AND pid <> pg_backend_pid()"
+        assert rows(store, f"SELECT count(pg_terminate_backend(pid)) {others}") == [(1,)]
         await heard(rung)
         async with asyncio.timeout(10):
             while not rung.is_set():

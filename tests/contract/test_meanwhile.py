@@ -53,9 +53,7 @@ def test_a_claim_in_flight_is_passed_by_and_not_waited_for(store: Store, url: st
     assert [job.id for job in second.claim(10)] == [job.id for job in taken]
 
 
-def test_two_rescuers_count_each_job_once(
-    store: Store, opened: Callable[[], Store], url: str, hire: Hire
-) -> None:
+def test_two_rescuers_count_each_job_once(store: Store, opened: Callable[[], Store], url: str, hire: Hire) -> None:
     jobs = new_jobs(6)
     enqueue(store, *jobs)
     dead = hire()

@@ -45,9 +45,7 @@ def test_a_new_file_may_be_opened_by_many_at_once(opened: Callable[[], Store]) -
     assert tables(stores[0]) == (8, 0)
 
 
-def test_the_first_use_may_come_from_two_threads_at_once(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_first_use_may_come_from_two_threads_at_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     both = Barrier(2, timeout=0.3)
     make = sqlite_opened.Lane
 
@@ -154,9 +152,7 @@ def terminate(store: Store) -> None:
 
 
 @ON_POSTGRES
-def test_a_connection_that_was_lost_is_said_to_be_so_and_made_anew(
-    store: Store, opened: Callable[[], Store]
-) -> None:
+def test_a_connection_that_was_lost_is_said_to_be_so_and_made_anew(store: Store, opened: Callable[[], Store]) -> None:
     other, job = opened(), new_job()
     store.run(store.operations.schema())
     terminate(other)

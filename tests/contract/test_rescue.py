@@ -6,7 +6,7 @@ import pytest
 
 from conveyor.core.lifecycle import Event, State
 from conveyor.store.contract import Rescued, Store
-from tests.support.jobs import Hire, QUEUE, Hand, enqueue, new_job, new_jobs, rescue, see
+from tests.support.jobs import QUEUE, Hand, Hire, enqueue, new_job, new_jobs, rescue, see
 from tests.support.stores import SHARED, tables
 
 

@@ -103,7 +103,9 @@ def test_a_release_with_a_pause_waits(store: Store, hand: Hand) -> None:
     assert hand.take_one().attempt == 1
 
 
-@pytest.mark.parametrize("event", [event for event in Event if event not in {Event.ENQUEUE, Event.COME_DUE, Event.CLAIM}])
+@pytest.mark.parametrize(
+    "event", [event for event in Event if event not in {Event.ENQUEUE, Event.COME_DUE, Event.CLAIM}]
+)
 @pytest.mark.parametrize("crash", [False, True])
 def test_every_event_ends_or_continues_the_job_as_the_table_says(
     store: Store, hand: Hand, event: Event, crash: bool

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from conveyor.core.model import NewJob
 from conveyor.store.contract import Store
 from tests.faults.story import Story, cast_of_jobs, check
 from tests.support.faults import Faults, When
-from tests.support.jobs import Hand, NewJob
+from tests.support.jobs import Hand
 from tests.support.stores import SHARED, open_store, rows, tables
 
 pytestmark = [

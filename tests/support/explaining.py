@@ -1,6 +1,7 @@
 """How PostgreSQL carries out the very statements of a plan: which way it goes, and how many pages it touches."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -15,6 +16,7 @@ from conveyor.plan import Answer, Plan, Statement, run
 from conveyor.store.sqlfiles import sql
 
 T = TypeVar("T")
+_BY_ID = re.compile(r"(WHERE|AND) (\w+\.)?id = |ON CONFLICT \(id\)")
 Node = dict[str, Any]
 
 FETCHED = """
@@ -89,4 +91,4 @@ def _name(text: str) -> str:
 
 def by_id() -> set[str]:
     """The statements that look something up by an id."""
-    return {name for text, name in _names().items() if " id = " in text or ".id = " in text or "(id)" in text}
+    return {name for text, name in _names().items() if _BY_ID.search(text)}

@@ -4,11 +4,12 @@ import os
 import sqlite3
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from typing import Literal, NoReturn, TypeVar, cast
+from typing import Any, Literal, NoReturn, TypeVar, cast
 
 import psycopg
 import pytest
 from psycopg import Connection
+from psycopg.waiting import Ready, Wait
 
 T = TypeVar("T")
 When = Literal["before", "after"]
@@ -55,13 +56,14 @@ class Faults:
         class Spoilt(Connection[tuple[object, ...]]):
             """Every round trip of psycopg's, COMMIT included, is a generator that goes through ``wait``."""
 
-            def wait(self, gen: Generator[object, object, T], *args: float) -> T:
+            def wait(self, gen: Generator[Wait, Ready | int, T], *args: Any, **kwargs: Any) -> T:
+                waiting = super().wait
+
                 def lose() -> NoReturn:
                     self.pgconn.finish()
                     raise psycopg.OperationalError("the connection is lost, said the test")
 
-                waiting = cast("Callable[..., T]", super().wait)
-                return faults.around("round trip", lambda: waiting(gen, *args), lose)
+                return faults.around("round trip", lambda: waiting(gen, *args, **kwargs), lose)
 
         return Spoilt.connect
 
@@ -85,5 +87,3 @@ class Faults:
                 raise sqlite3.OperationalError("disk I/O error, said the test")
 
         return lambda *args, **kwargs: connect(*args, factory=Spoilt, **kwargs)
-
-

@@ -60,9 +60,7 @@ class Hand:
         self.lease: Lease = self.store.lease(self.id, INFO, self.seconds)
         self.lease.register()
 
-    def claim(
-        self, room: int | Mapping[str, int] = 10, tasks: Sequence[str] = (TASK,)
-    ) -> Sequence[Claimed]:
+    def claim(self, room: int | Mapping[str, int] = 10, tasks: Sequence[str] = (TASK,)) -> Sequence[Claimed]:
         """Claim once; a bare number is room in the default queue."""
         places = {QUEUE: room} if isinstance(room, int) else room
         return self.store.run(self.store.operations.claim(self.id, places, tasks))
@@ -101,7 +99,7 @@ class Hand:
 class Hire(Protocol):
     """Makes a living runner, on the test's own store unless another is given; it is retired after the test."""
 
-    def __call__(self, store: Store | None = None, *, seconds: float = 60.0) -> Hand: ...
+    def __call__(self, on: Store | None = None, *, seconds: float = 60.0) -> Hand: ...
 
 
 def enqueue(store: Store, *jobs: NewJob) -> None:

@@ -220,9 +220,7 @@ class PostgresServer:
                 process.kill()
                 self._wait_gone(process)
                 log = self._log.read_text(errors="replace")[-2000:]
-                raise ServerError(
-                    f"PostgreSQL {self.version} did not start on port {self.port}; its log ends:\n{log}"
-                )
+                raise ServerError(f"PostgreSQL {self.version} did not start on port {self.port}; its log ends:\n{log}")
 
     def _ready(self) -> bool:
         """Read the last line of postmaster.pid, which is how pg_ctl learns it too."""
@@ -264,9 +262,7 @@ def find_binaries(version: str) -> Path:
     else:
         folder = Path(f"/usr/lib/postgresql/{version}/bin")
     if not (folder / "initdb").exists():
-        raise ServerError(
-            f"no PostgreSQL {version} at {folder}; on Debian: apt-get install postgresql-{version}"
-        )
+        raise ServerError(f"no PostgreSQL {version} at {folder}; on Debian: apt-get install postgresql-{version}")
     return folder
 
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Protocol, Self, TypeVar
 from uuid import UUID
 
 from conveyor.core.clock import SystemClock
@@ -18,7 +18,10 @@ KINDS = ("sqlite-memory", "sqlite-file", "postgres")
 SHARED = ("sqlite-file", "postgres")
 """The kinds that two processes can open at a time."""
 
-Do = Callable[[Plan[T]], T]
+class Do(Protocol):
+    """Carries a plan out."""
+
+    def __call__(self, plan: Plan[T]) -> T: ...
 
 
 def sqlite_url(folder: Path) -> str:

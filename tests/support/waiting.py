@@ -1,5 +1,7 @@
 """Waiting for what happens, never for time to pass."""
 
+import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -14,3 +16,12 @@ def until(condition: Callable[[], bool], *, patience: float = PATIENCE) -> None:
     while not condition():
         assert time.monotonic() < end, f"not within {patience} s"
         look_again.wait(0.001)
+
+
+async def auntil(condition: Callable[[], bool], *, patience: float = PATIENCE) -> None:
+    """The same, with the event loop left running."""
+    look_again = asyncio.Event()
+    async with asyncio.timeout(patience):
+        while not condition():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(look_again.wait(), 0.001)

@@ -121,7 +121,8 @@ class Yard:
         payload = repr([list(args), {}]).replace("'", '"').encode()
         limit = None if timeout is None else round(timeout * 1_000_000)
         jobs = [NewJob(ids.new(), task, QUEUE, 0, 0, 0, max_attempts, limit, payload) for _ in range(count)]
-        self.history.write("asked")
+        for _ in jobs:
+            self.history.write("asked")
         self.store.run(self.store.operations.enqueue(jobs))
         names = [ids.text(job.id) for job in jobs]
         for name in names:

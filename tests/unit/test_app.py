@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import gc
 import logging
+import os
+import signal
 import threading
 import weakref
 from collections.abc import Iterator
@@ -15,6 +17,7 @@ import pytest
 from conveyor import Backoff, Context, Conveyor, Job, JobFailed, JobNotFound, PayloadError, State, current
 from conveyor.core.errors import ConveyorError, UsageError
 from conveyor.core.model import JobInfo
+from conveyor.store.sqlite import opened
 from conveyor.worker.runner import Settings
 from tests.support.forks import forked
 from tests.support.stores import sqlite_url
@@ -212,7 +215,7 @@ def test_a_call_that_the_function_no_longer_takes_is_an_ordinary_failure(app: Co
     job = old.task(name="moved", max_attempts=1)(lambda a, b: a + b).enqueue(1, 2)
     app.task(name="moved")(lambda a: a)
     work(app)
-    with pytest.raises(JobFailed, match=r"TypeError: .* 2 "):
+    with pytest.raises(JobFailed, match=r"TypeError: .*positional argument"):
         job.result(timeout=WAIT)
 
 
@@ -366,6 +369,36 @@ def test_an_app_can_be_used_on_both_sides_of_a_fork(tmp_path: Path) -> None:
     work(app)
     assert states(app) == {State.SUCCEEDED: 4}
     app.close()
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_fork_while_another_thread_opens_the_store_does_not_lock_the_child_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent, opening, go_on = os.getpid(), threading.Event(), threading.Event()
+
+    class SlowLane(opened.Lane):
+        def __init__(self, *args: object, **kwargs: object) -> None:
+            if os.getpid() == parent:
+                opening.set()
+                go_on.wait(WAIT)
+            super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # as they came
+
+    def child() -> str:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(1)
+        return f"{app.jobs.counts()[State.READY]}"
+
+    monkeypatch.setattr(opened, "Lane", SlowLane)
+    app = Conveyor(sqlite_url(tmp_path))
+    opener = threading.Thread(target=app.jobs.counts)
+    opener.start()
+    assert opening.wait(WAIT)
+    said = forked(child)
+    go_on.set()
+    opener.join()
+    app.close()
+    assert said == "0"
 
 
 def test_an_app_can_be_used_from_many_threads_from_the_start(app: Conveyor) -> None:

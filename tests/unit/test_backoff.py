@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conveyor.core.backoff import DEFAULT_BACKOFF, LONGEST_WAIT, Backoff
@@ -71,6 +71,7 @@ def test_no_wait_stays_no_wait_however_often_it_is_multiplied(nothing: float) ->
     assert Backoff.exponential(nothing, factor=3).seconds(1000, 0.0) == 0
 
 
+@settings(max_examples=50)
 @given(
     st.one_of(
         st.builds(Backoff.fixed, st.floats(0, 1e6)),

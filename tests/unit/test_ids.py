@@ -3,7 +3,7 @@
 from uuid import RFC_4122, UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conveyor.core import ids
@@ -54,6 +54,7 @@ def test_a_fork_does_not_give_two_processes_the_same_ids(monkeypatch: pytest.Mon
     assert len({*forked(five).split(), *forked(five).split(), *five().split()}) == 15
 
 
+@settings(max_examples=30)
 @given(st.binary(min_size=16, max_size=16))
 def test_text_and_parse_are_inverse(id_: bytes) -> None:
     text = ids.text(id_)

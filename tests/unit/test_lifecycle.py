@@ -106,7 +106,7 @@ def test_a_waiting_job_is_shown_by_its_time_and_its_errors(due: bool, failed_bef
 @pytest.mark.parametrize("state", [State.RUNNING, *sorted(FINAL)])
 def test_any_other_job_is_shown_as_it_is_stored(state: State, due: bool, failed_before: bool) -> None:
     assert shown(state.value, due=due, failed_before=failed_before) is state
-    assert STORED_RUNNING == State.RUNNING.value
+    assert State.RUNNING.value == STORED_RUNNING
 
 
 def test_a_stored_state_that_nobody_knows_is_an_error() -> None:

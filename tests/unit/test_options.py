@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conveyor.core.errors import PayloadError
@@ -49,6 +49,7 @@ def test_seconds_and_timedeltas_become_microseconds(value: timedelta | float, ex
     assert microseconds("timeout", value) == expected
 
 
+@settings(max_examples=30)
 @given(st.timedeltas(min_value=timedelta(0), max_value=LONGEST))
 def test_a_timedelta_loses_nothing(value: timedelta) -> None:
     assert timedelta(microseconds=microseconds("timeout", value)) == value

@@ -1,7 +1,7 @@
 """How much a queue claims at a time: its slots, and what it will finish within the horizon."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conveyor.core.model import Claimed
@@ -99,6 +99,7 @@ def test_room(running: int, waiting: int, p95: float, room: int) -> None:
     assert lane(running=running, waiting=waiting, p95=p95).room == room
 
 
+@settings(max_examples=50)
 @given(st.integers(1, 200), st.floats(0, 100), st.data())
 def test_room_never_leads_beyond_the_target_and_never_starves_a_slot(
     slots: int, p95: float, data: st.DataObject

@@ -47,13 +47,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     try:
         status: int = import_module(f"conveyor.cli.{options.command}").run(options)
-    except ConveyorError as error:
-        sys.stderr.write(f"conveyor {options.command}: {' '.join(str(error).split())}\n")
-        return 1
-    except KeyboardInterrupt:
-        return 130
+        sys.stdout.flush()  # here, where a reader that has gone is no error, and not at exit
     except BrokenPipeError:
         # The reader has gone (`conveyor jobs | head`): not an error, but the interpreter would report one at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except (ConveyorError, OSError) as error:
+        sys.stderr.write(f"conveyor {options.command}: {' '.join(str(error).split())}\n")
+        return 1
+    except KeyboardInterrupt:
+        return 130
     return status

@@ -26,14 +26,14 @@ def store_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--store",
         metavar="URL",
-        help="sqlite:///FILE or postgresql://...; else the app's own, else CONVEYOR_URL, else url in [tool.conveyor]",
+        help="sqlite:///FILE or postgresql://...; else the app's own, which may be CONVEYOR_URL; without an app, "
+        "CONVEYOR_URL or url in [tool.conveyor]",
     )
 
 
 def find_app(options: argparse.Namespace) -> Conveyor:
     """The app that the user means. Raises ``UsageError`` when there is none, or it cannot be imported."""
-    settings = _file()
-    target = options.app or os.environ.get("CONVEYOR_APP") or settings.get("app")
+    target = options.app or os.environ.get("CONVEYOR_APP") or _file().get("app")
     if not target:
         raise UsageError(
             "which app? Give --app module:attr, set CONVEYOR_APP, or write app = 'module:attr' under "
@@ -66,11 +66,16 @@ def find_jobs(options: argparse.Namespace) -> Conveyor:
 
 def _load(target: str) -> Conveyor:
     module_name, _, attribute = target.partition(":")
-    if "" not in sys.path and str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
+    for folder in (_home(), Path.cwd()):
+        if str(folder) not in sys.path:
+            sys.path.insert(0, str(folder))
+    if not all(part.isidentifier() for part in module_name.split(".")):
+        raise UsageError(
+            f"--app {target}: {module_name!r} is no module's name; write it as in an import: shop.jobs:app"
+        )
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UsageError(f"--app {target}: {_import_trouble(module_name, error)}") from error
     if not attribute:
         apps = [name for name, value in vars(module).items() if isinstance(value, Conveyor)]
@@ -80,27 +85,44 @@ def _load(target: str) -> Conveyor:
         attribute = apps[0]
     app = module
     for part in attribute.split("."):
-        app = getattr(app, part, None)  # type: ignore[assignment]  # whatever the user's module holds
+        if not hasattr(app, part):
+            raise UsageError(f"--app {target}: {module_name} has no {attribute}")
+        app = getattr(app, part)
     if not isinstance(app, Conveyor):
         raise UsageError(f"--app {target}: {attribute} is {type(app).__name__}, not a Conveyor app")
     return app
 
 
-def _import_trouble(module: str, error: Exception) -> str:
+def _import_trouble(module: str, error: BaseException) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name and module.startswith(error.name):
         return f"there is no module {error.name!r} in {Path.cwd()} or among the installed packages"
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    return f"importing it raised {type(error).__name__}: {error} ({frame.filename}:{frame.lineno})"
+    if isinstance(error, SyntaxError):  # which happens to no frame of the user's
+        return f"importing it raised SyntaxError: {error.msg} ({error.filename}:{error.lineno})"
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not _not_the_users(f.filename)]
+    where = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
+    return f"importing it raised {type(error).__name__}: {error}{where}"
+
+
+def _not_the_users(file: str) -> bool:
+    return file.startswith((str(Path(__file__).parents[1]), "<frozen importlib")) or file == importlib.__file__
+
+
+def _home() -> Path:
+    """The folder of the nearest ``pyproject.toml``, upwards from here; here, when there is none."""
+    here = Path.cwd()
+    return next((folder for folder in (here, *here.parents) if (folder / "pyproject.toml").is_file()), here)
 
 
 def _file() -> dict[str, str]:
     """``[tool.conveyor]`` of the nearest ``pyproject.toml``."""
-    for folder in (Path.cwd(), *Path.cwd().parents):
-        path = folder / "pyproject.toml"
-        if path.is_file():
-            try:
-                table = tomllib.loads(path.read_text("utf-8")).get("tool", {}).get("conveyor", {})
-            except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-                raise UsageError(f"{path}: {error}") from None
-            return cast(dict[str, str], table)
-    return {}
+    path = _home() / "pyproject.toml"
+    try:
+        table = tomllib.loads(path.read_text("utf-8")).get("tool", {}).get("conveyor", {})
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: {error}") from None
+    known = isinstance(table, dict) and table.keys() <= {"app", "url"}
+    if not known or not all(isinstance(value, str) for value in table.values()):
+        raise UsageError(f"{path}: [tool.conveyor] holds app = 'module:attr' and url = '...' and nothing else")
+    return cast(dict[str, str], table)

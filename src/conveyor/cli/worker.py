@@ -1,6 +1,7 @@
 """``conveyor worker``."""
 
 import argparse
+import contextlib
 
 from conveyor.cli.lookup import app_arguments, find_app
 from conveyor.cli.output import log_to_stderr
@@ -24,8 +25,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--burst", action="store_true", help="end when nothing is due any more")
     parser.add_argument("--grace", type=_seconds, default=30.0, help="seconds for running jobs after a signal (30)")
-    parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"], help="(info)")
-    parser.add_argument("--log-format", default="text", choices=["text", "json"], help="(text)")
+    parser.add_argument(
+        "--log-level",
+        default="info",
+        choices=["debug", "info", "warning", "error"],
+        help="what is logged: this and worse (info)",
+    )
+    parser.add_argument("--log-format", default="text", choices=["text", "json"], help="how it is logged (text)")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -42,17 +48,18 @@ def parse_queues(texts: list[str]) -> dict[str, int]:
     """``mail=2,default=10`` as a mapping; a queue without a number has 10 slots."""
     queues: dict[str, int] = {}
     for part in ",".join(texts).split(","):
-        name, _, slots = part.strip().partition("=")
-        if not slots:
-            slots = "10"
+        name, given, slots = part.strip().partition("=")
+        slots = slots if given else "10"
         if not slots.isdecimal() or not 0 < int(slots) <= MOST_SLOTS:
             raise UsageError(f"-q {part}: write NAME=SLOTS, with 1 to {MOST_SLOTS:,} slots, as in -q mail=2,default=10")
-        queues[checked_name("queue", name)] = int(slots)
+        if checked_name("queue", name) in queues:
+            raise UsageError(f"-q {part}: queue {name!r} has its slots already; name it once")
+        queues[name] = int(slots)
     return queues
 
 
 def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= DAY:
-        raise argparse.ArgumentTypeError("must lie between 0 and 86400 seconds")
-    return value
+    with contextlib.suppress(ValueError):
+        if 0 <= (value := float(text)) <= DAY:
+            return value
+    raise argparse.ArgumentTypeError(f"{text} must lie between 0 and 86400 seconds")

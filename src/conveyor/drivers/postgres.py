@@ -75,7 +75,7 @@ def translated(*, writes: bool) -> Generator[None]:
 
 def unreachable(error: Exception) -> StoreUnavailable:
     """A failed attempt to connect, as ours."""
-    return StoreUnavailable(f"PostgreSQL cannot be reached: {_one_line(error)}")
+    return StoreUnavailable(f"PostgreSQL cannot be reached, check its URL: {_one_line(error)}")
 
 
 def _one_line(error: Exception) -> str:

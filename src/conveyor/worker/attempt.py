@@ -9,12 +9,15 @@ from enum import Enum, auto
 from typing import cast
 
 from conveyor.context import Context, running
-from conveyor.core.errors import AttemptTimedOut, PayloadError
+from conveyor.core.errors import AttemptTimedOut
 from conveyor.core.failure import describe
 from conveyor.core.judge import Ending, Interrupted, Raised, Returned
 from conveyor.core.model import Claimed
 from conveyor.job import Desk
 from conveyor.task import Definition
+
+CLEAN_UP = 5.0
+"""Seconds that a cancelled task gets before it is cancelled again."""
 
 
 class Interruption(Enum):
@@ -28,7 +31,7 @@ class Interruption(Enum):
 class Attempt:
     """One running job, as the worker holds it."""
 
-    __slots__ = ("context", "deadline", "definition", "interruption", "job", "runner", "started", "task")
+    __slots__ = ("_cancelled", "context", "deadline", "definition", "interruption", "job", "runner", "started", "task")
 
     def __init__(self, job: Claimed, runner: bytes, definition: Definition, desk: Desk) -> None:
         """The clock of its deadline starts here."""
@@ -40,6 +43,7 @@ class Attempt:
         self.deadline = None if job.timeout is None else self.started + job.timeout / 1_000_000
         self.interruption: Interruption | None = None
         self.task: asyncio.Task[None] | None = None
+        self._cancelled = -CLEAN_UP
 
     @property
     def in_thread(self) -> bool:
@@ -47,10 +51,15 @@ class Attempt:
         return self.definition.isolation == "thread"
 
     def interrupt(self, why: Interruption) -> None:
-        """Ask it to end: an async task is cancelled, again at each call; a thread sees ``ctx.cancelled``."""
+        """Ask it to end: an async task is cancelled, a thread sees ``ctx.cancelled``.
+
+        Asked again, a task is cancelled again, but not before it had time to clean up.
+        """
+        now = time.monotonic()
         self.interruption = self.interruption or why
         self.context.cancel()
-        if self.task is not None and not self.in_thread:
+        if self.task is not None and not self.in_thread and now - self._cancelled > CLEAN_UP:
+            self._cancelled = now
             self.task.cancel()
 
     async def perform(self, pool: Executor) -> Ending:
@@ -85,7 +94,7 @@ class Attempt:
     def _returned(self, value: object) -> Ending:
         try:
             return Returned(self.definition.codec.encode_result(value))
-        except PayloadError as error:
+        except Exception as error:  # noqa: BLE001 - the result's own type may raise anything
             # The work is done; doing it again would not make its result fit.
             return Raised(describe(error), final=True)
 

@@ -33,6 +33,11 @@ async def kept(duty: Callable[[], Awaitable[object]]) -> None:
     while True:
         try:
             await duty()
+        except asyncio.CancelledError as stray:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            await trouble.pause(stray)  # nobody has cancelled this duty: something inside it raised that by itself
         except Exception as error:  # noqa: BLE001 - logged, and the duty begins anew
             await trouble.pause(error)
         else:

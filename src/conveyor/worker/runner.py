@@ -32,8 +32,8 @@ FLUSH = 10.0
 """Seconds that the last outcomes get to reach the store."""
 UNWIND = 5.0
 """Seconds that cancelled tasks get to clean up."""
-THREAD_PAUSE = 1_000_000
-"""Microseconds that a released job of a thread waits: by then its process, and so the thread, is gone."""
+THREAD_PAUSE = 3_000_000
+"""Microseconds that a job waits that was released while it ran on: by then its process is gone."""
 
 
 @dataclass(frozen=True, slots=True)

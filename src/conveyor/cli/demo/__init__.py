@@ -44,13 +44,15 @@ def run(options: argparse.Namespace) -> int:
     log_to_stderr("error", "text")
     if not 0 < options.slots <= MOST_SLOTS:
         raise UsageError(f"--slots {options.slots} must lie between 1 and {MOST_SLOTS:,}")
-    options.out.mkdir(parents=True, exist_ok=True)
+    if options.limit is not None and options.limit < 1:
+        raise UsageError(f"--limit {options.limit} must be at least 1")
     app = Conveyor(options.store or f"sqlite:///{options.out / 'jobs.db'}")
-    app.migrate()
-    tasks = DemoTasks(app)
     note = options.out / "run.json"
     folder = (options.folder or library()).resolve()
     journey = begin(note, folder, app.store.url, options.limit)
+    options.out.mkdir(parents=True, exist_ok=True)
+    app.migrate()
+    tasks = DemoTasks(app)
     _set_out(app, tasks, journey, note)
     done = asyncio.run(_drive(app, journey, options.slots))
     infos = read_back(app.jobs, journey.queue)

@@ -13,7 +13,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar, cast
 
-from conveyor.core.errors import ConveyorError
+from conveyor.core.errors import ConveyorError, StoreUnavailable
 from conveyor.drivers.sqlite import carry, translated
 from conveyor.plan import Plan, run
 
@@ -82,6 +82,7 @@ class Lane:
         self._ticket_path = ticket
         self._committed = committed
         self._waiting: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
+        self._closed = False
         self._connection: sqlite3.Connection | None = None
         self._ticket: Ticket | None = None
         self._thread = threading.Thread(target=self._work, name=f"conveyor-sqlite-{name}", daemon=True)
@@ -90,13 +91,20 @@ class Lane:
     def submit(self, plan: Plan[T]) -> Future[T]:
         """Have *plan* carried out; the future is set once it is committed."""
         done: Future[T] = Future()
+        if self._closed:
+            raise StoreUnavailable("this store was closed; nothing was written")
         self._waiting.put(_Work(cast(Plan[object], plan), cast(Future[object], done)))
         return done
 
     def close(self) -> None:
         """Finish what waits, and end the thread."""
+        self._closed = True
         self._waiting.put(None)
         self._thread.join()
+        while not self._waiting.empty():  # who came in between must not wait for ever
+            work = self._waiting.get()
+            if work is not None:
+                work.done.set_exception(StoreUnavailable("this store was closed; nothing was written"))
 
     def _work(self) -> None:
         while (first := self._waiting.get()) is not None:

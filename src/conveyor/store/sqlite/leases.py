@@ -47,7 +47,7 @@ class MemoryLeases:
 
     def alive(self, runner: bytes | None) -> bool:
         """See ``Leases.alive``."""
-        return runner in self._ends and time.monotonic() < sum(self._ends[runner])
+        return time.monotonic() < sum(self._ends.get(runner or b"", (0.0, 0.0)))
 
     def take(self, runner: bytes, seconds: float) -> None:
         """See ``Leases.take``."""

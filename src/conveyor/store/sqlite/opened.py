@@ -3,7 +3,6 @@
 import asyncio
 import os
 import sqlite3
-import threading
 import weakref
 from collections.abc import Awaitable
 from functools import partial
@@ -11,6 +10,7 @@ from typing import Final, TypeVar
 
 from conveyor.core.clock import Clock
 from conveyor.core.model import RunnerInfo
+from conveyor.core.opening import opening
 from conveyor.plan import Plan, Statement, Steps
 from conveyor.store.contract import Lease, Listener, Operations
 from conveyor.store.sqlfiles import migrations, statements
@@ -43,7 +43,6 @@ class SqliteStore:
         self._listeners: weakref.WeakSet[SqliteListener] = weakref.WeakSet()
         self._owner = 0
         self._lanes: list[Lane] = []
-        self._opening = threading.Lock()
         self._commits = 0
 
     @property
@@ -95,22 +94,22 @@ class SqliteStore:
 
     def _lane(self, plan: Plan[T]) -> Lane:
         """The writer's lane or the reader's; after a fork both are made anew, and the parent's left alone."""
-        with self._opening:
-            if not self._lanes or self._owner != os.getpid():
-                self._open()
-            return self._lanes[0] if plan.writes else self._lanes[-1]
+        if not self._lanes or self._owner != os.getpid():
+            with opening():
+                if not self._lanes or self._owner != os.getpid():
+                    self._open()
+        return self._lanes[0] if plan.writes else self._lanes[-1]
 
     def _open(self) -> None:
         _PARENTS.extend(self._lanes)
-        self._owner = os.getpid()
         if self._folder is None:
-            self._lanes = [Lane("memory", self._connect, committed=self._ring)]
+            self._owner, self._lanes = os.getpid(), [Lane("memory", self._connect, committed=self._ring)]
             return
         self._place.check()
         self._folder.mkdir(exist_ok=True)
         ticket = self._folder / "ticket"
         write = Lane("write", self._connect, ticket=ticket, committed=self._ring)
-        self._lanes = [write, Lane("read", self._connect)]
+        self._owner, self._lanes = os.getpid(), [write, Lane("read", self._connect)]
 
     def _connect(self) -> sqlite3.Connection:
         name = ":memory:" if self._place.memory else str(self._place.file)

@@ -1,0 +1,122 @@
+"""D01: the server crashes and comes back: what runs goes on, and nothing is started twice."""
+
+import signal
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from tests.support.history import read_tables, runs_of
+from tests.support.postgres import PostgresServer, prepare
+from tests.support.stores import number
+from tests.support.waiting import until
+from tests.support.yard import Yard
+
+LEASE = ("--lease", "30", "--beat", "0.5", "--rescue", "0.5", "--slots", "20")
+OUTAGE = 3.0
+"""Seconds, and on a busy machine as many again until the server has recovered: well within the lease."""
+BEATS = 1.5
+"""Seconds in which both workers renew their leases."""
+
+Figure = Callable[[str], None]
+_numbers = count(1)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgresServer]:
+    """A server of our own, which keeps its promises through a crash."""
+    with PostgresServer(durable=True) as started:
+        yield started
+
+
+@pytest.fixture
+def yard(server: PostgresServer, tmp_path: Path) -> Iterator[Yard]:
+    url = server.create_database(f"restart_{next(_numbers)}")
+    prepare(url)
+    made = Yard(url, tmp_path)
+    yield made
+    made.close()
+
+
+def outage(server: PostgresServer, seconds: float) -> float:
+    """Crash the server, and start it *seconds* later; when it was back."""
+    server.stop("immediate")
+    threading.Event().wait(seconds)
+    server.start()
+    return time.monotonic()
+
+
+def resumed(yard: Yard, back: float) -> float:
+    """Wait for the first start after *back*; how long that took."""
+    pause = threading.Event()
+
+    def starts() -> list[float]:
+        return [record.at for record in yard.history.read() if record.kind == "started" and record.at > back]
+
+    until(lambda: pause.wait(0.05) or bool(starts()), patience=20)
+    pause.wait(BEATS)
+    return min(starts()) - back
+
+
+def survives(server: PostgresServer, yard: Yard, outages: list[float], long: float) -> str:
+    """Jobs of *long* seconds run through all *outages*, short ones flow; gives the figures."""
+    workers = [yard.short(*LEASE), yard.short(*LEASE)]
+    producer = yard.start("tests.support.producer", "--rate", "20", "--max-attempts", "2")
+    jobs = [job for task in ("nap", "doze") for lasts in (long / 2, long) for job in yard.enqueue(task, lasts, count=3)]
+    for job in jobs:
+        yard.started(job)
+    pauses = [resumed(yard, outage(server, seconds)) for seconds in outages]
+    yard.store.close()  # its connections have ended too
+    pause = threading.Event()
+    until(
+        lambda: pause.wait(0.05) or all(any(run.how == "ended" for run in yard.runs(job)) for job in jobs),
+        patience=long + 20,
+    )
+    producer.signal(signal.SIGTERM)
+    assert producer.ends() == 0
+    until(lambda: pause.wait(0.05) or number(yard.store, "SELECT count(*) FROM conveyor_job") == 0, patience=20)
+    assert all(worker.lives for worker in workers)
+    once(yard, jobs)
+    report, answers = yard.report(), Counter(record.kind for record in yard.history.read())
+    return (
+        f"{len(outages)} crashes: {report.accepted} accepted, {answers['unknown']} unknown, {answers['refused']} "
+        f"refused; {report.executions} executions; resumed after {', '.join(f'{pause:.2f}' for pause in pauses)} s"
+    )
+
+
+def once(yard: Yard, jobs: list[str]) -> None:
+    """Every job there is had one start, one end, one outcome."""
+    report, tables = yard.report(), read_tables(yard.url)
+    runs = list(runs_of(yard.history.read()))
+    assert {row.state for row in tables.past} == {"succeeded"}
+    assert [row for row in tables.past if row.attempt != 1] == []
+    assert set(jobs) <= {row.job for row in tables.past}
+    assert sorted(run.job for run in runs) == sorted(row.job for row in tables.past)
+    assert {run.how for run in runs} == {"ended"}
+    assert (report.lost, report.uninvited, report.in_both, report.twice) == ((), 0, (), ())
+    assert (report.overlaps, report.stale, report.misnumbered) == ((), (), ())
+
+
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str]) -> Figure:
+    def said(text: str) -> None:
+        with capsys.disabled():
+            sys.stdout.write(f"\n{text} ")
+
+    return said
+
+
+def test_no_job_is_started_twice_when_the_server_crashes(server: PostgresServer, yard: Yard, say: Figure) -> None:
+    say(survives(server, yard, [0, OUTAGE], 5.0))
+
+
+@pytest.mark.soak
+def test_no_long_job_is_started_twice_when_the_server_crashes_again_and_again(
+    server: PostgresServer, yard: Yard, say: Figure
+) -> None:
+    say(survives(server, yard, [0, OUTAGE] * 3, 30.0))
