@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from asyncio import CancelledError, current_task
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 
@@ -33,8 +34,8 @@ async def kept(duty: Callable[[], Awaitable[object]]) -> None:
     while True:
         try:
             await duty()
-        except asyncio.CancelledError as stray:
-            task = asyncio.current_task()
+        except CancelledError as stray:
+            task = current_task()
             if task is None or task.cancelling():
                 raise
             await trouble.pause(stray)  # nobody has cancelled this duty: something inside it raised that by itself
