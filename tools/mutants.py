@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -30,6 +30,10 @@ RAN_SINCE = "tests/contract/test_repeat_enqueue.py::test_a_job_that_has_run_sinc
 REPEATED = f"{FENCING}::test_a_repeated_settle_changes_nothing_and_is_not_refused"
 REWRITTEN = "tests/contract/test_meanwhile.py::test_a_job_whose_row_is_rewritten_during_its_settle_is_settled_once"
 GIVEN_BACK = "tests/contract/test_settle.py::test_a_release_gives_the_attempt_back_and_leaves_no_record"
+
+
+SHOWN = 100
+"""Characters of why a test failed: it must be for the reason that it is there for."""
 
 
 class Edit(NamedTuple):
@@ -75,6 +79,24 @@ def _unfenced(what: str, postgres: str, finals: str, again: str) -> list[Mutant]
 
 
 MUTANTS: tuple[Mutant, ...] = (
+    # First, as it takes longest.
+    Mutant(
+        "the heartbeat beats on the event loop",
+        [
+            Edit("worker/heartbeat.py", "import logging\n", "import asyncio\nimport logging\n"),
+            Edit(
+                "worker/heartbeat.py",
+                "        self._lost = lost\n",
+                "        self._lost = lost\n        self._loop = asyncio.get_running_loop()\n",
+            ),
+            Edit(
+                "worker/heartbeat.py",
+                "if not self._renewed():",
+                "if not asyncio.run_coroutine_threadsafe(asyncio.sleep(0, self), self._loop).result()._renewed():",
+            ),
+        ],
+        [f"{HEARTBEAT}[{kind}]" for kind in ("sqlite-file", "postgres")],
+    ),
     *_unfenced(
         "token",
         "AND j.token = given.k ",
@@ -205,23 +227,6 @@ MUTANTS: tuple[Mutant, ...] = (
             ),
         )
     ),
-    Mutant(
-        "the heartbeat beats on the event loop",
-        [
-            Edit("worker/heartbeat.py", "import logging\n", "import asyncio\nimport logging\n"),
-            Edit(
-                "worker/heartbeat.py",
-                "        self._lost = lost\n",
-                "        self._lost = lost\n        self._loop = asyncio.get_running_loop()\n",
-            ),
-            Edit(
-                "worker/heartbeat.py",
-                "if not self._renewed():",
-                "if not asyncio.run_coroutine_threadsafe(asyncio.sleep(0, self), self._loop).result()._renewed():",
-            ),
-        ],
-        [f"{HEARTBEAT}[{kind}]" for kind in ("sqlite-file", "postgres")],
-    ),
 )
 
 
@@ -256,44 +261,47 @@ class Verdict(NamedTuple):
 
     mutant: Mutant
     seconds: float
-    survived: Sequence[str]
-    """The tests that did not fail."""
+    caught: Mapping[str, str]
+    """What each test that failed said; the others let the mutant live."""
     said: str
 
 
 def judged(mutant: Mutant, folder: Path) -> Verdict:
-    """Break a copy, and see which of its tests do not notice."""
+    """Break a copy, and see which of its tests notice."""
     began = time.monotonic()
     _, said = tested(copied(folder, mutant.edits), mutant.tests)
-    survived = [test for test in mutant.tests if not re.search(rf"^FAILED {re.escape(test)}", said, re.MULTILINE)]
-    return Verdict(mutant, time.monotonic() - began, survived, said)
+    found = {test: re.search(rf"^FAILED {re.escape(test)}(?: - (.*))?$", said, re.MULTILINE) for test in mutant.tests}
+    caught = {test: (match[1] or "")[:SHOWN] for test, match in found.items() if match}
+    return Verdict(mutant, time.monotonic() - began, caught, said)
 
 
-def shown(verdict: Verdict) -> None:
-    """One row for each test of the mutant."""
+def shown(verdict: Verdict) -> bool:
+    """Three lines for each test of the mutant; whether all have caught it."""
     for test in verdict.mutant.tests:
-        word = "SURVIVED" if test in verdict.survived else "caught"
+        word = "caught" if test in verdict.caught else "SURVIVED"
         file, _, name = test.partition("::")
         print(f"{word:9}{verdict.seconds:5.1f} s  {verdict.mutant.name}\n{'':18}{Path(file).stem}::{name}")
-    if verdict.survived:
-        print(verdict.said)
+        print(f"{'':18}{verdict.caught.get(test, verdict.said)}", flush=True)
+    return len(verdict.caught) == len(verdict.mutant.tests)
 
 
 def run(mutants: Sequence[Mutant], jobs: int, folder: Path) -> int:
     """The exit status."""
     for place, mutant in enumerate(mutants):  # a table that does not fit is said before anything is run
         shutil.rmtree(copied(folder / f"try-{place}", mutant.edits))
-    tests = {test for mutant in mutants for test in mutant.tests}
-    status, said = tested(copied(folder / "whole", ()), sorted(tests))
-    if status:
-        raise Misfit(f"{said}\nThese tests must pass on unbroken code; mend that first.")
+    tests = sorted({test for mutant in mutants for test in mutant.tests}, key=lambda test: "postgres" in test)
+    whole = copied(folder / "whole", ())
+    with ThreadPoolExecutor(jobs) as pool:
+        parts = [tests[part::jobs] for part in range(jobs) if tests[part::jobs]]
+        for status, said in pool.map(lambda part: tested(whole, part), parts):
+            if status:
+                raise Misfit(f"{said}\nThese tests must pass on unbroken code; mend that first.")
     print(f"{len(tests)} tests pass on unbroken code.")
     survived = 0
     with ThreadPoolExecutor(jobs) as pool:
         places = [folder / f"mutant-{place}" for place in range(len(mutants))]
         for verdict in pool.map(judged, mutants, places):
-            shown(verdict)
-            survived += bool(verdict.survived)
+            survived += not shown(verdict)
     print(f"{len(mutants) - survived} of {len(mutants)} mutants are caught.")
     return 1 if survived else 0
 

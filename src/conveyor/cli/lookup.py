@@ -122,7 +122,7 @@ def _file() -> dict[str, str]:
         return {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: {error}") from None
-    known = isinstance(table, dict) and table.keys() <= {"app", "url"}
-    if not known or not all(isinstance(value, str) for value in table.values()):
+    settings = cast(dict[str, object], table) if isinstance(table, dict) else {"": table}
+    if not settings.keys() <= {"app", "url"} or not all(isinstance(value, str) for value in settings.values()):
         raise UsageError(f"{path}: [tool.conveyor] holds app = 'module:attr' and url = '...' and nothing else")
-    return cast(dict[str, str], table)
+    return cast(dict[str, str], settings)

@@ -11,7 +11,7 @@ import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -221,16 +221,16 @@ def _bytes(value: object) -> bytes:
         return _any_order(value)
 
 
-def _blame(value: object, path: str) -> None:
+def _blame(value: Any, path: str) -> None:
     """Raise for the innermost part of *value* that cannot be encoded; nothing when it can."""
     try:
         _bytes(value)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is refused
         inner: list[tuple[str, object]] = []
         if type(value) is dict:
-            inner = [(f"{path}[{_shown(key)}]", item) for key, item in value.items()]
+            inner = [(f"{path}[{_shown(key)}]", item) for key, item in cast(Mapping[object, object], value).items()]
         elif type(value) in (list, tuple):
-            inner = [(f"{path}[{at}]", item) for at, item in enumerate(value)]  # type: ignore[arg-type,var-annotated]  # a sequence
+            inner = [(f"{path}[{at}]", item) for at, item in enumerate(value)]
         for place, item in inner:
             _blame(item, place)
         if isinstance(error, UnicodeEncodeError):
@@ -238,19 +238,26 @@ def _blame(value: object, path: str) -> None:
         raise PayloadError(f"{path}: {error}; send something that JSON can carry") from None
 
 
-def _same(back: object, sent: object) -> bool:
+def _same(back: Any, sent: Any) -> bool:
     """Equal, and of one type all the way down: ``True == 1`` and ``(1,)`` against ``[1]`` are not the same."""
     if type(back) is not type(sent):
         return False
     if isinstance(sent, datetime):  # by difference: == is never true in the hour that comes twice
-        return back - sent == timedelta(0)  # type: ignore[operator,no-any-return]  # both are aware
+        return bool(back - sent == timedelta(0))
     if isinstance(sent, list | tuple):
-        return len(back) == len(sent) and all(map(_same, back, sent))  # type: ignore[arg-type,call-overload]  # of one type
+        return len(back) == len(_items(sent)) and all(map(_same, back, _items(sent)))
     if isinstance(sent, dict):
-        pairs = {(type(key), key): item for key, item in sent.items()}
-        theirs = {(type(key), key): item for key, item in back.items()}  # type: ignore[attr-defined]  # of one type
-        return pairs.keys() == theirs.keys() and all(_same(theirs[key], pairs[key]) for key in pairs)
-    return back == sent
+        mine, theirs = _keyed(sent), _keyed(back)
+        return mine.keys() == theirs.keys() and all(_same(theirs[key], mine[key]) for key in mine)
+    return bool(back == sent)
+
+
+def _items(sequence: Any) -> Sequence[Any]:
+    return cast(Sequence[Any], sequence)
+
+
+def _keyed(mapping: Any) -> dict[tuple[type, Any], Any]:
+    return {(type(key), key): item for key, item in cast(Mapping[Any, Any], mapping).items()}
 
 
 def _unequal(path: str, value: object, back: object) -> PayloadError:

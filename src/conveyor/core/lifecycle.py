@@ -81,6 +81,8 @@ MOVES: tuple[Move, ...] = (
     Move(State.RUNNING, Event.RETRY, State.READY, "it raised; attempts are left, and it need not wait"),
     Move(State.RUNNING, Event.FAIL, State.FAILED, "it raised; no attempt is left"),
     Move(State.RUNNING, Event.RELEASE, State.READY, "given back unharmed; the attempt too"),
+    Move(State.RUNNING, Event.RELEASE, State.SCHEDULED, "given back, to be taken again after a pause"),
+    Move(State.RUNNING, Event.RELEASE, State.RETRYABLE, "the same, of a job that failed before"),
     Move(State.RUNNING, Event.RESCUE, State.READY, "its worker died; attempts are left"),
     Move(State.RUNNING, Event.LOSE, State.FAILED, "its worker died; no attempt is left"),
     Move(State.RUNNING, Event.QUARANTINE, State.QUARANTINED, "its worker died of it, again and again"),

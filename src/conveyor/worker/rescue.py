@@ -1,7 +1,9 @@
 """Takes back the jobs of dead runners."""
 
 import logging
+import time
 
+from conveyor.core.errors import StoreUnavailable
 from conveyor.store.contract import Store
 
 logger = logging.getLogger("conveyor.worker")
@@ -11,22 +13,41 @@ PASS = 20
 
 
 class Rescuer:
-    """Looks once at the start, for the dead that nobody knows, and then whenever a runner is known dead."""
+    """Looks once at the start, for the dead that nobody knows, and then whenever a runner is known dead.
 
-    def __init__(self, store: Store) -> None:
-        """Has not looked yet."""
+    A store that was away for long has made every lease old, of the living too. They have outcomes to write and jobs
+    to give back: so after an outage nobody is taken for dead for the length of a lease, and a lost database spends
+    no attempt. A connection that is lost now and then is no outage, and must not put rescue off for ever.
+    """
+
+    def __init__(self, store: Store, lease: float) -> None:
+        """Has not looked yet. *lease* in seconds."""
         self._store = store
+        self._lease = lease
         self._looked = False
+        self._failed = False
+        self._answered = time.monotonic()
+        self._patient_until = 0.0
 
     async def work(self) -> None:
         """One round."""
-        operations = self._store.operations
-        if self._looked and not await self._store.arun(operations.dead_runners()):
-            return
-        while True:
-            found = await self._store.arun(operations.rescue(PASS))
+        try:
+            dead = await self._store.arun(self._store.operations.dead_runners())
+        except StoreUnavailable:
+            self._failed = True
+            raise
+        now = time.monotonic()
+        if self._failed and now - self._answered > self._lease / 2:
+            self._patient_until = now + self._lease
+        self._failed, self._answered = False, now
+        if (dead or not self._looked) and now >= self._patient_until:
+            await self._rescue()
             self._looked = True
+
+    async def _rescue(self) -> None:
+        more = True
+        while more:
+            found = await self._store.arun(self._store.operations.rescue(PASS))
+            more = found.more
             if found.jobs:
                 logger.warning("took back %d jobs of dead runners", found.jobs)
-            if not found.more:
-                return

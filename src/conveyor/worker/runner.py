@@ -115,7 +115,7 @@ class Runner:
         await self._check_schema()
         await asyncio.to_thread(self._heartbeat.start)
         logger.info("worker %s serves %s", self._identity.runner.hex()[:8], _served(self._settings.queues))
-        rescuer = Rescuer(self._store)
+        rescuer = Rescuer(self._store, self._settings.lease)
         duties = [
             kept(self._settler.work),
             every(self._settings.sweep, self._sweep),
