@@ -31,9 +31,7 @@ LAZY_STDLIB = {"http", "multiprocessing", "sqlite3"}  # slow to import, and few 
 SKIPS = {"skip", "skipif", "xfail", "importorskip", "skipIf", "skipUnless", "expectedFailure"}
 
 TYPE_IGNORE = re.compile(r"(?:type|pyright):\s*ignore(?P<codes>\[[\w\s,-]+\])?")
-NOQA = re.compile(
-    r"(?:(?:ruff|flake8):\s*)?\bnoqa\b(?P<codes>:\s*[A-Z]+\d+(?:[,\s]+[A-Z]+\d+\b)*)?", re.IGNORECASE
-)
+NOQA = re.compile(r"(?:(?:ruff|flake8):\s*)?\bnoqa\b(?P<codes>:\s*[A-Z]+\d+(?:[,\s]+[A-Z]+\d+\b)*)?", re.IGNORECASE)
 REASON = re.compile(r"[^\W\d_]{2,}")
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -80,9 +78,7 @@ class Source:
 
     def within(self, places: Iterable[str]) -> bool:
         """Tell whether this file is one of *places*, or below one."""
-        return any(
-            self.inner == place or (place[-1] == "/" and self.inner.startswith(place)) for place in places
-        )
+        return any(self.inner == place or (place[-1] == "/" and self.inner.startswith(place)) for place in places)
 
 
 # ---------------------------------------------------------------- sizes
@@ -112,15 +108,11 @@ def class_size(source: Source) -> Iterator[Problem]:
 
 def typical_size(sources: Iterable[Source]) -> Iterator[Problem]:
     """Yield a problem if too many functions, over the whole package, are on the long side."""
-    sizes = sorted(
-        (length(node), source.path, node.lineno) for source in sources for node in source.functions
-    )
+    sizes = sorted((length(node), source.path, node.lineno) for source in sources for node in source.functions)
     if sizes:
         lines, path, line = sizes[math.ceil(0.9 * len(sizes)) - 1]
         if lines > FUNCTION_LINES_P90:
-            message = (
-                f"90th percentile of function lengths is {lines}, more than {FUNCTION_LINES_P90}: this one"
-            )
+            message = f"90th percentile of function lengths is {lines}, more than {FUNCTION_LINES_P90}: this one"
             yield Problem(path, line, message)
 
 
@@ -311,9 +303,7 @@ def read(root: Path, folder: str, pattern: str) -> Iterator[Source]:
     """Yield the files below *folder* of *root* that match *pattern*."""
     base = root / folder
     for path in sorted(base.rglob(pattern)):
-        yield Source(
-            path.relative_to(root).as_posix(), path.relative_to(base).as_posix(), path.read_text("utf-8")
-        )
+        yield Source(path.relative_to(root).as_posix(), path.relative_to(base).as_posix(), path.read_text("utf-8"))
 
 
 def main(arguments: list[str]) -> int:

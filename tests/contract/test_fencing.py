@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 import pytest
@@ -150,7 +151,7 @@ def test_only_the_newest_attempt_may_write(hire: Hire, store: Store, claims: int
         hand = hire()
         claimed: Claimed = next(taken for taken in hand.take(2) if taken.id == job.id)
         late = outcome(claimed, hand.id, Event.SUCCEED)
-        past.append(lambda hand=hand, late=late: hand.settle(late))
+        past.append(partial(hand.settle, late))
         hand.die()
         rescue(store)
     newest = hire()

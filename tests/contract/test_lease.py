@@ -22,7 +22,8 @@ SHORT = 0.05
 
 
 def known(store: Store) -> list[Runner]:
-    return list(store.run(store.operations.runners()))
+    found = store.run(store.operations.runners())
+    return list(found)
 
 
 def dead(store: Store) -> int:

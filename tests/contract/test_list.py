@@ -16,7 +16,8 @@ ANY = JobFilter()
 
 
 def page(store: Store, where: JobFilter, limit: int, after: bytes | None, direction: Direction) -> list[JobInfo]:
-    return list(store.run(store.operations.list(where, limit=limit, after=after, direction=direction)))
+    found = store.run(store.operations.list(where, limit=limit, after=after, direction=direction))
+    return list(found)
 
 
 def pages(store: Store, where: JobFilter, limit: int, direction: Direction) -> list[bytes]:

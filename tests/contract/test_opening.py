@@ -5,8 +5,10 @@ import contextlib
 import os
 import sqlite3
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from threading import Barrier, BrokenBarrierError
+from typing import Any
 
 import psycopg
 import pytest
@@ -15,6 +17,7 @@ from conveyor.core.errors import OutcomeUnknown, SchemaOutdated, StoreRefused, S
 from conveyor.core.model import JobFilter
 from conveyor.store.contract import Store
 from conveyor.store.sqlite import opened as sqlite_opened
+from conveyor.store.sqlite.lane import Lane
 from tests.support.jobs import INFO, enqueue, new_job, see
 from tests.support.postgres import PostgresServer
 from tests.support.stores import Loop, open_store, rows, tables
@@ -41,20 +44,20 @@ def test_a_closed_store_opens_again(store: Store, url: str) -> None:
 @ON_FILE
 def test_a_new_file_may_be_opened_by_many_at_once(opened: Callable[[], Store]) -> None:
     stores = [opened() for _ in range(8)]
-    together([lambda store=store: enqueue(store, new_job()) for store in stores])
+    together([partial(enqueue, store, new_job()) for store in stores])
     assert tables(stores[0]) == (8, 0)
 
 
 def test_the_first_use_may_come_from_two_threads_at_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     both = Barrier(2, timeout=0.3)
-    make = sqlite_opened.Lane
 
-    def slow(*args: object, **kwargs: object) -> object:
-        with contextlib.suppress(BrokenBarrierError):
-            both.wait()
-        return make(*args, **kwargs)
+    class Slow(Lane):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            with contextlib.suppress(BrokenBarrierError):
+                both.wait()
+            super().__init__(*args, **kwargs)
 
-    monkeypatch.setattr(sqlite_opened, "Lane", slow)
+    monkeypatch.setattr(sqlite_opened, "Lane", Slow)
     together([lambda: enqueue(store, new_job())] * 2)
     assert tables(store) == (2, 0)
 
@@ -135,9 +138,10 @@ def test_a_database_without_our_tables_says_how_to_make_them(postgres_server: Po
     address = postgres_server.create_database("bare")
     try:
         store = open_store(address)
-        for plan in (store.operations.enqueue([new_job()]), store.operations.counts(JobFilter())):
-            with pytest.raises(SchemaOutdated, match="conveyor migrate"):
-                store.run(plan)
+        with pytest.raises(SchemaOutdated, match="conveyor migrate"):
+            enqueue(store, new_job())
+        with pytest.raises(SchemaOutdated, match="conveyor migrate"):
+            store.run(store.operations.counts(JobFilter()))
         store.close()
         names = together([open_store(address).migrate] * 4)
         assert sorted(names) == [[], [], [], ["0001_spine"]]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from conveyor.core.lifecycle import State
 from tests.support.history import read_tables, runs_of
 from tests.support.postgres import PostgresServer, prepare
 from tests.support.stores import number
@@ -100,6 +101,20 @@ def once(yard: Yard, jobs: list[str]) -> None:
     assert {run.how for run in runs} == {"ended"}
     assert (report.lost, report.uninvited, report.in_both, report.twice) == ((), 0, (), ())
     assert (report.overlaps, report.stale, report.misnumbered) == ((), (), ())
+
+
+def test_an_outage_longer_than_the_lease_spends_no_attempt(server: PostgresServer, yard: Yard) -> None:
+    for _ in range(2):
+        yard.short("--lease", "4", "--beat", "0.5", "--rescue", "0.1", "--slots", "2")
+    done, cut = yard.enqueue("nap", 2.0, max_attempts=1, count=2), yard.enqueue("first-slow", 60, max_attempts=1)
+    for job in (*done, *cut):
+        yard.started(job)
+    outage(server, 6.0)
+    yard.store.close()
+    until(lambda: all(yard.see(job).state.final for job in (*done, *cut)), patience=20)
+    infos = [yard.see(job) for job in (*done, *cut)]
+    assert [(info.state, info.attempt, info.crashes) for info in infos] == [(State.SUCCEEDED, 1, 0)] * 3
+    assert [len(yard.starts(job)) for job in (*done, *cut)] == [1, 1, 2]
 
 
 @pytest.fixture

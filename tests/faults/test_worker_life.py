@@ -5,8 +5,8 @@ import signal
 import pytest
 
 from conveyor.core.lifecycle import State
+from tests.faults.tasks import THROWN
 from tests.support.history import read_tables
-from tests.support.tasks import THROWN
 from tests.support.waiting import until
 from tests.support.yard import Yard
 

@@ -236,8 +236,8 @@ def test_any_order_of_operations_ends_as_the_table_says(
     stores = (first, first if "memory" in url else opened())
     seen = look(first)
     kind = request.node.callspec.params["url"]
-    run_state_machine_as_test(  # type: ignore[call-overload]  # it takes what makes one, too
-        lambda: LifecycleMachine(stores, seen),
+    run_state_machine_as_test(
+        lambda: LifecycleMachine(stores, seen),  # type: ignore[arg-type]  # it takes what makes one, too
         settings=settings(
             max_examples=EXAMPLES[kind],
             stateful_step_count=STEPS,

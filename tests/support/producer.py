@@ -12,8 +12,8 @@ from functools import partial
 from typing import Protocol
 
 from conveyor import OutcomeUnknown, StoreUnavailable
+from tests.faults.tasks import doze, history, nap, stumble
 from tests.support.history import History
-from tests.support.tasks import doze, history, nap, stumble
 
 
 class Handle(Protocol):

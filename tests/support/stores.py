@@ -1,7 +1,7 @@
 """Stores to test, and a look behind them with plain SQL."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, Self, TypeVar
 from uuid import UUID
@@ -17,6 +17,7 @@ T = TypeVar("T")
 KINDS = ("sqlite-memory", "sqlite-file", "postgres")
 SHARED = ("sqlite-file", "postgres")
 """The kinds that two processes can open at a time."""
+
 
 class Do(Protocol):
     """Carries a plan out."""

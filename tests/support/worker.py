@@ -10,7 +10,7 @@ import logging
 import signal
 
 from conveyor.worker.runner import Settings
-from tests.support.tasks import app
+from tests.faults.tasks import app
 
 
 async def work(options: argparse.Namespace) -> int:

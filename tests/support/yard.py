@@ -11,10 +11,10 @@ from conveyor.core import ids
 from conveyor.core.lifecycle import State
 from conveyor.core.model import JobInfo, NewJob
 from conveyor.store.contract import Store
+from tests.faults.tasks import HISTORY
 from tests.support.history import History, Record, Report, Run, check, read_tables, runs_of
 from tests.support.jobs import QUEUE, see
 from tests.support.stores import open_store
-from tests.support.tasks import HISTORY
 from tests.support.waiting import until
 
 ROOT = Path(__file__).parents[2]
@@ -108,7 +108,7 @@ class Yard:
 
     def worker(self, *options: str, app: str = "app") -> Process:
         """Start ``conveyor worker``, and wait until it works."""
-        return self.start("conveyor", "worker", "--app", f"tests.support.tasks:{app}", *options).working()
+        return self.start("conveyor", "worker", "--app", f"tests.faults.tasks:{app}", *options).working()
 
     def short(self, *options: str) -> Process:
         """Start a worker whose lease is short, and wait until it works."""

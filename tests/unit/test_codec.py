@@ -3,6 +3,7 @@
 import enum
 import math
 import sys
+import typing
 import uuid
 from collections import OrderedDict
 from collections.abc import Callable
@@ -68,6 +69,11 @@ def taking(annotation: object) -> Callable[..., object]:
 
     function.__annotations__ = {"x": annotation, "return": annotation}
     return function
+
+
+def kind(value: object) -> str:
+    """A test's id: the same in every process, as no object's address is."""
+    return type(value).__name__
 
 
 def through(function: Callable[..., object], /, *args: object, **kwargs: object) -> tuple[list[Any], dict[str, Any]]:
@@ -345,7 +351,7 @@ def test_no_lone_surrogate_in_a_key_either() -> None:
     str(caught.value).encode()
 
 
-@pytest.mark.parametrize("wrong", [object(), Codec, len, 1j, range(3), (n for n in "ab"), ValueError("no")], ids=repr)
+@pytest.mark.parametrize("wrong", [object(), Codec, len, 1j, range(3), (n for n in "ab"), ValueError("no")], ids=kind)
 def test_no_object_that_json_cannot_carry(wrong: object) -> None:
     text = refused("x", anything, wrong)
     assert type(wrong).__name__ in text
@@ -526,6 +532,39 @@ def test_not_even_when_it_is_that_of_the_context() -> None:
 
 def test_an_annotation_that_is_no_type_at_all_promises_nothing() -> None:
     assert through(late.greet, "Eve") == (["Eve"], {})
+
+
+@pytest.mark.parametrize(("annotation", "value"), [(typing.List, [1]), (typing.Dict, {"a": 1})], ids=["list", "dict"])  # noqa: UP006 - bare
+def test_a_bare_alias_of_a_container_promises_no_parts(annotation: object, value: object) -> None:
+    assert through(taking(annotation), value) == ([value], {})
+
+
+class Unlike:
+    """An annotation that cannot even be compared."""
+
+    __hash__ = None  # type: ignore[assignment]  # what the test is about
+
+    def __eq__(self, _: object) -> bool:
+        raise ZeroDivisionError
+
+
+def test_an_annotation_that_cannot_be_compared_promises_nothing() -> None:
+    assert through(taking(Unlike()), 1) == ([1], {})
+
+
+@dataclass(eq=False)
+class Quarrelsome:
+    x: int
+
+    def __eq__(self, _: object) -> bool:
+        raise ZeroDivisionError
+
+    __hash__ = None  # type: ignore[assignment]  # as above
+
+
+@pytest.mark.parametrize(("annotation", "value"), [(Quarrelsome, Quarrelsome(1)), (Decimal, Decimal("sNaN"))], ids=kind)
+def test_a_value_that_cannot_be_compared_is_refused_with_its_path(annotation: object, value: object) -> None:
+    refused("x", taking(annotation), value)
 
 
 def test_a_dataclass_whose_own_annotations_cannot_be_resolved_is_refused_with_its_path() -> None:

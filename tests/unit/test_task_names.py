@@ -129,7 +129,9 @@ def test_a_nested_function_and_a_lambda_are_refused_with_the_fix(app: Conveyor) 
     assert not app.tasks
 
 
-@pytest.mark.parametrize("callable_", [functools.partial(outside, 1), len, Shop(), Shop], ids=repr)
+@pytest.mark.parametrize(
+    "callable_", [functools.partial(outside, 1), len, Shop(), Shop], ids=["partial", "builtin", "object", "class"]
+)
 def test_so_is_what_is_no_plain_function(app: Conveyor, callable_: object) -> None:
     with pytest.raises(ConveyorError, match="is not a plain function; give the task a name"):
         app.task(callable_)  # type: ignore[arg-type]  # what the test is about

@@ -65,6 +65,11 @@ class Codec:
     def decode(self, data: bytes) -> tuple[list[Any], dict[str, Any]]:
         """The positional and the named arguments of an encoded call, as the annotations want them."""
         positional, named = _decode(data)
+        if not self._hints and self._signature is not None:
+            return positional, named
+        return self._revived(positional, named)
+
+    def _revived(self, positional: list[Any], named: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
         signature = self.signature()
         if not self._hints:
             return positional, named
@@ -129,8 +134,8 @@ class Codec:
             return value
 
     def _compare(self, positional: Sequence[object], named: Mapping[str, object], data: bytes) -> None:
-        args, kwargs = self.decode(data)
         plain_args, plain_kwargs = _decode(data)
+        args, kwargs = self._revived(plain_args, plain_kwargs)
         names = self._positional_names(self.signature(), len(positional))
         for name, sent, stored, back in zip(names, positional, plain_args, args, strict=True):
             _check(name, sent, stored, back)
@@ -141,14 +146,21 @@ class Codec:
 def _check(path: str, sent: object, stored: object, back: object) -> None:
     """Refuse a value that is *stored* as JSON beyond bounds, or comes *back* other than it was *sent*."""
     plain(stored, path)
-    if any(when.utcoffset() is None for when in _moments(sent)):
+    if type(sent) not in _PLAIN and any(when.utcoffset() is None for when in _moments(sent)):
         raise PayloadError(f"{path}: a datetime without a time zone; give it one, as in datetime.now(UTC)")
-    if not _same(back, sent):
+    try:
+        same = _same(back, sent)
+    except Exception:  # noqa: BLE001 - an __eq__ of the user's; or of the standard's, as Decimal("sNaN") has
+        same = False
+    if not same:
         raise _unequal(path, sent, back)
 
 
 def _moments(value: object) -> Iterator[datetime]:
     """All datetimes in *value*, however deep in types of the user's."""
+    if isinstance(value, datetime):
+        yield value
+        return
     left = [msgspec.to_builtins(value, builtin_types=(datetime, bytes, bytearray))]
     while left:
         one = left.pop()
@@ -293,16 +305,16 @@ def _resolved(function: Callable[..., object]) -> dict[str, Any]:
 
 def _carried(hint: object) -> bool:
     """Whether JSON by itself carries what *hint* describes, so that nothing has to be converted."""
-    if hint in _CARRIED:
+    if any(hint is known for known in _CARRIED):  # not ==, which an odd annotation may define
         return True
     parts = typing.get_args(hint)
     match typing.get_origin(hint):
         case typing.Union | types.UnionType:
             return all(map(_carried, parts))
-        case origin if origin is list:
-            return _carried(parts[0])
+        case origin if origin is list:  # a bare typing.List has no parts
+            return all(map(_carried, parts))
         case origin if origin is dict:
-            return parts[0] is str and _carried(parts[1])
+            return not parts or (parts[0] is str and _carried(parts[1]))
         case _:
             return False
 

@@ -144,8 +144,12 @@ class SqlOperations(ABC):
         return Plan(steps, writes=False)
 
     def rescue(self, limit: int) -> Plan[Rescued]:
-        """See ``Operations.rescue``."""
-        return Plan(partial(self._rescue, limit), wakes=True)
+        """See ``Operations.rescue``.
+
+        In one transaction, for it writes two statements: a rescuer that died between them would leave part of a dead
+        runner's jobs, and the last of them would look as if it had been alone.
+        """
+        return Plan(partial(self._rescue, limit), atomic=True, wakes=True)
 
     def _rescue(self, limit: int) -> Steps[Rescued]:
         """Find, judge, settle. Two rescuers may find the same job: the token lets one of them settle it."""

@@ -13,7 +13,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar, cast
 
-from conveyor.core.errors import ConveyorError, StoreUnavailable
+from conveyor.core.errors import ConveyorError, OutcomeUnknown, StoreUnavailable
 from conveyor.drivers.sqlite import carry, translated
 from conveyor.plan import Plan, run
 
@@ -161,10 +161,10 @@ class Lane:
 
     def _written(self, connection: sqlite3.Connection, works: Sequence[_Work]) -> list[object]:
         with self._ticket or contextlib.nullcontext():
-            connection.execute("BEGIN IMMEDIATE")
             try:
+                connection.execute("BEGIN IMMEDIATE")
                 results = [_guarded(connection, work, alone=len(works) == 1) for work in works]
-                connection.execute("COMMIT")
+                _commit(connection)
             except BaseException:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
@@ -173,6 +173,14 @@ class Lane:
         if any(work.plan.wakes and not isinstance(result, BaseException) for work, result in pairs):
             self._tell()
         return results
+
+
+def _commit(connection: sqlite3.Connection) -> None:
+    """After an error here nobody knows: the log may have reached the disk although its confirmation did not come."""
+    try:
+        connection.execute("COMMIT")
+    except sqlite3.OperationalError as error:
+        raise OutcomeUnknown(f"SQLite: {error}") from error
 
 
 def _guarded(connection: sqlite3.Connection, work: _Work, *, alone: bool) -> object:
