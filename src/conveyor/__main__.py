@@ -1,7 +1,5 @@
 """``python -m conveyor`` is the command ``conveyor``."""
 
-import sys
+from conveyor.cli import entry
 
-from conveyor.cli import main
-
-sys.exit(main())
+entry()

@@ -1,6 +1,7 @@
 """``Conveyor``: the composition root, and the only file that knows every part."""
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from types import MappingProxyType
@@ -178,6 +179,9 @@ class Conveyor:
         from conveyor.worker.runner import Settings
         from conveyor.worker.serve import serve
 
+        with contextlib.suppress(RuntimeError):
+            asyncio.get_running_loop()
+            raise UsageError("run_worker() runs its own event loop; in this one: await app.worker(Settings(...)).run()")
         settings = Settings(queues or self.default_queues(), burst=burst, grace=grace, lease=lease, beat=beat)
         return serve(self.store, self.tasks, self._client, settings, _loop_factory())
 

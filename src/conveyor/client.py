@@ -11,7 +11,7 @@ from uuid import UUID
 
 from conveyor.batch import Batcher
 from conveyor.core import ids
-from conveyor.core.errors import ConveyorError, JobNotFound, OutcomeUnknown, StoreUnavailable, UsageError
+from conveyor.core.errors import JobNotFound, OutcomeUnknown, StoreUnavailable, UnknownTask, UsageError
 from conveyor.core.lifecycle import State
 from conveyor.core.model import Counts, JobFilter, JobInfo, NewJob, Runner
 from conveyor.core.why import AHEAD_COUNTED, explain
@@ -260,4 +260,4 @@ def _found(info: JobInfo | None, id_: bytes) -> JobInfo:
 
 
 def _undecodable(result: bytes | None) -> object:
-    raise ConveyorError(f"this app does not know the job's task, so its result stays as it is: {result!r}")
+    raise UnknownTask(f"this app does not know the job's task, so its result stays as it is: {result!r}")

@@ -54,23 +54,23 @@ def doing(*ends: BaseException | None) -> Callable[[], Awaitable[None]]:
 
 async def test_every_does_it_now_and_then_again(clock: Clock) -> None:
     with pytest.raises(EndError):
-        await every(5.0, doing(None, None, None))
+        await every(5.0, "dust", doing(None, None, None))
     assert clock.sleeps == [5.0] * 3
 
 
 async def test_every_goes_on_after_a_failure(clock: Clock) -> None:
     with pytest.raises(EndError):
-        await every(5.0, doing(None, ValueError("once"), None))
+        await every(5.0, "dust", doing(None, ValueError("once"), None))
     assert clock.sleeps == [5.0, FIRST_PAUSE, 5.0]
 
 
 async def test_kept_ends_when_its_duty_returns(clock: Clock) -> None:
-    await kept(doing(ValueError(), None))
+    await kept("dust", doing(ValueError(), None))
     assert clock.sleeps == [FIRST_PAUSE]
 
 
 async def test_pauses_grow_up_to_a_bound(clock: Clock) -> None:
-    await kept(doing(*[ValueError()] * 12, None))
+    await kept("dust", doing(*[ValueError()] * 12, None))
     assert clock.sleeps[:3] == [FIRST_PAUSE, FIRST_PAUSE * 2, FIRST_PAUSE * 4]
     assert clock.sleeps[-4:] == [LONGEST_PAUSE] * 4
 
@@ -102,7 +102,7 @@ async def test_a_failure_is_logged_and_only_a_bug_with_its_traceback(
     error: Exception, shown: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING, "conveyor.worker"):
-        await kept(doing(error, None))
+        await kept("dust", doing(error, None))
     (record,) = caplog.records
     assert str(error) in record.getMessage()
     assert bool(record.exc_info) is shown
@@ -124,8 +124,8 @@ class Sweeper:
 @pytest.mark.usefixtures("clock")
 async def test_the_log_names_the_duty_that_failed(caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(EndError):
-        await every(5.0, Sweeper().sweep)
-    assert "sweep" in caplog.text.partition("Traceback")[0]
+        await every(5.0, "dust", Sweeper().sweep)
+    assert "dust" in caplog.text.partition("Traceback")[0]
 
 
 async def test_only_a_cancellation_ends_a_duty_that_goes_on_for_ever() -> None:
@@ -135,7 +135,7 @@ async def test_only_a_cancellation_ends_a_duty_that_goes_on_for_ever() -> None:
         begun.set()
         await asyncio.Event().wait()
 
-    for keeping in (kept(duty), every(60.0, duty)):
+    for keeping in (kept("dust", duty), every(60.0, "dust", duty)):
         begun.clear()
         task = asyncio.create_task(keeping)
         await begun.wait()
@@ -147,7 +147,7 @@ async def test_only_a_cancellation_ends_a_duty_that_goes_on_for_ever() -> None:
 async def test_a_cancellation_ends_it_also_during_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     paused = asyncio.Event()
     monkeypatch.setattr("conveyor.worker.duty.jittered", lambda _: paused.set() or 60.0)
-    task = asyncio.create_task(kept(doing(ValueError())))
+    task = asyncio.create_task(kept("dust", doing(ValueError())))
     await paused.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -45,7 +45,7 @@ class Failing:
 async def test_no_outcome_is_lost_whatever_a_settle_raises(error: Exception) -> None:
     store = Failing(error)
     settler = Settler(cast(Store, cast(Any, store)), lambda _: None)
-    duty = asyncio.create_task(kept(settler.work))
+    duty = asyncio.create_task(kept("settle", settler.work))
     outcome = Outcome(b"j" * 16, 1, b"r" * 16, Event.SUCCEED, result=b"1")
     settler.put(outcome)
     assert await settler.drained(5)

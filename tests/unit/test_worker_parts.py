@@ -198,7 +198,7 @@ async def test_no_error_of_the_store_loses_an_outcome(trouble: Exception) -> Non
 
     settler = Settler(store(settle=settle), lambda _: None)
     settler.put(DONE)
-    work = asyncio.create_task(kept(settler.work))
+    work = asyncio.create_task(kept("settle", settler.work))
     assert await settler.drained(1)
     work.cancel()
     assert (written, len(settler)) == ([DONE], 0)

@@ -1,8 +1,10 @@
 """The command line. Each command is a file; this one only finds it, and turns errors into one line."""
 
 import argparse
+import logging
 import os
 import sys
+import threading
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Final, NoReturn
@@ -42,6 +44,20 @@ def main(argv: Sequence[str] | None = None) -> int:
             import_module(f"conveyor.cli.{name}").arguments(command)
     options = parser.parse_args(words)
     return _run(options)
+
+
+def entry() -> NoReturn:
+    """The console command: ``main``, and the end of the process.
+
+    Threads that a user's code left running must not keep it alive: their jobs have been given to others.
+    """
+    status = main()
+    if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
 
 
 def _run(options: argparse.Namespace) -> int:

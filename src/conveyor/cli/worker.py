@@ -7,8 +7,8 @@ from conveyor.cli.lookup import app_arguments, find_app
 from conveyor.cli.output import log_to_stderr
 from conveyor.core.errors import UsageError
 from conveyor.core.options import checked_name
+from conveyor.worker.runner import MOST_SLOTS
 
-MOST_SLOTS = 10_000
 DAY = 86_400
 
 

@@ -1,6 +1,5 @@
-"""The clock seam: what a process waits by. What is *due* is decided by the store's clock, never by this one."""
+"""The clock seam. What is due is decided by the store's clock: on SQLite, whose processes share a host, it is this."""
 
-import asyncio
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -12,33 +11,17 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class Clock(Protocol):
     """Time as one process sees it."""
 
-    def monotonic(self) -> float:
-        """Seconds that never go back."""
-        ...
-
     def microseconds(self) -> int:
         """Microseconds of UTC since 1970; SQLite's clock, since its processes share a host."""
-        ...
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait."""
         ...
 
 
 class SystemClock:
     """The machine's own clock."""
 
-    def monotonic(self) -> float:
-        """Seconds that never go back, also when somebody sets the time."""
-        return time.monotonic()
-
     def microseconds(self) -> int:
         """Microseconds of UTC since 1970."""
         return time.time_ns() // 1000
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait in the running event loop."""
-        await asyncio.sleep(seconds)
 
 
 def moment(microseconds: int) -> datetime:

@@ -1,11 +1,10 @@
 """What may be said about a job besides its arguments, and the rules that each value must keep."""
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, TypedDict, Unpack
 
-from conveyor.core.backoff import DEFAULT_BACKOFF, Backoff
 from conveyor.core.clock import MICROSECOND, stored
 from conveyor.core.errors import PayloadError
 
@@ -50,7 +49,6 @@ class Options:
     """Not before this time (microseconds since 1970)."""
     delay: int = 0
     """Not before this many microseconds after the store received the job, by the store's clock."""
-    backoff: Backoff = field(default=DEFAULT_BACKOFF)
 
     def changed(self, **changes: Unpack[Changes]) -> "Options":
         """These options with *changes*; ``PayloadError`` or ``TypeError`` when one breaks its rule."""

@@ -64,13 +64,13 @@ def translated(*, writes: bool) -> Generator[None]:
         yield
     except (errors.UndefinedTable, errors.UndefinedFunction, errors.UndefinedColumn) as error:
         raise SchemaOutdated(f"{error.diag.message_primary}; run `conveyor migrate`") from error
-    except errors.ReadOnlySqlTransaction as error:  # a standby, or an operator's wish: it passes
-        raise StoreUnavailable(f"PostgreSQL: {_one_line(error)}") from error
     except (psycopg.OperationalError, psycopg.InterfaceError, TimeoutError) as error:
         kind = OutcomeUnknown if writes else StoreUnavailable
         raise kind(f"PostgreSQL: {_one_line(error)}") from error
-    except (psycopg.Error, UnicodeError) as error:
+    except (psycopg.DataError, psycopg.IntegrityError, UnicodeError) as error:
         raise StoreRefused(f"PostgreSQL: {_one_line(error)}") from error
+    except psycopg.Error as error:  # no value's fault: a right is missing, the server is read-only, a trigger objects
+        raise StoreUnavailable(f"PostgreSQL: {_one_line(error)}") from error
 
 
 def unreachable(error: Exception) -> StoreUnavailable:

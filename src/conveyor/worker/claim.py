@@ -81,6 +81,11 @@ class Claimer:
         """Whether no job can be ours any more, as far as the store is concerned."""
         return not self.unconfirmed and not self._identity().doubtful
 
+    @property
+    def _done(self) -> bool:
+        """Whether a burst is over. A wake-up since the claim began may stand for a job that the claim did not see."""
+        return not self.unconfirmed and not len(self._settler) and not self._woken.is_set()
+
     def wake(self) -> None:
         """There may be something due, or room for it."""
         self._woken.set()
@@ -109,7 +114,7 @@ class Claimer:
             if not room:
                 await self._woken.wait()
             elif not await self._claim(room):
-                if self._burst and not self.unconfirmed:
+                if self._burst and self._done:
                     return
                 await self._idle()
 
@@ -118,7 +123,7 @@ class Claimer:
         self._quiet.clear()
         try:
             jobs = await self._store.arun(self._store.operations.claim(identity.runner, room, self._tasks))
-        except OutcomeUnknown:
+        except (OutcomeUnknown, asyncio.CancelledError):
             identity.doubtful_until = time.monotonic() + DOUBT
             raise
         finally:

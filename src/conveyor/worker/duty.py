@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 
 from conveyor.core.backoff import jittered
-from conveyor.core.errors import ConveyorError, OutcomeUnknown, StoreUnavailable
+from conveyor.core.errors import ConveyorError
 
 logger = logging.getLogger("conveyor.worker")
 
@@ -16,21 +16,20 @@ LONGEST_PAUSE = 2.0
 QUIET = 60.0
 
 
-async def every(seconds: float, duty: Callable[[], Awaitable[object]]) -> None:
-    """Do *duty* now and then again, for ever."""
+async def every(seconds: float, name: str, duty: Callable[[], Awaitable[object]]) -> None:
+    """Do *duty*, which the log calls *name*, now and then again, for ever."""
 
     async def rounds() -> None:
         while True:
             await duty()
             await asyncio.sleep(jittered(seconds))
 
-    rounds.__qualname__ = getattr(duty, "__qualname__", repr(duty))  # for the log
-    await kept(rounds)
+    await kept(name, rounds)
 
 
-async def kept(duty: Callable[[], Awaitable[object]]) -> None:
-    """Do *duty* until it returns; after a failure, again, with growing pauses."""
-    trouble = Trouble(getattr(duty, "__qualname__", repr(duty)))
+async def kept(name: str, duty: Callable[[], Awaitable[object]]) -> None:
+    """Do *duty*, which the log calls *name*, until it returns; after a failure, again, with growing pauses."""
+    trouble = Trouble(name)
     while True:
         try:
             await duty()
@@ -69,7 +68,7 @@ class Trouble:
         if now - self._last > QUIET:
             self._seconds = FIRST_PAUSE
         self._last = now
-        expected = isinstance(error, StoreUnavailable | OutcomeUnknown)
+        expected = isinstance(error, ConveyorError)
         seconds = jittered(self._seconds)
         logger.warning("%s: %s; again in %.1f s", self._what, error, seconds, exc_info=None if expected else error)
         await asyncio.sleep(seconds)

@@ -56,7 +56,7 @@ class Executor:
             if job.id in self.attempts:  # its lost attempt clings on, here of all places: not twice at a time
                 self._judge(job, runner, Interrupted(AGAIN), 0.0)
                 continue
-            self._slots.lanes[job.queue].waiting.append((job, runner))
+            self._slots.lanes[job.queue].take(job, runner)
         for lane in self._slots.lanes.values():
             self._fill(lane)
 

@@ -12,6 +12,8 @@ logger = logging.getLogger("conveyor.worker")
 
 SAFE = 2 / 3
 """A lease that is older than this share of its length is not relied on any more."""
+PATIENCE = 5.0
+"""Seconds that the last renewal gets to return."""
 
 
 class Heartbeat:
@@ -42,7 +44,10 @@ class Heartbeat:
         """End the lease; unless *clean*, others will look for what is held in its name. Blocks for the store."""
         self._end.set()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(PATIENCE)
+        if self._thread.is_alive():
+            logger.warning("the lease cannot be ended while its renewal hangs, so it will run out")
+            return
         try:
             self._lease.retire(clean=clean)
         except ConveyorError as error:

@@ -3,17 +3,20 @@
 import logging
 import time
 
+from conveyor.core.backoff import jittered
 from conveyor.core.errors import StoreUnavailable
 from conveyor.store.contract import Store
 
 logger = logging.getLogger("conveyor.worker")
 
+LOOK_ANYWAY = 60.0
+"""Seconds after which to look though nobody is known dead: a row may name a runner that nobody knows."""
 PASS = 20
 """Dead runners whose jobs are taken back in one transaction."""
 
 
 class Rescuer:
-    """Looks once at the start, for the dead that nobody knows, and then whenever a runner is known dead.
+    """Looks at the start, for the dead that nobody knows, then whenever a runner is known dead, and now and then.
 
     A store that was away for long has made every lease old, of the living too. They have outcomes to write and jobs
     to give back: so after an outage nobody is taken for dead for the length of a lease, and a lost database spends
@@ -24,7 +27,7 @@ class Rescuer:
         """Has not looked yet. *lease* in seconds."""
         self._store = store
         self._lease = lease
-        self._looked = False
+        self._look = 0.0
         self._failed = False
         self._answered = time.monotonic()
         self._patient_until = 0.0
@@ -40,9 +43,9 @@ class Rescuer:
         if self._failed and now - self._answered > self._lease / 2:
             self._patient_until = now + self._lease
         self._failed, self._answered = False, now
-        if (dead or not self._looked) and now >= self._patient_until:
+        if (dead or now >= self._look) and now >= self._patient_until:
             await self._rescue()
-            self._looked = True
+            self._look = now + jittered(LOOK_ANYWAY)
 
     async def _rescue(self) -> None:
         more = True

@@ -28,6 +28,8 @@ logger = logging.getLogger("conveyor.worker")
 
 EXIT_THREAD = 75
 """The exit status when the process must end to end a thread: one that overran its timeout, or lost its lease."""
+MOST_SLOTS = 10_000
+"""Of one queue in one worker."""
 FLUSH = 10.0
 """Seconds that the last outcomes get to reach the store."""
 UNWIND = 5.0
@@ -59,7 +61,7 @@ class Settings:
             raise UsageError("a worker needs at least one queue")
         for name, slots in self.queues.items():
             checked_name("queue", name)
-            within(f"slots of {name}", slots, range(1, 10_001))
+            within(f"slots of {name}", slots, range(1, MOST_SLOTS + 1))
         if not (0 < self.beat <= self.lease / 2 and self.lease < math.inf and 0 <= self.grace < math.inf):
             raise UsageError(
                 f"lease={self.lease}, beat={self.beat}, grace={self.grace}: a beat must be above 0 and at most half "
@@ -117,10 +119,10 @@ class Runner:
         logger.info("worker %s serves %s", self._identity.runner.hex()[:8], _served(self._settings.queues))
         rescuer = Rescuer(self._store, self._settings.lease)
         duties = [
-            kept(self._settler.work),
-            every(self._settings.sweep, self._sweep),
-            every(self._settings.rescue, rescuer.work),
-            kept(lambda: self._listener.listen(self._claimer.wake)),
+            kept("settle", self._settler.work),
+            every(self._settings.sweep, "deadlines", self._sweep),
+            every(self._settings.rescue, "rescue", rescuer.work),
+            kept("listen", lambda: self._listener.listen(self._claimer.wake)),
         ]
         try:
             async with asyncio.TaskGroup() as group:
@@ -152,7 +154,7 @@ class Runner:
 
     async def _claim_until_stopped(self) -> None:
         """A claim that is under way is never cut off: the store might carry it out all the same."""
-        claiming = asyncio.create_task(kept(self._claimer.work))
+        claiming = asyncio.create_task(kept("claim", self._claimer.work))
         stopping = asyncio.create_task(self._stopping.wait())
         try:
             await asyncio.wait([claiming, stopping], return_when=asyncio.FIRST_COMPLETED)
@@ -246,7 +248,7 @@ class Runner:
             return
         self._identity = Identity(os.urandom(16), registered=False)
         old, self._heartbeat = self._heartbeat, self._new_heartbeat()
-        self._renewing = asyncio.create_task(kept(lambda: self._begin_again(old)))
+        self._renewing = asyncio.create_task(kept("new lease", lambda: self._begin_again(old)))
 
     async def _begin_again(self, old: Heartbeat) -> None:
         await asyncio.to_thread(old.stop, clean=False)

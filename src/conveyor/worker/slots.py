@@ -46,10 +46,14 @@ class Lane:
         self.running = 0
         self.waiting: deque[Taken] = deque()
         self.pace = Pace()
+        self.cautious = False
+        """Claims nothing ahead: what was claimed last is on its last attempt, which a crash of ours would spend."""
 
     @property
     def target(self) -> int:
         """How many jobs it should hold: its slots, and what they will finish within the horizon."""
+        if self.cautious:
+            return self.slots
         ahead = self.slots * HORIZON / max(self.pace.p95, 1e-6)
         return self.slots if ahead < self.slots else self.slots + int(min(ahead - self.slots, AT_ONCE))
 
@@ -60,6 +64,11 @@ class Lane:
         room = self.target - held
         starving = not self.waiting and self.running < self.slots
         return room if starving or room * 2 >= self.target else 0
+
+    def take(self, job: Claimed, runner: bytes) -> None:
+        """Line *job* up for a slot."""
+        self.cautious = job.attempt >= job.max_attempts
+        self.waiting.append((job, runner))
 
     def startable(self) -> list[Taken]:
         """The waiting jobs for which there is a slot; they count as running from now on."""
@@ -84,8 +93,3 @@ class Slots:
         """What to claim now, per queue; empty when there is nothing to claim."""
         wanted = {name: lane.room for name, lane in self.lanes.items()}
         return {name: room for name, room in wanted.items() if room > 0}
-
-    @property
-    def total(self) -> int:
-        """All slots together."""
-        return sum(lane.slots for lane in self.lanes.values())

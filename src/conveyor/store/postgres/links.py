@@ -127,7 +127,7 @@ class AsyncLinks:
 
     async def aclose(self) -> None:
         """Close what is idle in the running loop."""
-        links = self._loops.pop(asyncio.get_running_loop(), None)
+        links = self._loops.get(asyncio.get_running_loop())
         while links and links.idle:
             await links.idle.pop().close()
 

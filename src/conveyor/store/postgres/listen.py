@@ -19,7 +19,6 @@ logger = logging.getLogger("conveyor.worker")
 CHANNEL: Final = "conveyor"
 PING_EVERY: Final = 5.0
 LONGEST_PAUSE: Final = 10.0
-LATE_COMMIT: Final = 0.05
 
 
 class PostgresListener:

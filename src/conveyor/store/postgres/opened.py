@@ -49,12 +49,30 @@ class PostgresStore:
         return self._operations
 
     def run(self, plan: Plan[T]) -> T:
-        """See ``Store``."""
+        """See ``Store``. A read is tried again at once: its connection may have died while it lay idle."""
+        try:
+            return self._run(plan)
+        except StoreUnavailable:
+            if plan.writes:
+                raise
+        self._links.close()
+        return self._run(plan)
+
+    def _run(self, plan: Plan[T]) -> T:
         with self._links.link() as connection, translated(writes=plan.writes):
             return _carried(plan, connection)
 
     async def arun(self, plan: Plan[T]) -> T:
-        """See ``Store``."""
+        """See ``Store``. A read is tried again at once, as in ``run``."""
+        try:
+            return await self._arun(plan)
+        except StoreUnavailable:
+            if plan.writes:
+                raise
+        await self._alinks.aclose()
+        return await self._arun(plan)
+
+    async def _arun(self, plan: Plan[T]) -> T:
         async with self._alinks.link() as connection:
             with translated(writes=plan.writes):
                 async with asyncio.timeout(DEADLINE):

@@ -15,7 +15,7 @@ class PostgresOperations(SqlOperations):
     """``SqlOperations`` for PostgreSQL: many rows travel as columns, one array parameter for each."""
 
     folder: ClassVar[str] = "postgres"
-    reading: ClassVar[Dialect] = Dialect(now="conveyor_now()", id_form="uuid_send({})")
+    reading: ClassVar[Dialect] = Dialect(now="(SELECT conveyor_now())", id_form="uuid_send({})")
 
     def id_param(self, id_: bytes) -> object:
         """See ``SqlOperations.id_param``."""

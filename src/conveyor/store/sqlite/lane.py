@@ -83,6 +83,7 @@ class Lane:
         self._committed = committed
         self._waiting: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._closed = False
+        self._gate = threading.Lock()
         self._connection: sqlite3.Connection | None = None
         self._ticket: Ticket | None = None
         self._thread = threading.Thread(target=self._work, name=f"conveyor-sqlite-{name}", daemon=True)
@@ -91,20 +92,18 @@ class Lane:
     def submit(self, plan: Plan[T]) -> Future[T]:
         """Have *plan* carried out; the future is set once it is committed."""
         done: Future[T] = Future()
-        if self._closed:
-            raise StoreUnavailable("this store was closed; nothing was written")
-        self._waiting.put(_Work(cast(Plan[object], plan), cast(Future[object], done)))
+        with self._gate:
+            if self._closed:
+                raise StoreUnavailable("this store was closed; nothing was written")
+            self._waiting.put(_Work(cast(Plan[object], plan), cast(Future[object], done)))
         return done
 
     def close(self) -> None:
         """Finish what waits, and end the thread."""
-        self._closed = True
-        self._waiting.put(None)
+        with self._gate:
+            self._closed = True
+            self._waiting.put(None)
         self._thread.join()
-        while not self._waiting.empty():  # who came in between must not wait for ever
-            work = self._waiting.get()
-            if work is not None:
-                work.done.set_exception(StoreUnavailable("this store was closed; nothing was written"))
 
     def _work(self) -> None:
         while (first := self._waiting.get()) is not None:

@@ -20,7 +20,9 @@ class Place:
         self.memory = path == ":memory:"
         if not path or (parts.netloc and not self.memory):
             raise UsageError(f"{url} names no file; write sqlite:///jobs.db, or sqlite:////var/lib/app/jobs.db")
-        self.file = Path(path)
+        # The one true name: leases and locks lie beside the file, and two names of it would be two sets of them; and a
+        # process that changes its folder must go on with the same file.
+        self.file = Path(os.path.realpath(path))
         options = dict(parse_qsl(parts.query))
         self.synchronous = options.pop("synchronous", "FULL").upper()
         if self.synchronous not in SYNCHRONOUS:
