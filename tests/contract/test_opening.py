@@ -165,9 +165,7 @@ def test_a_connection_that_was_lost_is_said_to_be_so_and_made_anew(store: Store,
     store.run(store.operations.repeat_enqueue([job]))
     assert see(store, job.id).attempt == 0
     terminate(other)
-    with pytest.raises(StoreUnavailable):
-        see(store, job.id)
-    assert see(store, job.id).attempt == 0
+    assert see(store, job.id).attempt == 0  # a read is safe to repeat, so the store does
 
 
 @ON_POSTGRES

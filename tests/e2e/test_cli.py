@@ -350,7 +350,7 @@ def test_a_store_that_cannot_be_used(terminal: Terminal, store_url: str, hint: s
 
 @pytest.mark.parametrize("command", [("status",), ("jobs",), ("why", ID)], ids=" ".join)
 def test_reading_makes_no_database(terminal: Terminal, command: tuple[str, ...]) -> None:
-    assert "there is no database conveyor.db yet; name another with --store or --app" in terminal.refuses(*command)
+    assert "conveyor.db yet; name another with --store or --app" in terminal.refuses(*command)
     assert list(terminal.folder.iterdir()) == []
 
 

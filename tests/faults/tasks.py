@@ -50,6 +50,13 @@ def doze(ctx: Context, seconds: float) -> float:
     return seconds
 
 
+@app.task(name="elsewhere", takes_context=True)
+async def elsewhere(ctx: Context, seconds: float) -> None:
+    """Waits for a thread of its own, which nobody can stop."""
+    with written(ctx):
+        await asyncio.to_thread(time.sleep, seconds)
+
+
 @app.task(name="block", takes_context=True)
 async def block(ctx: Context, seconds: float) -> None:
     """Blocks the event loop."""

@@ -105,6 +105,16 @@ def test_a_task_that_swallows_every_cancellation_cannot_keep_the_worker_from_end
     assert (info.runner, info.attempt) == (None, 0)
 
 
+def test_a_thread_that_an_async_task_waits_for_cannot_keep_the_worker_from_ending(yard: Yard) -> None:
+    worker = yard.worker("--grace", "1")
+    (job,) = yard.enqueue("elsewhere", 40)
+    yard.started(job)
+    worker.signal(signal.SIGTERM)
+    assert worker.ends(1 + SOON) == 0
+    info = yard.see(job)
+    assert (info.state.final, info.runner, info.attempt, info.crashes) == (False, None, 0, 0)
+
+
 def test_a_burst_ends_when_nothing_is_due(yard: Yard) -> None:
     jobs = yard.enqueue("nap", 0.01, count=30) + yard.enqueue("doze", 0.01, count=30)
     assert yard.worker("--burst").ends() == 0

@@ -71,6 +71,28 @@ def _plan(output: object) -> Node:
     return cast("Node", cast("list[Node]", tree)[0]["Plan"])
 
 
+def steps_of(connection: Connection[TupleRow], plan: Plan[T]) -> list[Node]:
+    """Each step of each statement of *plan*, as PostgreSQL describes it; nothing of it stays."""
+    carried, steps = carry(connection), list[Node]()
+
+    def explaining(statement: Statement) -> Answer:
+        explain = f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {statement.text}"
+        with connection.transaction(force_rollback=True):
+            ((output,),) = carried(Statement(explain, statement.params)).rows
+        steps.extend(_all(_plan(output)))
+        return carried(statement)
+
+    with connection.transaction(force_rollback=True):
+        run(plan, explaining)
+    return steps
+
+
+def _all(node: Node) -> Iterator[Node]:
+    yield node
+    for part in node.get("Plans", ()):
+        yield from _all(part)
+
+
 def _nodes(node: Node) -> Iterator[str]:
     where = node.get("Index Name") or node.get("Relation Name") or node.get("CTE Name") or ""
     yield f"{node['Node Type']} {where}".strip()

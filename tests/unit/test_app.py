@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import threading
+import warnings
 import weakref
 from collections.abc import Iterator
 from datetime import timedelta
@@ -469,6 +470,38 @@ async def test_a_worker_that_is_cancelled_claims_no_more_and_lets_its_lease_go(a
         orphan.cancel()
     assert (left, beats) == ([], [])
     assert not any(runner.alive for runner in app.jobs.runners())
+
+
+def test_an_app_goes_on_with_its_file_when_the_process_changes_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
+    here.mkdir()
+    elsewhere.mkdir()
+    monkeypatch.chdir(here)
+    app = Conveyor("sqlite:///jobs.db")
+    double = app.task(name="double")(lambda n: n * 2)
+    before = double.enqueue(1)
+    os.chdir(elsewhere)  # monkeypatch brings us back
+    app.close()  # the next use connects anew
+    after = double.enqueue(2)
+    work(app)
+    assert (before.result(timeout=WAIT), after.result(timeout=WAIT)) == (2, 4)
+    app.close()
+    assert list(elsewhere.iterdir()) == []
+    assert (here / "jobs.db").exists()
+
+
+async def test_run_worker_in_a_running_loop_says_what_to_do_and_leaves_no_coroutine_behind(app: Conveyor) -> None:
+    job = await app.task(name="echo")(lambda value: value).aenqueue(1)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        with pytest.raises(UsageError, match=r"await app\.worker\(Settings\(\.\.\.\)\)\.run\(\)"):
+            app.run_worker(burst=True)
+        gc.collect()
+    assert [str(warning.message) for warning in warned] == []
+    assert await app.worker(Settings({"default": 1}, burst=True)).run() == 0
+    assert await job.aresult(timeout=WAIT) == 1
 
 
 # ----------------------------------------------------------------- settings

@@ -145,3 +145,24 @@ def test_only_queues_with_room_are_asked_for() -> None:
     assert slots.room() == {"b": 3}
     slots.lanes["b"].running = 3
     assert slots.room() == {}
+
+
+# ------------------------------------------------------- the last attempt
+
+
+def test_nothing_is_claimed_ahead_after_a_job_on_its_last_attempt_until_another_comes() -> None:
+    job, runner = TAKEN
+    this = lane(running=10, p95=HORIZON / 10)
+    assert (this.target, this.room) == (100, 90)
+    this.take(job._replace(attempt=5, max_attempts=5), runner)
+    assert (this.cautious, this.target, this.room) == (True, 10, 0)
+    this.take(job._replace(attempt=4, max_attempts=5), runner)
+    assert (this.cautious, this.target, this.room) == (False, 100, 88)
+
+
+def test_free_slots_are_filled_though_a_job_is_on_its_last_attempt() -> None:
+    job, runner = TAKEN
+    this = lane(p95=HORIZON / 10)
+    this.take(job._replace(attempt=1, max_attempts=1), runner)
+    this.startable()
+    assert (this.running, this.room) == (1, 9)

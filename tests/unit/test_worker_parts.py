@@ -13,13 +13,14 @@ from conveyor.core.errors import StoreUnavailable
 from conveyor.core.lifecycle import Event
 from conveyor.core.model import Claimed, Outcome
 from conveyor.job import Desk
-from conveyor.store.contract import Lease, Listener, Store
+from conveyor.store.contract import Lease, Listener, Rescued, Store
 from conveyor.task import define
 from conveyor.worker.attempt import Interruption
 from conveyor.worker.claim import Claimer, Identity
 from conveyor.worker.duty import kept
 from conveyor.worker.execute import Executor
 from conveyor.worker.heartbeat import Heartbeat
+from conveyor.worker.rescue import LOOK_ANYWAY, Rescuer
 from conveyor.worker.settle import Settler
 from conveyor.worker.slots import Slots
 
@@ -174,6 +175,83 @@ async def test_stop_waits_for_a_claim_that_is_under_way() -> None:
     assert claiming.unconfirmed == {JOB.id: 1}
     hall.executor.give_back()
     assert [outcome.event for outcome in hall.outcomes] == [Event.RELEASE]
+
+
+async def test_a_claim_that_is_cut_off_is_doubted_and_what_it_took_is_given_back() -> None:
+    hall, identity = Hall(), Identity(RUNNER)
+    under_way = asyncio.Event()
+    written: list[Outcome] = []
+
+    def settle(outcomes: Sequence[Outcome]) -> frozenset[bytes]:
+        written.extend(outcomes)
+        return frozenset()
+
+    async def arun(plan: tuple[str, Any]) -> object:
+        name, argument = plan
+        if name != "claim":
+            return settle(argument) if name == "settle" else [(JOB.id, JOB.token)]
+        under_way.set()
+        return await asyncio.Event().wait()
+
+    operations = SimpleNamespace(
+        claim=lambda *args: ("claim", args),
+        held=lambda runner: ("held", runner),
+        settle=lambda outcomes: ("settle", outcomes),
+    )
+    claiming = claimer(cast(Store, SimpleNamespace(arun=arun, operations=operations)), hall, lambda: identity)
+    work = asyncio.create_task(kept("claim", claiming.work))
+    await under_way.wait()
+    assert claiming.holds_nothing
+    work.cancel()
+    await asyncio.wait([work])
+    assert (work.cancelled(), identity.doubtful, claiming.holds_nothing) == (True, True, False)
+    settling = asyncio.create_task(claiming._settler.work())
+    await claiming.resolve_doubt()
+    assert await claiming._settler.drained(1)
+    settling.cancel()
+    assert [(o.id, o.token, o.runner, o.event) for o in written] == [(JOB.id, JOB.token, RUNNER, Event.RELEASE)]
+    assert hall.gates == []
+
+
+async def test_a_burst_that_was_woken_during_an_empty_claim_looks_once_more() -> None:
+    looks: list[int] = []
+
+    def claim(_: object) -> Sequence[Claimed]:
+        looks.append(1)
+        if len(looks) == 1:
+            claiming.wake()
+        return []
+
+    identity = Identity(RUNNER)
+    claiming = claimer(store(claim=claim), Hall(), lambda: identity)
+    claiming._listener = cast(Listener, SimpleNamespace(hears=False))
+    async with asyncio.timeout(2):
+        await claiming.work()
+    assert len(looks) == 2
+
+
+# ----------------------------------------------------------------- rescue
+
+
+async def test_rescue_looks_again_now_and_then_though_nobody_is_known_dead(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, looks = 1_000.0, []
+
+    def rescue(_: object) -> Rescued:
+        looks.append(now)
+        return Rescued(0, frozenset(), more=False)
+
+    monkeypatch.setattr("conveyor.worker.rescue.time", SimpleNamespace(monotonic=lambda: now))
+    rescuer = Rescuer(store(dead_runners=lambda _: 0, rescue=rescue), 20.0)
+    await rescuer.work()
+    await rescuer.work()
+    assert looks == [1_000.0]
+    now += LOOK_ANYWAY / 2
+    await rescuer.work()
+    assert looks == [1_000.0]
+    now += LOOK_ANYWAY
+    await rescuer.work()
+    await rescuer.work()
+    assert looks == [1_000.0, now]
 
 
 # ---------------------------------------------------------------- settler

@@ -22,6 +22,9 @@ COMMANDS: Final = {
     "bench": "measure this machine and store",
 }
 
+LEAVE: Final = 0.2
+"""Seconds that a thread gets to end by itself."""
+
 
 class Parser(argparse.ArgumentParser):
     """An ``ArgumentParser`` whose errors are one line."""
@@ -52,6 +55,9 @@ def entry() -> NoReturn:
     Threads that a user's code left running must not keep it alive: their jobs have been given to others.
     """
     status = main()
+    for thread in threading.enumerate():
+        if not thread.daemon and thread is not threading.main_thread():
+            thread.join(LEAVE)  # most are only about to end
     if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
         logging.shutdown()
         sys.stdout.flush()

@@ -67,7 +67,7 @@ class Lane:
 
     def take(self, job: Claimed, runner: bytes) -> None:
         """Line *job* up for a slot."""
-        self.cautious = job.attempt >= job.max_attempts
+        self.cautious = job.attempt >= job.max_attempts or (self.cautious and bool(self.waiting))
         self.waiting.append((job, runner))
 
     def startable(self) -> list[Taken]:
