@@ -19,7 +19,7 @@ install   = $(BIN)/python -m pip install --quiet -c constraints.txt
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test fast smoke soak check mutants bench docs clean
+.PHONY: help demo dev test fast smoke soak check coverage mutants bench docs clean
 
 help: ## Print this
 	@echo "Conveyor: background jobs for Python, in the database you already have."
@@ -55,7 +55,12 @@ check: $(VENV)/.dev ## Lint, types, layers, bounds and the fast tests: what a ch
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 	$(BIN)/python tools/bounds.py
-	$(BIN)/pytest tests/unit tests/contract -m "not postgres and not soak"
+	$(BIN)/pytest -n 2 tests/unit tests/contract -m "not postgres and not soak"
+
+coverage: $(VENV)/.dev ## Run the fast tests with coverage
+	$(BIN)/coverage run -m pytest tests/unit tests/contract -m "not postgres and not soak" -p no:xdist -q
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report --skip-covered --fail-under=80
 
 mutants: $(VENV)/.dev ## Break the code on purpose; each break must be caught
 	$(BIN)/python tools/mutants.py $(ARGS)

@@ -9,6 +9,8 @@ from conveyor.store.contract import Rescued, Store
 from tests.support.jobs import QUEUE, Hand, Hire, enqueue, new_job, new_jobs, rescue, see
 from tests.support.stores import SHARED, tables
 
+pytestmark = pytest.mark.smoke
+
 
 def test_the_job_of_a_dead_runner_is_ready_again_and_the_crash_is_counted(hire: Hire, store: Store, hand: Hand) -> None:
     job = new_job()

@@ -9,6 +9,8 @@ from conveyor.store.contract import Store
 from tests.support.jobs import HOUR, Hand, enqueue, new_job, new_jobs, outcome, see
 from tests.support.stores import pass_time, tables
 
+pytestmark = pytest.mark.smoke
+
 
 def test_a_success_moves_the_job_to_history_with_its_result(store: Store, hand: Hand) -> None:
     job = new_job(priority=5, args=b'[["x"],{}]')

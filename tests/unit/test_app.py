@@ -24,6 +24,8 @@ from tests.support.forks import forked
 from tests.support.stores import sqlite_url
 from tests.support.threads import together
 
+pytestmark = pytest.mark.smoke
+
 FAST = Backoff.fixed(0)
 WAIT = 5
 """Seconds that nothing here should take."""
