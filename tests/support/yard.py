@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -28,6 +29,7 @@ class Process:
     def __init__(self, arguments: Sequence[str], environment: dict[str, str], log: Path, history: History) -> None:
         self.log = log
         self._history = history
+        self._url = environment["CONVEYOR_URL"]
         with log.open("wb") as out:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", *arguments],
@@ -65,10 +67,17 @@ class Process:
         self._process.send_signal(number)
 
     def stops(self) -> None:
-        """Stop it, as a debugger would, and wait until it stands."""
-        self.signal(signal.SIGSTOP)
+        """Stop it, as a debugger would, and wait until it stands.
+
+        Not in the middle of a write to SQLite: its lock would stop everybody else too, which is another story.
+        """
         stat = Path(f"/proc/{self.pid}/stat")
-        until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T")
+        while True:
+            self.signal(signal.SIGSTOP)
+            until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T")
+            if not locked(self._url):
+                return
+            self.signal(signal.SIGCONT)
 
     def ends(self, patience: float = SETTLING) -> int:
         """Wait for its end; gives its exit status."""
@@ -86,6 +95,20 @@ class Process:
         if self.lives:
             self.signal(signal.SIGKILL)
         self.ends()
+
+
+def locked(url: str) -> bool:
+    """Whether somebody holds the write lock of a SQLite file."""
+    if not url.startswith("sqlite:"):
+        return False
+    connection = sqlite3.connect(url.removeprefix("sqlite:///"), timeout=0, isolation_level=None)
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError:
+        return True
+    finally:
+        connection.close()
+    return False
 
 
 class Yard:
