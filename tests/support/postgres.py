@@ -358,7 +358,8 @@ def main() -> None:
     parser.add_argument("--version", choices=VERSIONS, default="17")
     parser.add_argument("--durable", action="store_true", help="keep fsync on, as in production")
     arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGINT):  # a shell's background job begins with SIGINT ignored
+        signal.signal(number, signal.default_int_handler)
     with PostgresServer(arguments.version, durable=arguments.durable) as server:
         print(server.url(), flush=True)  # noqa: T201 - the address is what this command is for
         with contextlib.suppress(KeyboardInterrupt):
