@@ -1,6 +1,5 @@
 """The records that travel between the floors. Times are microseconds of UTC; ids are 16 bytes."""
 
-import sys
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal, NamedTuple
@@ -179,8 +178,3 @@ def read_attempts(record: bytes | None) -> tuple[Attempt, ...]:
         return msgspec.json.decode(record, type=tuple[Attempt, ...]) if record else ()
     except msgspec.MsgspecError:
         return ()  # somebody else wrote it; the job's outcome matters more than its past
-
-
-def shared(text: str) -> str:
-    """One object per name: a worker sees the same few task and queue names in millions of rows."""
-    return sys.intern(text)
