@@ -1,6 +1,8 @@
 """How long a failed job waits: four shapes, all bounded, all spread."""
 
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
@@ -127,3 +129,26 @@ def test_no_rule_waits_longer_than_ten_years(much: float) -> None:
     ):
         with pytest.raises(ValueError, match="ten years"):
             make(much)
+
+
+UNTYPED = cast(Any, Backoff)
+"""As one calls it without a type checker."""
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda: UNTYPED.fixed("3"), "Backoff.fixed: seconds must be a number of seconds or a timedelta, not '3'"),
+        (lambda: UNTYPED.fixed(3, jitter=None), "Backoff: jitter must be a number, not None"),
+        (lambda: UNTYPED.linear([]), r"Backoff.linear: seconds must be .*, not \[\]"),
+        (lambda: UNTYPED.linear(3, cap="1h"), "Backoff.linear: cap must be .*, not '1h'"),
+        (lambda: UNTYPED.exponential(True), "Backoff.exponential: seconds must be .*, not True"),
+        (lambda: UNTYPED.exponential(3, factor="2"), "Backoff: factor must be a number, not '2'"),
+        (lambda: UNTYPED.exponential(3, cap=None), "Backoff.exponential: cap must be .*, not None"),
+        (lambda: UNTYPED.of([1, "2"]), r"Backoff.of: waits\[1\] must be .*, not '2'"),
+        (lambda: UNTYPED.of(5), r"Backoff.of takes a list of waits, as Backoff.of\(\[1, 60\]\), not 5"),
+    ],
+)
+def test_what_is_no_number_is_refused_by_its_name(make: Callable[[], Backoff], told: str) -> None:
+    with pytest.raises(TypeError, match=f"^{told}$"):
+        make()

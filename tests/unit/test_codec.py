@@ -18,8 +18,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conveyor.core.codec import DEPTH_LIMIT, PAYLOAD_LIMIT, Codec
+from conveyor.core.codec import Codec
 from conveyor.core.errors import PayloadError
+from conveyor.core.values import DEPTH_LIMIT, PAYLOAD_LIMIT
 from tests.support import late
 
 UserId = NewType("UserId", int)
@@ -445,9 +446,10 @@ def total(start: int, *amounts: int, **rates: float) -> int: ...
     [
         ((), {}, "missing a required"),
         (("tea",), {}, "missing a required argument: 'count'"),
+        (("tea",), {"cuont": 1}, "missing a required argument: 'count'; it takes no 'cuont'$"),
         (("tea", 1, 2), {}, "too many positional arguments"),
         (("tea", 1), {"gift": True, "wrap": 1}, "got an unexpected keyword argument 'wrap'"),
-        ((), {"item": "tea", "count": 1}, "'item' parameter is positional only"),
+        ((), {"item": "tea", "count": 1}, "positional.only"),
         (("tea", 1), {"count": 2}, "multiple values for argument 'count'"),
     ],
 )

@@ -1,65 +1,21 @@
 """Recording a failure cannot fail, whatever the exception does; and what is kept is bounded text."""
 
+import linecache
+import os
 import subprocess
 import sys
-import traceback
-from collections.abc import Callable
+import tracemalloc
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
 
+from conveyor.core import trace
 from conveyor.core.failure import MESSAGE_LENGTH, TRACEBACK_LENGTH, Failure, describe, storable
-
-
-class SaysNothing(Exception):
-    def __str__(self) -> str:
-        raise RuntimeError("even this")
-
-
-class SaysWrong(Exception):
-    def __str__(self) -> str:
-        return 42  # type: ignore[return-value]  # noqa: PLE0307 - what the test is about
-
-
-class SaysLast(Exception):
-    def __str__(self) -> str:
-        raise KeyboardInterrupt
-
-
-class Slippery(str):
-    """Text whose own methods fail."""
-
-    __slots__ = ()
-
-    def __len__(self) -> int:
-        raise ValueError
-
-    def __getitem__(self, _: object) -> str:
-        raise ValueError
-
-    def encode(self, *_: object) -> bytes:
-        raise ValueError
-
-
-class SaysSlippery(Exception):
-    def __str__(self) -> str:
-        return Slippery("fish")
-
-
-class HidesTraceback(Exception):
-    @property
-    def __traceback__(self) -> None:  # type: ignore[override]  # what the test is about
-        raise RuntimeError
-
-
-class Recursive(Exception):
-    def __str__(self) -> str:
-        return str(self)
-
-
-class Loud(Exception):
-    def __repr__(self) -> str:
-        raise RuntimeError
+from conveyor.core.redact import DEFAULT, HIDDEN, Redactor
+from tests.support.hostile import ERRORS, VALUES, Loud, SaysLast, SaysNothing, SaysWrong, Worst, from_file, groups
 
 
 def raised(error: BaseException) -> BaseException:
@@ -81,38 +37,59 @@ def stored(failure: Failure) -> Failure:
     return msgspec.json.decode(msgspec.json.encode(failure), type=Failure)
 
 
-HOSTILE: list[Callable[[], BaseException]] = [
-    SaysNothing,
-    SaysWrong,
-    SaysLast,
-    SaysSlippery,
-    HidesTraceback,
-    Recursive,
-    Loud,
-    lambda: ValueError("\ud800 and \0"),
-    lambda: ValueError("x" * 1_000_000),
-    lambda: ValueError(b"\xff" * 1_000),
-    lambda: UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates not allowed"),
-    type("Odd", (Exception,), {"__module__": "\ud800"}),
-    type("X" * 10_000, (Exception,), {"__module__": None}),
-    lambda: SystemExit(object()),
-    KeyboardInterrupt,
-    GeneratorExit,
-    StopIteration,
-    lambda: BaseExceptionGroup("many", [ValueError(str(n)) for n in range(1_000)] + [KeyboardInterrupt()]),
-]
+MEMORY = 4 * 2**20
+"""Bytes that describing an error may take, however large the error is."""
 
 
-@pytest.mark.parametrize("make", HOSTILE, ids=lambda make: getattr(make, "__name__", "?"))
-def test_every_error_can_be_recorded_and_stored(make: Callable[[], BaseException]) -> None:
-    failure = describe(raised(make()))
+def checked(error: BaseException) -> Failure:
+    """What is stored of *error*, which must be fit to be stored and shown."""
+    failure = describe(error)
     assert stored(failure) == failure
     assert failure.type
     assert len(failure.message) <= MESSAGE_LENGTH * 6 + 1  # a lone surrogate is written in six characters
     assert len(failure.traceback) <= TRACEBACK_LENGTH * 6 + 1
     assert int(failure.fingerprint, 16) >= 0
     assert len(failure.fingerprint) == 16
+    for text in (failure.type, failure.message, failure.traceback):
+        text.encode()
+        assert all(character.isprintable() or character in "\n\t" or ord(character) > 159 for character in text)
     str(failure).encode()
+    return failure
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_every_error_can_be_recorded_and_stored(name: str) -> None:
+    checked(ERRORS[name]())
+    checked(raised(ERRORS[name]()))
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_so_can_one_that_bears_any_value(name: str) -> None:
+    checked(raised(ValueError(VALUES[name].make())))
+    checked(raised(Worst("and", VALUES[name].make())))
+
+
+@pytest.mark.parametrize("name", [name for name in ERRORS if name not in {"says-last", "recursive"}])
+def test_no_error_takes_much_memory_to_describe(name: str) -> None:
+    error = raised(ERRORS[name]())
+    tracemalloc.start()
+    try:
+        describe(error)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < MEMORY
+
+
+def test_a_cause_and_a_note_of_a_group_count_against_one_bound() -> None:
+    """However it is wound, an error is told in so many lines."""
+    group = groups(4, 5)
+    for at in range(200):
+        cause = ExceptionGroup(str(at), [raised(ValueError(str(n))) for n in range(10)])
+        cause.__cause__ = group
+        group = cause
+    lines = list(trace.Teller(DEFAULT.clipped).tell(group))
+    assert len(lines) <= trace.ERRORS * (2 * trace.FRAMES + 20)
 
 
 def test_an_error_is_described_in_its_own_words() -> None:
@@ -123,7 +100,7 @@ def test_an_error_is_described_in_its_own_words() -> None:
 
 
 def test_a_class_is_named_by_its_path_and_an_empty_message_left_out() -> None:
-    assert str(describe(Loud())) == f"{__name__}.Loud"
+    assert str(describe(Loud())) == "tests.support.hostile.Loud"
 
 
 def test_a_broken_str_is_said_to_be_broken() -> None:
@@ -207,9 +184,88 @@ def test_a_source_file_that_is_not_what_it_was_does_no_harm(monkeypatch: pytest.
     def broken(*_: object, **__: object) -> None:
         raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "the file has changed")
 
-    monkeypatch.setattr(traceback, "extract_tb", broken)
-    monkeypatch.setattr(traceback, "TracebackException", broken)
+    monkeypatch.setattr(trace, "linecache", SimpleNamespace(cache={}, getline=broken))
     assert "cannot be shown" in describe(raised(ValueError("no"))).traceback
+
+
+@pytest.fixture
+def pipe(tmp_path: Path) -> Iterator[str]:
+    """A file that nobody ever writes to: who opens it waits for ever."""
+    name = tmp_path / "pipe"
+    os.mkfifo(name)
+    yield str(name)
+    linecache.checkcache(str(name))
+
+
+def test_no_file_is_waited_for(pipe: str) -> None:
+    error = from_file(pipe)()
+    assert f'File "{pipe}", line 1, in <module>' in describe(error).traceback
+
+
+def test_no_large_file_is_read_for_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = tmp_path / "large.py"
+    source.write_text("1 / 0  # first\n" + "x" * 1000)
+    error = from_file(str(source))()
+    monkeypatch.setattr(trace, "SOURCE", 1000)
+    assert "# first" not in describe(error).traceback
+    monkeypatch.undo()
+    assert "    1 / 0  # first" in describe(error).traceback
+
+
+# ---------------------------------------------------------------- secrets
+
+
+def test_no_secret_is_stored_in_message_cause_note_or_source() -> None:
+    try:
+        try:
+            raise KeyError("token=hunter2")  # noqa: TRY301 - here, and nowhere else
+        except KeyError as cause:
+            error = ValueError("postgresql://app:hunter2@db/x")
+            error.add_note("password: hunter2")
+            raise error from cause
+    except ValueError as caught:
+        failure = describe(caught)
+    assert failure.message == f"postgresql://app:{HIDDEN}@db/x"
+    assert "hunter2" not in failure.traceback
+    assert failure.traceback.count(HIDDEN) == 4
+
+
+def test_nor_a_value_that_is_known_as_one() -> None:
+    card = "4111 1111"
+    failure = describe(raised(ExceptionGroup(f"card {card}", [LookupError(card)])), Redactor.of([{"card": card}]))
+    assert "4111" not in failure.message + failure.traceback
+    assert failure.message == f"card {HIDDEN} (1 sub-exception)"
+
+
+def test_no_variable_is_stored() -> None:
+    def pay(card: str) -> None:
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no") as caught:
+        pay(str(41110000 + 1111))
+    assert "41111111" not in stored(describe(caught.value)).traceback
+
+
+@pytest.mark.parametrize("make", [str, KeyError, lambda text: ["", text]], ids=["text", "key", "list"])
+@pytest.mark.parametrize("length", [trace.LINE, trace.PIECE, MESSAGE_LENGTH, trace.TEXT])
+def test_a_secret_cut_in_half_does_not_show(make: Callable[[str], object], length: int) -> None:
+    """Also where others before it have made the text shorter, so that what was behind the cut comes into sight."""
+    fish = "swordfish" + "-" * 91
+    redactor = Redactor.of([fish])
+    for end in (length, length + trace.BEYOND - 1, length + trace.BEYOND):
+        for begin in range(end - 10, end + 1):
+            text = (fish * (begin // 100)).ljust(begin) + fish + "y" * 10_000
+            made = make(text)
+            error = made if isinstance(made, KeyError) else ValueError(made)
+            error.add_note(text)
+            failure = describe(raised(error), redactor)
+            assert "swor" not in failure.message
+            assert "swor" not in failure.traceback
+
+
+def test_the_fingerprint_does_not_depend_on_what_is_hidden() -> None:
+    error = raised(ValueError("swordfish"))
+    assert describe(error).fingerprint == describe(error, Redactor.of(["swordfish", "raised"])).fingerprint
 
 
 # ------------------------------------------------------------ fingerprints
@@ -232,6 +288,15 @@ def test_errors_of_one_class_from_one_place_share_a_fingerprint_whatever_they_sa
 
 def test_another_class_or_another_place_has_another() -> None:
     assert len({here(ValueError()), here(KeyError()), there(ValueError()), there(KeyError())}) == 4
+
+
+def test_a_recursion_has_one_fingerprint_however_deep_it_went() -> None:
+    def fingerprint(levels: int) -> str:
+        with pytest.raises(ValueError, match="bottom") as caught:
+            deep(levels)
+        return describe(caught.value).fingerprint
+
+    assert fingerprint(3) == fingerprint(300)
 
 
 def test_a_fingerprint_is_the_same_in_every_process() -> None:

@@ -6,9 +6,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conveyor.core.backoff import Backoff
+from conveyor.core.clock import Start
 from conveyor.core.failure import MESSAGE_LENGTH, TRACEBACK_LENGTH, Failure
-from conveyor.core.judge import CRASHES_ALLOWED, Ending, Interrupted, Raised, Returned, judge, judge_loss
+from conveyor.core.judge import (
+    CRASHES_ALLOWED,
+    EXPIRED,
+    LOSSES_ALLOWED,
+    Ending,
+    Interrupted,
+    Raised,
+    Returned,
+    Snoozed,
+    Stopped,
+    judge,
+    judge_loss,
+)
 from conveyor.core.lifecycle import Event, State, targets
 from conveyor.core.model import ATTEMPTS_KEPT, Attempt, Claimed, Held, Outcome, appended, read_attempts
 
@@ -39,12 +51,15 @@ HELD = Held(
     attempts=None,
     last_attempted_at=1_000,
     now=5_000,
+    task="shop.mail",
+    queue="default",
+    extras=None,
 )
 
 
-def judged(ending: Ending, *, attempt: int = 1, chance: float = 0.0, backoff: Backoff | None = None) -> Outcome:
-    job = CLAIMED._replace(attempt=attempt)
-    return judge(job, RUNNER, ending, backoff=backoff or Backoff.fixed(10), run_time=9, chance=chance)
+def judged(ending: Ending, *, attempt: int = 1, attempts: bytes | None = None) -> Outcome:
+    job = CLAIMED._replace(attempt=attempt, attempts=attempts)
+    return judge(job, RUNNER, ending, wait=10_000_000, run_time=9)
 
 
 @pytest.mark.parametrize(
@@ -60,11 +75,20 @@ def judged(ending: Ending, *, attempt: int = 1, chance: float = 0.0, backoff: Ba
         (Interrupted(), 1, Event.RELEASE, 0),
         (Interrupted(), 3, Event.RELEASE, 0),
         (Interrupted(pause=5), 1, Event.RELEASE, 5),
+        (Interrupted(pause=5, failure=ERROR), 3, Event.RELEASE, 5),
+        (Raised(ERROR, start=Start(delay=7)), 1, Event.RETRY, 7),
+        (Raised(ERROR, start=Start()), 1, Event.RETRY, 0),
+        (Raised(ERROR, start=Start(delay=7)), 3, Event.FAIL, 0),
+        (Raised(ERROR, final=True, start=Start(delay=7)), 1, Event.FAIL, 0),
+        (Snoozed(Start(delay=7)), 3, Event.SNOOZE, 7),
+        (Stopped("enough"), 1, Event.CANCEL, 0),
+        (Stopped("enough", started=False), 1, Event.CANCEL, 0),
+        (Stopped(EXPIRED, expired=True, started=False), 3, Event.EXPIRE, 0),
     ],
 )
 def test_judge(ending: Ending, attempt: int, event: Event, delay: int) -> None:
     outcome = judged(ending, attempt=attempt)
-    assert (outcome.event, outcome.delay, outcome.crash) == (event, delay, False)
+    assert (outcome.event, outcome.due, outcome.delay, outcome.crash) == (event, 0, delay, False)
     assert (outcome.id, outcome.token, outcome.runner) == (CLAIMED.id, 7, RUNNER)
     assert targets(State.RUNNING, event)
 
@@ -73,18 +97,66 @@ def test_only_a_success_has_a_result_and_only_a_failure_a_record() -> None:
     assert (judged(Returned(b"42")).result, judged(Returned(b"42")).record) == (b"42", None)
     assert (judged(Interrupted()).result, judged(Interrupted()).record) == (None, None)
     assert judged(Raised(ERROR)).result is None
+    for ending in (Snoozed(Start()), Stopped("enough"), Stopped(EXPIRED, expired=True)):
+        assert (judged(ending).result, judged(ending).record) == (None, None)
+
+
+@pytest.mark.parametrize("ending", [Raised(ERROR, start=Start(due=99)), Snoozed(Start(due=99))])
+def test_a_moment_that_the_task_named_is_kept(ending: Ending) -> None:
+    assert (judged(ending).due, judged(ending).delay) == (99, 0)
+
+
+@pytest.mark.parametrize(
+    ("ending", "back"),
+    [
+        (Returned(None), False),
+        (Raised(ERROR), False),
+        (Raised(ERROR, final=True), False),
+        (Interrupted(), True),
+        (Snoozed(Start()), True),
+        (Stopped("enough"), False),
+        (Stopped("enough", started=False), True),
+        (Stopped(EXPIRED, expired=True, started=False), True),
+    ],
+)
+def test_what_was_not_tried_costs_no_attempt_and_nothing_of_our_own_raises_the_token(
+    ending: Ending, back: bool
+) -> None:
+    assert judged(ending).flags == (4 if back else 0)
+
+
+def test_only_what_ends_a_job_by_its_error_is_found_by_the_errors_fingerprint() -> None:
+    error = Failure(type="ValueError", message="no", fingerprint="f" * 16)
+    assert judged(Raised(error)).fingerprint is None
+    assert judged(Raised(error), attempt=3).fingerprint == "f" * 16
+    assert judged(Raised(error, final=True)).fingerprint == "f" * 16
+    assert judged(Stopped("enough", failure=error)).fingerprint is None
+
+
+def test_what_was_stopped_says_why_and_keeps_what_it_raised_instead_of_ending_quietly() -> None:
+    assert judged(Stopped("enough")).reason == "enough"
+    outcome = judged(Stopped("enough", failure=ERROR))
+    (record,) = read_attempts(outcome.record)
+    assert (outcome.reason, record.event, record.error) == ("enough", "cancel", ERROR)
+
+
+def test_commits_that_are_lost_again_and_again_come_to_cost_attempts() -> None:
+    lost, record = Interrupted(pause=5, failure=ERROR), b"[]"
+    for _ in range(LOSSES_ALLOWED):
+        outcome = judged(lost, attempts=record)
+        assert (outcome.event, outcome.flags) == (Event.RELEASE, 4)
+        record = outcome.record or b""
+    sixth = judged(lost, attempts=record)
+    assert (sixth.event, sixth.delay, sixth.flags) == (Event.RETRY, 5, 0)
+    assert judged(lost, attempt=3, attempts=record).event is Event.FAIL
+    assert judged(Interrupted(), attempts=record).event is Event.RELEASE  # a deploy is no loss
+    assert judged(lost, attempts=sixth.record).event is Event.RELEASE  # they are counted in a row
 
 
 @pytest.mark.parametrize(("attempt", "event"), [(1, "retry"), (3, "fail")])
 def test_a_failure_is_recorded_with_its_time_and_runner(attempt: int, event: str) -> None:
     (record,) = read_attempts(judged(Raised(ERROR), attempt=attempt).record)
     assert record == Attempt(attempt, event, 1_000, 1_009, RUNNER.hex(), ERROR)
-
-
-def test_the_wait_is_that_of_the_attempt_that_failed() -> None:
-    backoff = Backoff.of([1, 2], jitter=0.5)
-    assert judged(Raised(ERROR), attempt=2, backoff=backoff).delay == 2_000_000
-    assert judged(Raised(ERROR), attempt=2, backoff=backoff, chance=0.5).delay == 1_500_000
 
 
 @pytest.mark.parametrize(
@@ -101,18 +173,20 @@ def test_the_wait_is_that_of_the_attempt_that_failed() -> None:
     ],
 )
 def test_judge_loss(attempt: int, crashes: int, alone: bool, event: Event) -> None:
-    outcome = judge_loss(HELD._replace(attempt=attempt, crashes=crashes), alone=alone)
+    outcome = judge_loss(HELD._replace(attempt=attempt, crashes=crashes, company=1 if alone else 2))
     assert (outcome.event, outcome.crash, outcome.delay) == (event, alone, 0)
     assert (outcome.id, outcome.token, outcome.runner) == (HELD.id, 7, RUNNER)
+    assert outcome.flags == (3 if alone else 2)
+    assert (outcome.fingerprint is None) is (event is Event.RESCUE)
     assert targets(State.RUNNING, event)
 
 
 def test_at_most_once_is_at_most_once() -> None:
-    assert judge_loss(HELD._replace(max_attempts=1), alone=False).event is Event.LOSE
+    assert judge_loss(HELD._replace(max_attempts=1, company=2)).event is Event.LOSE
 
 
 def test_a_loss_is_recorded_and_names_the_dead_runner() -> None:
-    outcome = judge_loss(HELD, alone=True)
+    outcome = judge_loss(HELD)
     (record,) = read_attempts(outcome.record)
     assert (record.number, record.event, record.started_at, record.finished_at) == (1, "rescue", 1_000, 5_000)
     assert record.error is not None
@@ -121,7 +195,7 @@ def test_a_loss_is_recorded_and_names_the_dead_runner() -> None:
 
 
 def test_a_clock_set_back_gives_no_negative_run_time() -> None:
-    assert judge_loss(HELD._replace(now=0), alone=True).run_time == 0
+    assert judge_loss(HELD._replace(now=0)).run_time == 0
 
 
 @settings(max_examples=30)
@@ -142,16 +216,13 @@ def test_a_record_of_the_largest_errors_stays_below_a_megabyte() -> None:
     )
     job = CLAIMED._replace(max_attempts=1_000)
     for attempt in range(1, 40):
-        outcome = judge(
-            job._replace(attempt=attempt), RUNNER, Raised(worst), backoff=Backoff.fixed(0), run_time=1, chance=0
-        )
+        outcome = judge(job._replace(attempt=attempt), RUNNER, Raised(worst), wait=0, run_time=1)
         job = job._replace(attempts=outcome.record)
     assert len(job.attempts or b"") < 1_000_000
 
 
 def test_a_record_that_somebody_spoiled_does_not_keep_an_outcome_from_being_written() -> None:
-    job = CLAIMED._replace(attempts=b"not json at all")
-    outcome = judge(job, RUNNER, Raised(ERROR), backoff=Backoff.fixed(0), run_time=1, chance=0)
+    outcome = judged(Raised(ERROR), attempts=b"not json at all")
     assert [attempt.error for attempt in read_attempts(outcome.record)] == [ERROR]
 
 

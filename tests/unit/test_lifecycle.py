@@ -4,9 +4,11 @@ import pytest
 
 from conveyor.core.lifecycle import (
     FINAL,
+    GIVEN_BACK,
     MOVES,
     STORED_RUNNING,
     STORED_WAITING,
+    TAKEN_BACK,
     WAITING,
     Event,
     Move,
@@ -17,7 +19,7 @@ from conveyor.core.lifecycle import (
     targets,
 )
 
-OUTCOMES = [event for event in Event if event not in {Event.ENQUEUE, Event.COME_DUE, Event.CLAIM}]
+OUTCOMES = [event for event in Event if event not in {Event.ENQUEUE, Event.COME_DUE, Event.CLAIM, Event.REVIVE}]
 
 
 @pytest.mark.parametrize("move", MOVES, ids=lambda move: f"{move.source or 'new'} {move.event} {move.target}")
@@ -38,9 +40,10 @@ def test_what_is_not_in_the_table_is_not_allowed() -> None:
 
 
 @pytest.mark.parametrize("state", sorted(FINAL))
-def test_nothing_leaves_a_final_state(state: State) -> None:
+def test_nothing_but_a_person_leaves_a_final_state(state: State) -> None:
     assert state.final
-    assert not any(targets(state, event) for event in Event)
+    assert [event for event in Event if targets(state, event)] == [Event.REVIVE]
+    assert targets(state, Event.REVIVE) == {State.READY}
 
 
 def test_a_job_is_never_in_two_minds_about_being_final() -> None:
@@ -51,6 +54,31 @@ def test_a_job_is_never_in_two_minds_about_being_final() -> None:
 
 def test_only_a_claim_makes_a_job_running_and_only_from_ready() -> None:
     assert [move[:2] for move in MOVES if move.target is State.RUNNING] == [(State.READY, Event.CLAIM)]
+
+
+def test_what_waits_can_be_cancelled_in_any_state_and_what_has_ended_in_none() -> None:
+    cancelled = {state: targets(state, Event.CANCEL) for state in State}
+    assert {state for state, ends in cancelled.items() if ends} == WAITING | {State.RUNNING}
+    assert all(ends == {State.CANCELLED} for ends in cancelled.values() if ends)
+
+
+def test_whatever_waits_may_expire_also_what_was_snoozed_and_what_was_just_claimed() -> None:
+    expired = [move for move in MOVES if move.event is Event.EXPIRE]
+    assert {move.source for move in expired} == WAITING | {State.RUNNING}
+    assert {move.target for move in expired} == {State.CANCELLED}
+
+
+def test_what_a_person_wants_now_is_ready_and_neither_running_nor_ready_jobs_can_be_hurried() -> None:
+    assert {state for state in State if not targets(state, Event.REVIVE)} == {
+        State.READY,
+        State.RUNNING,
+        State.BLOCKED,
+    }
+
+
+def test_what_gives_an_attempt_back_leaves_the_job_alive_and_takes_no_job_from_its_runner() -> None:
+    assert {ending(event) for event in GIVEN_BACK} == {None}
+    assert not GIVEN_BACK & TAKEN_BACK
 
 
 def test_every_event_happens_somewhere() -> None:
@@ -84,6 +112,9 @@ def test_each_ending_is_the_one_that_its_name_says() -> None:
         Event.RESCUE: None,
         Event.LOSE: State.FAILED,
         Event.QUARANTINE: State.QUARANTINED,
+        Event.SNOOZE: None,
+        Event.CANCEL: State.CANCELLED,
+        Event.EXPIRE: State.CANCELLED,
     }
 
 

@@ -6,8 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conveyor.core.backoff import Backoff
+from conveyor.core.clock import NOW, Start
 from conveyor.core.errors import PayloadError
-from conveyor.core.options import ATTEMPTS, LONGEST, Options, checked_name, microseconds
+from conveyor.core.extras import Extras, decoded
+from conveyor.core.options import ATTEMPTS, DEFAULT_KEEP, FOR_EVER, LONGEST, Options, microseconds
+from conveyor.core.text import checked_name
+from conveyor.core.unique import Unique
 
 NAN, INF = float("nan"), float("inf")
 TOO_LONG = LONGEST + timedelta(microseconds=1)
@@ -16,7 +21,9 @@ TOO_LONG = LONGEST + timedelta(microseconds=1)
 def test_the_defaults_are_those_of_the_documentation() -> None:
     plain = Options()
     assert (plain.queue, plain.priority, plain.max_attempts) == ("default", 0, 5)
-    assert (plain.timeout, plain.due, plain.delay) == (3_600_000_000, 0, 0)
+    assert (plain.timeout, plain.start) == (3_600_000_000, Start(0, 0))
+    assert (plain.unique, plain.extras, plain.stored_extras) == (None, Extras(), None)
+    assert (plain.extras.expires, plain.extras.keep, plain.extras.store_result) == (None, None, True)
 
 
 def test_a_change_leaves_the_rest_and_the_original_alone() -> None:
@@ -55,7 +62,7 @@ def test_a_timedelta_loses_nothing(value: timedelta) -> None:
     assert timedelta(microseconds=microseconds("timeout", value)) == value
 
 
-@pytest.mark.parametrize("option", ["timeout", "run_after"])
+@pytest.mark.parametrize("option", ["timeout", "run_after", "expires", "keep"])
 @pytest.mark.parametrize(
     "value",
     [NAN, INF, -INF, -1, -1e-9, 1e300, 10**400, timedelta(microseconds=-1), TOO_LONG, timedelta.max, timedelta.min],
@@ -66,7 +73,7 @@ def test_a_duration_must_lie_between_zero_and_ten_years(option: str, value: floa
         Options().changed(**{option: value})
 
 
-@pytest.mark.parametrize("option", ["timeout", "run_after"])
+@pytest.mark.parametrize("option", ["timeout", "run_after", "expires", "keep"])
 @pytest.mark.parametrize(
     ("value", "kind"), [(True, "bool"), ("5", "str"), (b"5", "bytes"), ([5], "list"), (5j, "complex")]
 )
@@ -75,14 +82,62 @@ def test_a_duration_must_be_a_number(option: str, value: object, kind: str) -> N
         Options().changed(**{option: value})
 
 
+@pytest.mark.parametrize("option", ["timeout", "expires"])
 @pytest.mark.parametrize("value", [0, 0.0, timedelta(0), 1e-9])
-def test_a_timeout_must_leave_some_time(value: timedelta | float) -> None:
-    with pytest.raises(PayloadError, match="leaves no time at all; use None for no limit"):
-        Options().changed(timeout=value)
+def test_a_limit_must_leave_some_time(option: str, value: timedelta | float) -> None:
+    with pytest.raises(PayloadError, match=f"^{option}=.* leaves no time at all; use None for no limit$"):
+        Options().changed(**{option: value})
 
 
 def test_no_timeout_is_none() -> None:
     assert Options().changed(timeout=None).timeout is None
+
+
+# ------------------------------------------------------ the rarer options
+
+
+def test_rare_options_are_stored_as_one_text_and_none_as_nothing() -> None:
+    changed = Options().changed(
+        expires=60,
+        keep=timedelta(days=1),
+        tags=["a", "b", "a"],
+        meta={"n": [1, None]},
+        store_result=False,
+        backoff=Backoff.fixed(3),
+        unique=Unique("k", until="start"),
+    )
+    extras = decoded(changed.stored_extras)
+    assert extras == changed.extras
+    assert (extras.expires, extras.keep, extras.store_result) == (60_000_000, 86_400_000_000, False)
+    assert (extras.tag_list, extras.meta_dict) == (("a", "b"), {"n": [1, None]})
+    assert (extras.unique, extras.until, extras.backoff) == ("k", "start", Backoff.fixed(3))
+    assert Options().changed(queue="mail", priority=3).stored_extras is None
+
+
+def test_a_rare_option_can_be_taken_back() -> None:
+    before = Options().changed(unique=Unique("k", until="start"), expires=60, tags=["a"])
+    after = before.changed(unique=None, expires=None, tags=[])
+    assert after == Options()
+    assert before.unique == Unique("k", until="start")
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"), [(None, FOR_EVER), (0, 0), (DEFAULT_KEEP, None), (timedelta(days=31), 31 * 86_400_000_000)]
+)
+def test_how_long_the_ended_job_stays(value: timedelta | None, kept: int | None) -> None:
+    assert Options().changed(keep=value).extras.keep == kept
+
+
+@pytest.mark.parametrize("value", [None, 0, 1, "yes"])
+def test_whether_results_are_stored_is_a_truth_value(value: object) -> None:
+    with pytest.raises(TypeError, match=r"^store_result must be True or False, not "):
+        Options().changed(store_result=value)  # type: ignore[arg-type]  # what the test is about
+
+
+@pytest.mark.parametrize("value", [None, 5, lambda _: 5])
+def test_the_backoff_of_one_job_is_a_rule_that_can_be_stored(value: object) -> None:
+    with pytest.raises(TypeError, match=r"^backoff must be a Backoff, such as Backoff\.fixed\(10\), not "):
+        Options().changed(backoff=value)  # type: ignore[arg-type]  # what the test is about
 
 
 # ------------------------------------------------------------ run_after
@@ -90,20 +145,20 @@ def test_no_timeout_is_none() -> None:
 
 def test_run_after_a_duration_is_counted_from_the_stores_now() -> None:
     changed = Options().changed(run_after=timedelta(minutes=5))
-    assert (changed.due, changed.delay) == (0, 300_000_000)
+    assert changed.start == Start(0, 300_000_000)
 
 
 def test_run_after_a_moment_is_that_moment_in_any_zone() -> None:
     noon = datetime(2030, 1, 1, 12, tzinfo=UTC)
     elsewhere = noon.astimezone(timezone(timedelta(hours=14)))
     assert Options().changed(run_after=noon) == Options().changed(run_after=elsewhere)
-    assert Options().changed(run_after=noon).due == int(noon.timestamp()) * 1_000_000
+    assert Options().changed(run_after=noon).start == Start(int(noon.timestamp()) * 1_000_000, 0)
 
 
 def test_the_later_of_two_changes_holds() -> None:
     at = datetime(2030, 1, 1, tzinfo=UTC)
-    assert Options().changed(run_after=5).changed(run_after=at).delay == 0
-    assert Options().changed(run_after=at).changed(run_after=5).due == 0
+    assert Options().changed(run_after=5).changed(run_after=at).start.delay == 0
+    assert Options().changed(run_after=at).changed(run_after=5).start.due == 0
     assert Options().changed(run_after=at).changed(run_after=None) == Options()
 
 
@@ -111,7 +166,7 @@ def test_the_later_of_two_changes_holds() -> None:
     "past", [datetime(1, 1, 1, tzinfo=UTC), datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14)))]
 )
 def test_a_moment_long_ago_is_at_once(past: datetime) -> None:
-    assert Options().changed(run_after=past).due == 0
+    assert Options().changed(run_after=past).start == NOW
 
 
 class Vague(tzinfo):

@@ -5,6 +5,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import cast
 
 JITTER = 0.25
 LONGEST_WAIT = 10 * 366 * 86_400.0
@@ -28,7 +29,7 @@ class Backoff:
     def __post_init__(self) -> None:
         """Refuse numbers that no clock can wait for."""
         for name in ("base", "step", "factor", "cap", "jitter"):
-            value: float = getattr(self, name)
+            value = _number(f"Backoff: {name}", getattr(self, name))
             if not math.isfinite(value) or value < 0:
                 raise ValueError(f"Backoff: {name}={value} must be finite and not negative")
         if self.cap > LONGEST_WAIT:
@@ -41,14 +42,14 @@ class Backoff:
     @classmethod
     def fixed(cls, seconds: float | timedelta, *, jitter: float = JITTER) -> "Backoff":
         """The same wait each time."""
-        wait = _seconds(seconds)
+        wait = _seconds("Backoff.fixed: seconds", seconds)
         return cls(base=wait, cap=wait, jitter=jitter)
 
     @classmethod
     def linear(cls, seconds: float | timedelta, *, cap: float | timedelta = 3600, jitter: float = JITTER) -> "Backoff":
         """*seconds* after the first failure, twice that after the second, and so on up to *cap*."""
-        step = _seconds(seconds)
-        return cls(base=step, step=step, cap=_seconds(cap), jitter=jitter)
+        step = _seconds("Backoff.linear: seconds", seconds)
+        return cls(base=step, step=step, cap=_seconds("Backoff.linear: cap", cap), jitter=jitter)
 
     @classmethod
     def exponential(
@@ -60,14 +61,19 @@ class Backoff:
         jitter: float = JITTER,
     ) -> "Backoff":
         """*seconds* after the first failure, then *factor* times the last wait, up to *cap*."""
-        return cls(base=_seconds(seconds), factor=factor, cap=_seconds(cap), jitter=jitter)
+        base = _seconds("Backoff.exponential: seconds", seconds)
+        return cls(base=base, factor=factor, cap=_seconds("Backoff.exponential: cap", cap), jitter=jitter)
 
     @classmethod
     def of(cls, waits: Sequence[float | timedelta], *, jitter: float = JITTER) -> "Backoff":
         """These waits in turn; the last one stays."""
+        if not isinstance(cast(object, waits), Sequence):
+            raise TypeError(f"Backoff.of takes a list of waits, as Backoff.of([1, 60]), not {waits!r}")
         if not waits:
             raise ValueError("Backoff.of needs at least one wait")
-        return cls(waits=tuple(_seconds(wait) for wait in waits), jitter=jitter)
+        return cls(
+            waits=tuple(_seconds(f"Backoff.of: waits[{at}]", wait) for at, wait in enumerate(waits)), jitter=jitter
+        )
 
     def seconds(self, attempt: int, chance: float) -> float:
         """The wait after *attempt* (from 1) failed; *chance* in [0, 1) is the draw for the jitter."""
@@ -89,8 +95,14 @@ def jittered(seconds: float) -> float:
     return seconds * random.uniform(0.8, 1.2)  # noqa: S311 - a spread, not a secret
 
 
-def _seconds(value: float | timedelta) -> float:
-    return value.total_seconds() if isinstance(value, timedelta) else value
+def _seconds(what: str, value: object) -> float:
+    return value.total_seconds() if isinstance(value, timedelta) else _number(what, value, " of seconds or a timedelta")
+
+
+def _number(what: str, value: object, kind: str = "") -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{what} must be a number{kind}, not {value!r}")
+    return value
 
 
 DEFAULT_BACKOFF = Backoff.exponential(5, factor=3, cap=3600)

@@ -2,10 +2,24 @@
 
 import time
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Final, NamedTuple, Protocol
 
 MICROSECOND = timedelta(microseconds=1)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+FIRST = datetime(1, 1, 1, tzinfo=UTC)
+LAST = datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
+
+
+class Start(NamedTuple):
+    """When a job may start: not before *due*, and not before *delay* after the store received it."""
+
+    due: int = 0
+    """Microseconds of UTC since 1970; 0 for at once."""
+    delay: int = 0
+    """Microseconds, by the store's clock."""
+
+
+NOW: Final = Start()
 
 
 class Clock(Protocol):
@@ -25,8 +39,11 @@ class SystemClock:
 
 
 def moment(microseconds: int) -> datetime:
-    """A stored time as an aware ``datetime`` in UTC."""
-    return EPOCH + timedelta(microseconds=microseconds)
+    """A stored time as an aware ``datetime`` in UTC; the first or the last there is, for what somebody has spoilt."""
+    try:
+        return EPOCH + timedelta(microseconds=microseconds)
+    except OverflowError:
+        return LAST if microseconds > 0 else FIRST
 
 
 def stored(when: datetime) -> int:

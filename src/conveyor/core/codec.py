@@ -5,26 +5,40 @@ returns as null) is refused at ``enqueue``, with its path, unless the annotation
 """
 
 import contextlib
+import functools
 import inspect
-import math
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
-from typing import Any, Final, cast
+from collections.abc import Callable, Collection, Mapping, Sequence
+from operator import invert
+from typing import Any, Final
 
 import msgspec
 
 from conveyor.core.errors import PayloadError
+from conveyor.core.exact import Difference, difference
+from conveyor.core.reading import Reader, reader, written, written_whole
+from conveyor.core.trace import said
+from conveyor.core.values import PAYLOAD_LIMIT, kind_of, parts, plain, shown
 
-PAYLOAD_LIMIT: Final = 256 * 1024
-DEPTH_LIMIT: Final = 64
-INTEGERS: Final = 2**63
-
-_canonical = msgspec.json.Encoder(order="deterministic").encode
-_any_order = msgspec.json.Encoder().encode
+_canonical = msgspec.json.Encoder(order="deterministic", enc_hook=written).encode
+_any_order = msgspec.json.Encoder(enc_hook=written).encode
+_whole_canonical = msgspec.json.Encoder(order="deterministic", enc_hook=written_whole).encode
+_whole_any_order = msgspec.json.Encoder(enc_hook=written_whole).encode
 _decode = msgspec.json.decode
-_PLAIN: Final = (str, int, float, bool, type(None))
+_decode_call = msgspec.json.Decoder(tuple[list[Any], dict[str, Any]]).decode
+
+_KEYWORD_ONLY: Final = inspect.Parameter.KEYWORD_ONLY
+_VAR_POSITIONAL: Final = inspect.Parameter.VAR_POSITIONAL
+_VAR_KEYWORD: Final = inspect.Parameter.VAR_KEYWORD
+
+Foreign = Any
+"""An object of the user's or of a library that they chose, which only they know the type of."""
+
+RESULT: Final = "return"
+"""The name of the result among the annotations."""
+SIGNATURE_SHOWN: Final = 500
+TROUBLE_SHOWN: Final = 200
 
 
 class Codec:
@@ -33,7 +47,7 @@ class Codec:
     The signature is read at first use, when all names that its annotations mention exist.
     """
 
-    __slots__ = ("_called", "_function", "_hints", "_signature", "_skip")
+    __slots__ = ("_called", "_function", "_kinds", "_readers", "_signature", "_skip")
 
     def __init__(self, function: Callable[..., object], called: str, *, skip_first: bool = False) -> None:
         """*called* is the task's name, for messages; *skip_first* leaves out a context parameter."""
@@ -41,7 +55,8 @@ class Codec:
         self._called = called
         self._skip = skip_first
         self._signature: inspect.Signature | None = None
-        self._hints: dict[str, Any] = {}
+        self._readers: dict[str, Reader] = {}
+        self._kinds: Sequence[tuple[str, object]] = ()
 
     def encode(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> bytes:
         """The call as bytes.
@@ -53,171 +68,210 @@ class Codec:
         try:
             bound = signature.bind(*args, **kwargs)
         except TypeError as error:
-            raise TypeError(f"{self._called}{signature}: {error}") from None
+            raise TypeError(f"{self._shown()}: {error}{_misspelt(signature, kwargs, str(error))}") from None
         # An annotation can change even a plain value: "2030-01-01" would come back as a date.
-        hints = self._hints
-        typed = [name for name, value in bound.arguments.items() if not plain(value, name) or name in hints]
-        data = _encoded([bound.args, bound.kwargs], self._called, bound.arguments)
+        readers = self._readers
+        typed = [name for name, value in bound.arguments.items() if not plain(value, name) or name in readers]
+        positional, named = self._arranged(bound.arguments)
+        data = encoded([positional, named], self._called, bound.arguments)
         if typed:
-            self._compare(bound.args, bound.kwargs, data)
+            try:
+                self._compare(positional, named, data)
+            except PayloadError:  # a model may be told only by fields that were not set: see written_whole()
+                data = encoded([positional, named], self._called, bound.arguments, whole=True)
+                self._compare(positional, named, data)
         return data
 
     def decode(self, data: bytes) -> tuple[list[Any], dict[str, Any]]:
-        """The positional and the named arguments of an encoded call, as the annotations want them."""
-        positional, named = _decode(data)
-        if not self._hints and self._signature is not None:
+        """The positional and the named arguments of an encoded call, as the annotations want them.
+
+        Raises ``PayloadError`` when *data* is no encoded call, ``TypeError`` when the function takes fewer.
+        """
+        try:
+            positional, named = _decode_call(data)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with the bytes, it is they that are wrong
+            raise PayloadError(f"{self._called}: its stored arguments cannot be read: {said(error)}") from None
+        if not self._readers and self._signature is not None:
             return positional, named
         return self._revived(positional, named)
-
-    def _revived(self, positional: list[Any], named: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
-        signature = self.signature()
-        if not self._hints:
-            return positional, named
-        names = self._positional_names(signature, len(positional))
-        args = [self._typed(value, name) for value, name in zip(positional, names, strict=True)]
-        return args, {name: self._typed(value, self._keyword(name)) for name, value in named.items()}
 
     def encode_result(self, value: object) -> bytes | None:
         """A return value as bytes; ``None`` for ``None``. ``PayloadError`` when it cannot be stored."""
         if value is None:
             return None
         simple = plain(value, "result")
-        data = _encoded(value, "result", {"result": value})
-        if not simple:
-            _check("result", value, _decode(data), self.decode_result(data))
+        data = encoded(value, "result", {"result": value})
+        if self._signature is None:
+            self.signature()
+        if simple and RESULT not in self._readers:
+            return data
+        try:
+            self._check(RESULT, "result", value, _decode(data))
+        except PayloadError:  # as above
+            data = encoded(value, "result", {"result": value}, whole=True)
+            self._check(RESULT, "result", value, _decode(data))
         return data
 
     def decode_result(self, data: bytes | None) -> Any:
-        """The return value that was encoded."""
+        """The return value that was encoded. ``PayloadError`` when *data* is none."""
         if data is None:
             return None
-        self.signature()
-        return self._typed(_decode(data), "return")
+        if self._signature is None:
+            self.signature()
+        try:
+            value = _decode(data)
+        except Exception as error:  # noqa: BLE001 - as in decode()
+            raise PayloadError(f"{self._called}: its stored result cannot be read: {said(error)}") from None
+        return self._read(value, RESULT)
 
     def signature(self) -> inspect.Signature:
         """The function's signature without the context parameter."""
         if self._signature is None:
             whole = inspect.signature(self._function)
             parameters = list(whole.parameters.values())[self._skip :]
-            self._hints = _wanted(self._function, parameters)
+            self._readers = _readers(self._function, parameters)
+            self._kinds = [(parameter.name, parameter.kind) for parameter in parameters]
             self._signature = whole.replace(parameters=parameters)
         return self._signature
 
-    def _positional_names(self, signature: inspect.Signature, count: int) -> list[str]:
-        names: list[str] = []
-        for parameter in signature.parameters.values():
-            if parameter.kind is parameter.VAR_POSITIONAL:
-                names += [parameter.name] * (count - len(names))
-            elif parameter.kind is not parameter.KEYWORD_ONLY and len(names) < count:
-                names.append(parameter.name)
-        if len(names) < count:
-            raise TypeError(f"{self._called}{signature} takes {len(names)} positional arguments, not {count}")
-        return names
+    def places(self, names: Collection[str]) -> tuple[str | int, ...]:
+        """Where in an encoded call the values of the parameters *names* stand: their names, and their positions.
 
-    def _keyword(self, name: str) -> str:
-        """The parameter that takes the keyword *name*: the one of that name, or the ``**`` one."""
-        parameters = self.signature().parameters
-        own = parameters.get(name)
-        if own is not None and own.kind in (own.KEYWORD_ONLY, own.POSITIONAL_OR_KEYWORD):
-            return name
-        return next((p.name for p in parameters.values() if p.kind is p.VAR_KEYWORD), "")
+        A ``*`` parameter takes all from its position on, told as that position's complement, ``~2``; a ``**`` one
+        is told as ``**``. ``TypeError`` when the function has no such parameter.
+        """
+        # Not self.signature(): the names in the annotations may not exist yet.
+        parameters = list(inspect.signature(self._function).parameters.values())[self._skip :]
+        known = {parameter.name for parameter in parameters}
+        takes_any = any(parameter.kind is _VAR_KEYWORD for parameter in parameters)
+        if unknown := [name for name in names if name not in known and not takes_any]:
+            raise TypeError(f"{self._called} has no parameter {', '.join(unknown)} to redact")
+        wanted = [(at, p) for at, p in enumerate(parameters) if p.name in names and p.kind is not _KEYWORD_ONLY]
+        stars: dict[object, Callable[[int], int | str]] = {_VAR_POSITIONAL: invert, _VAR_KEYWORD: lambda _: "**"}
+        return (*names, *(stars.get(p.kind, int)(at) for at, p in wanted))
 
-    def _typed(self, value: object, name: str) -> Any:
-        wanted = self._hints.get(name)
-        if wanted is None:
+    # ------------------------------------------------------------ inside
+
+    def _arranged(self, arguments: Mapping[str, Any]) -> tuple[list[object], dict[str, object]]:
+        """The bound *arguments* as they are stored: by position as far as that goes, which is up to the first gap."""
+        positional: list[object] = []
+        named: dict[str, object] = {}
+        gap = False
+        for name, kind in self._kinds:
+            if name not in arguments:
+                gap = True
+            elif kind is _VAR_POSITIONAL:
+                positional += arguments[name]
+            elif kind is _VAR_KEYWORD:
+                named |= arguments[name]
+            elif gap or kind is _KEYWORD_ONLY:
+                named[name] = arguments[name]
+            else:
+                positional.append(arguments[name])
+        return positional, named
+
+    def _revived(self, positional: list[Any], named: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+        takers = self._takers(len(positional))
+        if not self._readers:
+            return positional, named
+        args = [self._read(value, name) for value, (name, _) in zip(positional, takers, strict=True)]
+        return args, {key: self._read(value, self._reads(key)) for key, value in named.items()}
+
+    def _compare(self, positional: Sequence[object], named: Mapping[str, object], data: bytes) -> None:
+        stored_args, stored_kwargs = _decode_call(data)
+        takers = self._takers(len(positional))
+        for (name, path), sent, stored in zip(takers, positional, stored_args, strict=True):
+            self._check(name, path, sent, stored)
+        for key, sent in named.items():
+            owner = self._taker(key)
+            path = key if owner == key else f"{owner}[{shown(key)}]"
+            self._check(self._reads(key), path, sent, stored_kwargs[key])
+
+    def _check(self, name: str, path: str, sent: object, stored: object) -> None:
+        """Refuse a value that is *stored* as JSON beyond bounds, or would come back other than it was *sent*."""
+        plain(stored, path)
+        try:
+            found = difference(sent, self._read(stored, name), path)
+        except Exception:  # noqa: BLE001 - an __eq__ of the user's; or of the standard's, as Decimal("sNaN") has
+            found = Difference(path, sent, stored)
+        if found:
+            raise PayloadError(_unequal(found, path, self._trouble(stored, name) if name in self._readers else None))
+
+    def _read(self, value: object, name: str) -> Any:
+        read = self._readers.get(name)
+        if read is None:
             return value
         try:
-            return msgspec.convert(value, wanted, str_keys=True)
+            return read(value)
         except Exception:  # noqa: BLE001 - also what the user's own types raise
             # The annotation is a promise of the author's, not a check of ours: a plain value that does not
             # fit it is handed over as it was given, as Python itself would.
             return value
 
-    def _compare(self, positional: Sequence[object], named: Mapping[str, object], data: bytes) -> None:
-        plain_args, plain_kwargs = _decode(data)
-        args, kwargs = self._revived(plain_args, plain_kwargs)
-        names = self._positional_names(self.signature(), len(positional))
-        for name, sent, stored, back in zip(names, positional, plain_args, args, strict=True):
-            _check(name, sent, stored, back)
-        for name, sent in named.items():
-            _check(name, sent, plain_kwargs[name], kwargs[name])
+    def _trouble(self, value: object, name: str) -> str:
+        """Why the annotation does not read *value*, if it does not."""
+        try:
+            self._readers[name](value)
+        except Exception as error:  # noqa: BLE001 - as above
+            return f" ({' '.join(said(error, TROUBLE_SHOWN).split())})"
+        return ""
+
+    def _takers(self, count: int) -> list[tuple[str, str]]:
+        """For each of *count* positional arguments the parameter that takes it, and its path."""
+        takers: list[tuple[str, str]] = []
+        for parameter in self.signature().parameters.values():
+            if parameter.kind is parameter.VAR_POSITIONAL:
+                takers += [(parameter.name, f"{parameter.name}[{at}]") for at in range(count - len(takers))]
+            elif parameter.kind is not parameter.KEYWORD_ONLY and len(takers) < count:
+                takers.append((parameter.name, parameter.name))
+        if len(takers) < count:
+            raise TypeError(f"{self._shown()} takes {len(takers)} positional arguments, not {count}")
+        return takers
+
+    def _taker(self, key: str) -> str:
+        """The parameter that takes the keyword *key*: the one of that name, or the ``**`` one."""
+        parameters = self.signature().parameters
+        own = parameters.get(key)
+        if own is not None and own.kind in {own.KEYWORD_ONLY, own.POSITIONAL_OR_KEYWORD}:
+            return key
+        return next((p.name for p in parameters.values() if p.kind is p.VAR_KEYWORD), "")
+
+    def _reads(self, key: str) -> str:
+        """The name of what reads the keyword *key*."""
+        owner = self._taker(key)
+        return f"**{key}" if owner != key and f"**{key}" in self._readers else owner
+
+    def _shown(self) -> str:
+        """The task as it is called. Its defaults are the user's, and may have no text, or too much."""
+        try:
+            return f"{self._called}{self._signature}"[:SIGNATURE_SHOWN]
+        except Exception:  # noqa: BLE001 - as above
+            return f"{self._called}(...)"
 
 
-def _check(path: str, sent: object, stored: object, back: object) -> None:
-    """Refuse a value that is *stored* as JSON beyond bounds, or comes *back* other than it was *sent*."""
-    plain(stored, path)
-    if type(sent) not in _PLAIN and any(when.utcoffset() is None for when in _moments(sent)):
-        raise PayloadError(f"{path}: a datetime without a time zone; give it one, as in datetime.now(UTC)")
+def _misspelt(signature: inspect.Signature, kwargs: Mapping[str, object], said: str) -> str:
+    """The names that no parameter has: ``bind`` complains of what it misses, and is silent on why."""
+    if any(parameter.kind is _VAR_KEYWORD for parameter in signature.parameters.values()):
+        return ""
+    unknown = [repr(name) for name in kwargs if name not in signature.parameters and repr(name) not in said]
+    return f"; it takes no {', '.join(unknown)}" if unknown else ""
+
+
+def _as_it_is(value: object) -> object:
+    return value
+
+
+# ------------------------------------------------------------------- bytes
+
+
+def encoded(value: object, path: str, arguments: Mapping[str, object], *, whole: bool = False) -> bytes:
+    """*value*, which was walked over, as canonical JSON; ``PayloadError`` names the one of *arguments* at fault."""
     try:
-        same = _same(back, sent)
-    except Exception:  # noqa: BLE001 - an __eq__ of the user's; or of the standard's, as Decimal("sNaN") has
-        same = False
-    if not same:
-        raise _unequal(path, sent, back)
-
-
-def _moments(value: object) -> Iterator[datetime]:
-    """All datetimes in *value*, however deep in types of the user's."""
-    if isinstance(value, datetime):
-        yield value
-        return
-    left = [msgspec.to_builtins(value, builtin_types=(datetime, bytes, bytearray))]
-    while left:
-        one = left.pop()
-        if isinstance(one, datetime):
-            yield one
-        elif isinstance(one, dict):
-            left += [*one, *one.values()]
-        elif isinstance(one, list | tuple | set | frozenset):
-            left += one
-
-
-def plain(value: object, path: str, depth: int = 0, parts: list[int] | None = None) -> bool:
-    """Whether JSON itself carries *value* unchanged; ``PayloadError`` when it can be stored in no way.
-
-    *parts* counts what was looked at: a list may hold one list twice, which holds one twice, and so on.
-    """
-    kind = type(value)
-    if kind is int and not -INTEGERS <= value < INTEGERS:  # type: ignore[operator]  # an int, by `kind`
-        raise PayloadError(f"{path}: an integer of {value.bit_length()} bits; at most 63 can be stored")  # type: ignore[attr-defined]  # an int
-    if kind is float and not math.isfinite(value):  # type: ignore[arg-type]  # a float, by `kind`
-        raise PayloadError(f"{path}: {value!r} has no form in JSON; send None or a string instead")
-    if kind in _PLAIN:
-        return True
-    if depth >= DEPTH_LIMIT:
-        raise PayloadError(f"{path}: nested more than {DEPTH_LIMIT} deep, or a cycle")
-    parts = [0] if parts is None else parts
-    parts[0] += len(value) if kind in (list, tuple, dict) else 0  # type: ignore[arg-type]  # sized, by `kind`
-    if parts[0] * 2 > PAYLOAD_LIMIT:  # each part takes two bytes at least
-        raise PayloadError(
-            f"{path.partition('[')[0]}: more than {PAYLOAD_LIMIT:,} bytes; store it elsewhere and send its key"
-        )
-    if kind is list or kind is tuple:
-        items = [plain(item, f"{path}[{at}]", depth + 1, parts) for at, item in enumerate(value)]  # type: ignore[arg-type,var-annotated]  # a sequence, by `kind`
-        return all(items) and kind is list
-    if kind is dict:
-        inner = [_plain_item(key, item, path, depth, parts) for key, item in value.items()]  # type: ignore[attr-defined]  # a dict, by `kind`
-        return all(inner)
-    return False
-
-
-def _plain_item(key: object, item: object, path: str, depth: int, parts: list[int]) -> bool:
-    simple = plain(item, f"{path}[{_shown(key)}]", depth + 1, parts)
-    return simple and type(key) is str
-
-
-def _shown(key: object) -> str:
-    """A key as a path shows it: short, and never failing."""
-    return repr(key[:40]) if isinstance(key, str) else f"a {type(key).__name__}"
-
-
-def _encoded(value: object, path: str, parts: Mapping[str, object]) -> bytes:
-    try:
-        data = _bytes(value)
-    except Exception:
-        for name, part in parts.items():
-            _blame(part, name)
-        raise
+        data = _bytes(value, whole=whole)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is refused
+        for name, argument in arguments.items():
+            _blame(argument, name)
+        raise PayloadError(f"{path}: {said(error)}; send something that JSON can carry") from None
     if len(data) > PAYLOAD_LIMIT:
         raise PayloadError(
             f"{path}: {len(data):,} bytes, and at most {PAYLOAD_LIMIT:,} can be stored; "
@@ -226,97 +280,86 @@ def _encoded(value: object, path: str, parts: Mapping[str, object]) -> bytes:
     return data
 
 
-def _bytes(value: object) -> bytes:
+def _bytes(value: object, *, whole: bool = False) -> bytes:
     try:
-        return _canonical(value)
+        return _whole_canonical(value) if whole else _canonical(value)
     except TypeError:  # keys that are not str have no order; or it cannot be encoded at all
-        return _any_order(value)
+        return _whole_any_order(value) if whole else _any_order(value)
 
 
-def _blame(value: Any, path: str) -> None:
+def _blame(value: object, path: str) -> None:
     """Raise for the innermost part of *value* that cannot be encoded; nothing when it can."""
     try:
         _bytes(value)
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is refused
-        inner: list[tuple[str, object]] = []
-        if type(value) is dict:
-            inner = [(f"{path}[{_shown(key)}]", item) for key, item in cast(Mapping[object, object], value).items()]
-        elif type(value) in (list, tuple):
-            inner = [(f"{path}[{at}]", item) for at, item in enumerate(value)]
-        for place, item in inner:
-            _blame(item, place)
+    except Exception as error:  # noqa: BLE001 - as above
+        for suffix, part in parts(value):
+            _blame(part, path + suffix)
         if isinstance(error, UnicodeEncodeError):
             raise PayloadError(f"{path}: a string holds a lone surrogate, which UTF-8 cannot carry") from None
-        raise PayloadError(f"{path}: {error}; send something that JSON can carry") from None
+        raise PayloadError(f"{path}: {said(error)}; send something that JSON can carry") from None
 
 
-def _same(back: Any, sent: Any) -> bool:
-    """Equal, and of one type all the way down: ``True == 1`` and ``(1,)`` against ``[1]`` are not the same."""
-    if type(back) is not type(sent):
-        return False
-    if isinstance(sent, datetime):  # by difference: == is never true in the hour that comes twice
-        return bool(back - sent == timedelta(0))
-    if isinstance(sent, list | tuple):
-        return len(back) == len(_items(sent)) and all(map(_same, back, _items(sent)))
-    if isinstance(sent, dict):
-        mine, theirs = _keyed(sent), _keyed(back)
-        return mine.keys() == theirs.keys() and all(_same(theirs[key], mine[key]) for key in mine)
-    return bool(back == sent)
-
-
-def _items(sequence: Any) -> Sequence[Any]:
-    return cast(Sequence[Any], sequence)
-
-
-def _keyed(mapping: Any) -> dict[tuple[type, Any], Any]:
-    return {(type(key), key): item for key, item in cast(Mapping[Any, Any], mapping).items()}
-
-
-def _unequal(path: str, value: object, back: object) -> PayloadError:
-    kind, other = type(value).__name__, type(back).__name__
-    if plain(value, path):
-        return PayloadError(f"{path}: a {kind} would come back as the {other} of the annotation; send that")
-    return PayloadError(
-        f"{path}: a {kind} would not come back equal; annotate the parameter so that it can be read back "
-        f"(for example `{path}: {kind}`), or send plain JSON values"
+def _unequal(found: Difference, whole: str, trouble: str | None) -> str:
+    """What to do about it; *trouble* is ``None`` when there is no annotation."""
+    path, kind, other = found.path, kind_of(found.sent), kind_of(found.back)
+    if kind != other and plain(found.sent, path):
+        return f"{path}: a {kind} would come back as the {other} of the annotation; send that"
+    if kind != other and trouble == "":
+        return (
+            f"{path}: a {kind} would come back as a {other}, which JSON writes alike and the annotation allows; "
+            "annotate so that only one is meant, or send plain JSON values"
+        )
+    what, example = "parameter", f"{whole}: {kind}"
+    if whole == "result":
+        what, example = "result", f"-> {kind}"
+    shown = f" (for example `{example}`)" if path == whole and trouble is None else ""
+    return (
+        f"{path}: a {kind} would not come back equal{trouble or ''}; annotate the {what} so that it can be read back"
+        f"{shown}, or send plain JSON values"
     )
 
 
-def _wanted(function: Callable[..., object], parameters: list[inspect.Parameter]) -> dict[str, Any]:
-    """The annotations that change how JSON is read; those that JSON carries by itself are left out."""
-    names = {parameter.name for parameter in parameters} | {"return"}
-    return {name: hint for name, hint in _resolved(function).items() if name in names and not _carried(hint)}
+# ------------------------------------------------------------- annotations
 
 
-def _resolved(function: Callable[..., object]) -> dict[str, Any]:
-    """The annotations; one that cannot be resolved at run time promises nothing, and takes no other along."""
-    with contextlib.suppress(Exception):  # annotations are the user's code
-        return typing.get_type_hints(function, include_extras=True)
-    found: dict[str, Any] = {}
-    names = getattr(inspect.unwrap(function), "__globals__", {})
-    for name, hint in getattr(function, "__annotations__", {}).items():
-        try:
-            one = types.SimpleNamespace(__annotations__={name: hint})
-            found |= typing.get_type_hints(one, names, include_extras=True)
-        except Exception:  # noqa: BLE001, S112 - as above
-            continue
+def _readers(function: Callable[..., object], parameters: list[inspect.Parameter]) -> dict[str, Reader]:
+    """What reads each parameter, and the result, back from JSON; nothing for what JSON carries by itself.
+
+    The keys of a ``**`` that bears ``Unpack`` go by ``**key``.
+    """
+    hints = _resolved(function)
+    wanted = {name: hints[name] for name in (*(p.name for p in parameters), RESULT) if name in hints}
+    for one in parameters:
+        if one.kind is one.VAR_KEYWORD and typing.get_origin(wanted.get(one.name)) is typing.Unpack:
+            (keys,) = typing.get_args(wanted.pop(one.name))
+            with contextlib.suppress(Exception):  # annotations are the user's code
+                wanted |= {f"**{key}": hint for key, hint in typing.get_type_hints(keys).items()}
+    found = {name: made for name, hint in wanted.items() if (made := _reader(hint)) is not None}
+    if any(name.startswith("**") for name in found):
+        found |= {p.name: _as_it_is for p in parameters if p.kind is p.VAR_KEYWORD}
     return found
 
 
-def _carried(hint: object) -> bool:
-    """Whether JSON by itself carries what *hint* describes, so that nothing has to be converted."""
-    if any(hint is known for known in _CARRIED):  # not ==, which an odd annotation may define
-        return True
-    parts = typing.get_args(hint)
-    match typing.get_origin(hint):
-        case typing.Union | types.UnionType:
-            return all(map(_carried, parts))
-        case origin if origin is list:  # a bare typing.List has no parts
-            return all(map(_carried, parts))
-        case origin if origin is dict:
-            return not parts or (parts[0] is str and _carried(parts[1]))
-        case _:
-            return False
+def _reader(hint: object) -> Reader | None:
+    try:
+        return reader(hint)
+    except Exception:  # noqa: BLE001 - annotations are the user's code; one that cannot be read promises nothing
+        return None
 
 
-_CARRIED: Final[tuple[object, ...]] = (*_PLAIN, Any, object, list, dict)
+def _resolved(annotated: Callable[..., object]) -> dict[str, Any]:
+    """The annotations; one that cannot be resolved at run time promises nothing, and takes no other along."""
+    while isinstance(annotated, functools.partial):
+        annotated = annotated.func
+    if not inspect.isroutine(annotated) and not isinstance(annotated, type):  # an object that can be called
+        annotated = type(annotated).__call__
+    with contextlib.suppress(Exception):  # annotations are the user's code
+        return typing.get_type_hints(annotated, include_extras=True)
+    found: dict[str, Any] = {}
+    with contextlib.suppress(Exception):  # as above: from Python 3.14 on they are read only now
+        names = getattr(inspect.unwrap(annotated), "__globals__", {})
+        for name, hint in annotated.__annotations__.items():
+            with contextlib.suppress(Exception):  # as above
+                one = types.SimpleNamespace(__annotations__={name: hint})
+                found |= typing.get_type_hints(one, names, include_extras=True)
+    return found

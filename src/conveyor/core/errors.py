@@ -21,8 +21,32 @@ class JobFailed(ConveyorError):
     """The job ended without a result: it failed, or was cancelled or quarantined."""
 
 
+class DuplicateJob(ConveyorError):
+    """Another unfinished job holds the unique key, and the call asked for an error in that case.
+
+    ``job_id`` is the holder's id; empty in the rare case that it had ended when it was looked for.
+    """
+
+    def __init__(self, message: str, job_id: str = "") -> None:
+        """*job_id* is the holder's."""
+        super().__init__(message)
+        self.job_id = job_id
+
+
+class NotInTransaction(ConveyorError):
+    """A connection that was to lend its transaction has none open, or one that has failed already."""
+
+
+class WrongStore(ConveyorError):
+    """A connection that was to lend its transaction belongs to another database, schema or file than the app's."""
+
+
 class StoreUnavailable(ConveyorError):
     """The store cannot be reached, and nothing was written; the call may be repeated."""
+
+
+class HeldElsewhere(StoreUnavailable):
+    """Another transaction has held for too long what a write had to wait for; nothing was written."""
 
 
 class OutcomeUnknown(ConveyorError):
@@ -41,9 +65,17 @@ class WorkerLost(ConveyorError):
     """Stored as the error of an attempt whose worker died."""
 
 
-class AttemptTimedOut(ConveyorError):
-    """Stored as the error of an attempt that outlived its task's timeout."""
+class AttemptTimedOut(ConveyorError, TimeoutError):
+    """Stored as the error of an attempt that outlived its timeout; ``retry_on`` is asked of it as of any other."""
 
 
 class UsageError(ConveyorError):
-    """A command was given something it cannot use; shown as one line, without a traceback."""
+    """Something was asked for that means nothing here; the message says what does. Commands show it as one line."""
+
+
+class AttemptFenced(ConveyorError):
+    """The job is no longer this attempt's: its worker was taken for dead, and all that it wrote is taken back."""
+
+
+class ConveyorWarning(UserWarning):
+    """Something works, and is hardly what was meant; the message says what to write instead."""

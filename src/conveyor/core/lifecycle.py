@@ -16,14 +16,17 @@ class State(StrEnum):
     READY = "ready"
     """It may be claimed now."""
     BLOCKED = "blocked"
-    """It waits for other jobs of its flow, or for an event."""
+    """It waits for other jobs of its flow, or for an event. Nothing makes a job do so yet."""
     RUNNING = "running"
     """A runner holds it."""
     RETRYABLE = "retryable"
     """It failed, and the time of its next attempt is to come."""
     SUCCEEDED = "succeeded"
+    """Its function returned."""
     FAILED = "failed"
+    """It raised, or its worker died, and it is not tried again."""
     CANCELLED = "cancelled"
+    """Somebody cancelled it, or its task did, or it expired before it started."""
     QUARANTINED = "quarantined"
     """It killed its worker too often; a person has to look at it."""
 
@@ -54,11 +57,18 @@ class Event(StrEnum):
     RESCUE = "rescue"
     LOSE = "lose"
     QUARANTINE = "quarantine"
+    SNOOZE = "snooze"
+    CANCEL = "cancel"
+    EXPIRE = "expire"
+    REVIVE = "revive"
+    """A person's "retry": now, and with at least one more attempt."""
 
 
 TAKEN_BACK = frozenset({Event.RESCUE, Event.LOSE, Event.QUARANTINE})
 """What others do to a job whose runner died. It raises the token, so that the runner, back from the dead and asking
 whether its own outcome was written, is not shown theirs."""
+GIVEN_BACK = frozenset({Event.RELEASE, Event.SNOOZE})
+"""What gives the attempt back that the claim has spent."""
 
 
 class Move(NamedTuple):
@@ -86,6 +96,23 @@ MOVES: tuple[Move, ...] = (
     Move(State.RUNNING, Event.RESCUE, State.READY, "its worker died; attempts are left"),
     Move(State.RUNNING, Event.LOSE, State.FAILED, "its worker died; no attempt is left"),
     Move(State.RUNNING, Event.QUARANTINE, State.QUARANTINED, "its worker died of it, again and again"),
+    Move(State.RUNNING, Event.SNOOZE, State.READY, "it asked to be run again, at once; the attempt is given back"),
+    Move(State.RUNNING, Event.SNOOZE, State.SCHEDULED, "it asked to be run again later; the attempt is given back"),
+    Move(State.RUNNING, Event.SNOOZE, State.RETRYABLE, "the same, of a job that failed before"),
+    Move(State.RUNNING, Event.CANCEL, State.CANCELLED, "it was asked to stop, or asked for it itself"),
+    Move(State.SCHEDULED, Event.CANCEL, State.CANCELLED, "cancelled before it started"),
+    Move(State.READY, Event.CANCEL, State.CANCELLED, "cancelled before it started"),
+    Move(State.RETRYABLE, Event.CANCEL, State.CANCELLED, "cancelled before its next attempt"),
+    Move(State.RUNNING, Event.EXPIRE, State.CANCELLED, "claimed when its time was over, and not started"),
+    Move(State.READY, Event.EXPIRE, State.CANCELLED, "its time was over before it started"),
+    Move(State.SCHEDULED, Event.EXPIRE, State.CANCELLED, "its time was over while it waited to be run again"),
+    Move(State.RETRYABLE, Event.EXPIRE, State.CANCELLED, "its time was over before its next attempt"),
+    Move(State.SCHEDULED, Event.REVIVE, State.READY, "a person wants it now"),
+    Move(State.RETRYABLE, Event.REVIVE, State.READY, "a person wants it now"),
+    Move(State.SUCCEEDED, Event.REVIVE, State.READY, "a person wants it once more"),
+    Move(State.FAILED, Event.REVIVE, State.READY, "a person wants it tried again"),
+    Move(State.CANCELLED, Event.REVIVE, State.READY, "a person wants it after all"),
+    Move(State.QUARANTINED, Event.REVIVE, State.READY, "a person has looked at it, and wants it tried again"),
 )
 
 _TARGETS: dict[tuple[State | None, Event], frozenset[State]] = {
