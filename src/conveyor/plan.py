@@ -6,6 +6,7 @@ in the code. (The idea is psycopg 3's generators and h11's "no I/O in the protoc
 
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Generic, NamedTuple, TypeVar
 
 Row = tuple[object, ...]
@@ -37,6 +38,17 @@ class Column:
     values: Sequence[object]
 
 
+class Ring(Enum):
+    """Why workers are rung."""
+
+    WORK = b"!"
+    """Jobs may have come due."""
+    SOON = b"s"
+    """Jobs are in a transaction of somebody's, whose commit rings no bell."""
+    CANCEL = b"c"
+    """A running job is to be cancelled."""
+
+
 T = TypeVar("T")
 Steps = Generator[Statement, Answer, T]
 
@@ -52,8 +64,8 @@ class Plan(Generic[T]):
     writes: bool = True
     atomic: bool = False
     """Needs one transaction around all its statements, where single statements would commit by themselves."""
-    wakes: bool = False
-    """May make jobs due: once it is committed, workers should look."""
+    rings: Ring | None = None
+    """What workers should look at once it is committed."""
 
 
 def run(plan: Plan[T], carry: Callable[[Statement], Answer]) -> T:

@@ -9,7 +9,7 @@ from conveyor.core.errors import StoreRefused
 from conveyor.core.lifecycle import Event, State
 from conveyor.core.model import JobFilter
 from conveyor.plan import Plan, Statement, Steps
-from conveyor.store.contract import Rescued, Store
+from conveyor.store.contract import Rescued, Settled, Store
 from tests.support.jobs import HOUR, QUEUE, TASK, Hand, Hire, enqueue, new_job, new_jobs, outcome, see
 from tests.support.stores import Do, Loop, pass_time, tables
 
@@ -26,10 +26,10 @@ def do(request: pytest.FixtureRequest, store: Store) -> Iterator[Do]:
 
 def test_enqueue(store: Store, do: Do) -> None:
     jobs = new_jobs(50)
-    assert do(store.operations.enqueue(jobs)) is None
+    assert do(store.operations.enqueue(jobs)) == {}
     with pytest.raises(StoreRefused):
         do(store.operations.enqueue([new_job(), jobs[0]]))
-    assert do(store.operations.repeat_enqueue([*jobs, new_job()])) is None
+    assert do(store.operations.repeat_enqueue([*jobs, new_job()])) == {}
     assert tables(store) == (51, 0)
 
 
@@ -44,8 +44,8 @@ def test_claim_and_settle(store: Store, do: Do, hand: Hand) -> None:
     events = [Event.SUCCEED, Event.FAIL, Event.RETRY, Event.RELEASE]
     outcomes = [outcome(job, hand.id, event) for job, event in zip(claimed, events, strict=True)]
     spoiled = outcomes[1]._replace(token=1)
-    assert do(store.operations.settle([outcomes[0], spoiled, *outcomes[2:]])) == {spoiled.id}
-    assert do(store.operations.settle(outcomes)) == frozenset()
+    assert do(store.operations.settle([outcomes[0], spoiled, *outcomes[2:]])) == Settled(frozenset({spoiled.id}))
+    assert do(store.operations.settle(outcomes)) == Settled()
     states = [State.SUCCEEDED, State.FAILED, State.READY, State.READY]
     assert [see(store, job.id).state for job in jobs] == states
 
@@ -55,12 +55,13 @@ def test_rescue(store: Store, do: Do, hire: Hire) -> None:
     enqueue(store, job)
     dead = hire()
     dead.take_one()
-    assert do(store.operations.rescue(5)) == Rescued(0, frozenset(), more=False)
+    assert do(store.operations.rescue(5)) == Rescued((), more=False)
     dead.die()
     assert do(store.operations.dead_runners()) == 1
     assert [runner.alive for runner in do(store.operations.runners())] == [False]
-    assert do(store.operations.rescue(1)) == Rescued(1, frozenset({QUEUE}), more=True)
-    assert do(store.operations.rescue(1)) == Rescued(0, frozenset(), more=False)
+    rescued = do(store.operations.rescue(1))
+    assert ([held.id for held, _ in rescued.jobs], rescued.more) == ([job.id], True)
+    assert do(store.operations.rescue(1)) == Rescued((), more=False)
     assert see(store, job.id).crashes == 1
 
 
@@ -97,7 +98,7 @@ def test_an_error_reaches_the_plan_where_it_yielded_and_the_caller_as_ours(store
         do(Plan(steps, writes=False))
     assert type(caught.value).__module__ == "conveyor.core.errors"
     assert len(seen) == 1
-    assert do(store.operations.schema()) == 1
+    assert do(store.operations.schema()) == store.migrations
 
 
 def test_what_failed_half_way_is_undone(store: Store, do: Do) -> None:

@@ -5,36 +5,56 @@ import contextlib
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, Callable
+from functools import partial
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from conveyor.core.lifecycle import Event
+from conveyor.core.model import JobFilter
+from conveyor.plan import Ring
 from conveyor.store.contract import Listener, Store
-from tests.support.jobs import HOUR, Hand, Hire, enqueue, new_job, outcome, rescue
+from tests.support.jobs import HOUR, QUEUE, Hand, Hire, enqueue, new_job, outcome, rescue
 from tests.support.stores import SHARED, rows, tables
 from tests.support.waiting import auntil
 
 ROOT = Path(__file__).parents[2]
+EARS = b"\7" * 16
 ON_POSTGRES = pytest.mark.parametrize("url", ["postgres"], indirect=True)
 SHARE = pytest.mark.parametrize("url", SHARED, indirect=True)
 
 
+class Rung:
+    """What a listener has heard."""
+
+    def __init__(self) -> None:
+        self.events = {why: asyncio.Event() for why in Ring}
+
+    def __call__(self, why: Ring) -> None:
+        self.events[why].set()
+
+    def is_set(self, why: Ring = Ring.WORK) -> bool:
+        return self.events[why].is_set()
+
+
 @contextlib.asynccontextmanager
-async def listening(store: Store, url: str, folder: Path) -> AsyncGenerator[tuple[Listener, asyncio.Event]]:
-    """A listener that hears by now, and the event that its rings set."""
-    runner = b"\7" * 16
-    listener, rung = store.listener(runner), asyncio.Event()
-    task = asyncio.create_task(listener.listen(rung.set))
+async def listening(store: Store, url: str, folder: Path) -> AsyncGenerator[tuple[Listener, Rung]]:
+    """A listener of the runner ``EARS`` that hears by now, and what it has heard."""
+    runner = EARS
+    listener, rung = store.listener(runner), Rung()
+    task = asyncio.create_task(listener.listen(rung))
     try:
         if url.startswith("postgres"):
             await auntil(lambda: listener.hears)
+            for why in Ring:  # whatever was said before it could hear
+                await heard(rung, why)
             await listener.idle(60)
         elif "memory" in url:
             await asyncio.sleep(0)
         else:
             await auntil((folder / f"jobs.db-conveyor/{runner.hex()}.bell").exists)
+        assert not any(map(rung.is_set, Ring))
         yield listener, rung
     finally:
         task.cancel()
@@ -44,10 +64,11 @@ async def listening(store: Store, url: str, folder: Path) -> AsyncGenerator[tupl
             await store.aclose()
 
 
-async def heard(rung: asyncio.Event) -> None:
+async def heard(rung: Rung, why: Ring = Ring.WORK) -> None:
+    """Wait for that ring, and for the next one from now on."""
     async with asyncio.timeout(10):
-        await rung.wait()
-    rung.clear()
+        await rung.events[why].wait()
+    rung.events[why].clear()
 
 
 async def test_an_enqueue_rings(store: Store, url: str, folder: Path) -> None:
@@ -85,6 +106,50 @@ async def test_a_rescue_rings(store: Store, url: str, folder: Path, hire: Hire) 
         await heard(rung)
 
 
+async def test_what_people_make_ready_rings(store: Store, url: str, folder: Path, hire: Hire) -> None:
+    hand, late = await asyncio.to_thread(hire), new_job(delay=HOUR)
+    enqueue(store, new_job(), late)
+    ended = hand.run_one(Event.FAIL)
+    control = store.control
+    async with listening(store, url, folder) as (_, rung):
+        for plan in (
+            control.revive(JobFilter(ids=(ended.id,)), 10, None),
+            control.hasten(JobFilter(ids=(late.id,)), 10, None),
+        ):
+            assert (await store.arun(plan)).changed == 1
+            await heard(rung)
+        await store.arun(control.pause(QUEUE))
+        await store.arun(control.resume(QUEUE))
+        await heard(rung)
+        assert not rung.is_set(Ring.CANCEL)
+
+
+async def test_a_wish_to_cancel_rings_for_the_runner_that_holds_the_job(
+    store: Store, url: str, folder: Path, hire: Hire
+) -> None:
+    hand = await asyncio.to_thread(partial(hire, id_=EARS))
+    enqueue(store, new_job())
+    claimed = hand.take_one()
+    async with listening(store, url, folder) as (_, rung):
+        asked = await store.arun(store.control.ask(JobFilter(), "no more", 10, None))
+        assert asked.changed == 1
+        await heard(rung, Ring.CANCEL)
+        assert not rung.is_set()
+        assert await store.arun(store.operations.asked(EARS)) == [(claimed.id, claimed.token, "no more")]
+
+
+@ON_POSTGRES
+async def test_a_wish_to_cancel_does_not_ring_for_others(store: Store, url: str, folder: Path, hire: Hire) -> None:
+    hand = await asyncio.to_thread(hire)
+    enqueue(store, new_job(), new_job())
+    hand.take_one()
+    async with listening(store, url, folder) as (_, rung):
+        await store.arun(store.control.ask(JobFilter(), "no more", 10, None))
+        await store.arun(store.operations.enqueue([new_job()]))
+        await heard(rung)  # which was notified later, and so is heard later
+        assert not rung.is_set(Ring.CANCEL)
+
+
 @SHARE
 async def test_a_ring_comes_from_another_store_and_from_another_process(
     store: Store, url: str, folder: Path, opened: Callable[[], Store]
@@ -100,13 +165,13 @@ async def test_a_ring_comes_from_another_store_and_from_another_process(
 
 async def test_several_listeners_all_hear(store: Store, url: str, folder: Path) -> None:
     async with listening(store, url, folder) as (_, first):
-        listener, second = store.listener(b"\x08" * 16), asyncio.Event()
-        task = asyncio.create_task(listener.listen(second.set))
+        listener, second = store.listener(b"\x08" * 16), Rung()
+        task = asyncio.create_task(listener.listen(second))
         async with asyncio.timeout(10):
             while not second.is_set():  # until it listens, rings pass it by
                 await store.arun(store.operations.enqueue([new_job()]))
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(second.wait(), 0.02)
+                    await asyncio.wait_for(second.events[Ring.WORK].wait(), 0.02)
         await heard(first)
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -226,9 +291,7 @@ async def test_a_lost_listening_connection_rings_and_is_made_anew(store: Store, 
     async with listening(store, url, folder) as (_, rung):
         others = "FROM pg_stat_activity WHERE query LIKE '%pg_notify%' AND pid <> pg_backend_pid()"
         assert rows(store, f"SELECT count(pg_terminate_backend(pid)) {others}") == [(1,)]
+        for why in Ring:  # whatever was notified meanwhile is lost, and it hears again by now
+            await heard(rung, why)
+        await store.arun(store.operations.enqueue([new_job()]))
         await heard(rung)
-        async with asyncio.timeout(10):
-            while not rung.is_set():
-                await store.arun(store.operations.enqueue([new_job()]))
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(rung.wait(), 0.02)

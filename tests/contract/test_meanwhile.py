@@ -6,9 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from conveyor.core.lifecycle import Event, State, ending
+from conveyor.core.model import Completion
 from conveyor.drivers.postgres import carry
 from conveyor.plan import run
-from conveyor.store.contract import Store
+from conveyor.store.contract import Settled, Store
 from tests.support.jobs import Hand, Hire, enqueue, new_job, new_jobs, outcome, rescue, see
 from tests.support.postgres import session, waiting
 from tests.support.stores import number
@@ -59,12 +60,11 @@ def test_two_rescuers_count_each_job_once(store: Store, opened: Callable[[], Sto
     dead = hire()
     dead.take(6)
     dead.die()
-    with session(url) as first, ThreadPoolExecutor(1) as pool:
+    with session(url) as first:
         mine = run(store.operations.rescue(100), carry(first))
-        theirs = pool.submit(rescue, opened())
-        until(lambda: waiting(url) == 1)
+        assert (len(mine.jobs), rescue(opened())) == (6, 0)
         first.commit()
-        assert (mine.jobs, theirs.result()) == (6, 0)
+    assert rescue(store) == 0
     assert [see(store, job.id).crashes for job in jobs] == [0] * 6
     assert [len(see(store, job.id).attempts) for job in jobs] == [1] * 6
 
@@ -94,5 +94,25 @@ def test_settles_of_the_same_jobs_in_any_order_do_not_deadlock(
     with ThreadPoolExecutor(4) as pool:
         orders = [outcomes, outcomes[::-1], outcomes[200:] + outcomes[:200], outcomes[::2] + outcomes[1::2]]
         answers = [pool.submit(one.run, settle(order)) for one, order in zip(others, orders, strict=True)]
-        assert [answer.result() for answer in answers] == [frozenset()] * 4
+        assert [answer.result() for answer in answers] == [Settled()] * 4
     assert number(store, "SELECT count(*) FROM conveyor_history") == 400
+
+
+def test_a_completion_that_stands_still_holds_up_the_rescue_of_no_other_job(store: Store, url: str, hire: Hire) -> None:
+    """Its process was stopped between the completion and the COMMIT, say, for longer than its lease."""
+    jobs = new_jobs(3)
+    enqueue(store, *jobs)
+    stopped, dead = hire(), hire()
+    one, other = stopped.take(2)
+    dead.take_one()
+    with session(url) as completing:
+        done = Completion(one.id, one.token, stopped.id, b"1", None)
+        assert run(store.operations.complete(done), carry(completing))
+        stopped.die()
+        dead.die()
+        rescued = store.run(store.operations.rescue(10))
+        assert sorted(held.id for held, _ in rescued.jobs) == sorted(job.id for job in jobs if job.id != one.id)
+        assert [see(store, job.id).crashes for job in (one, other)] == [0, 0], "it was not alone"
+        completing.commit()
+    assert see(store, one.id).state is State.SUCCEEDED
+    assert rescue(store) == 0

@@ -4,10 +4,12 @@ import asyncio
 import contextlib
 import os
 import sqlite3
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from threading import Barrier, BrokenBarrierError
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg
@@ -46,6 +48,23 @@ def test_a_new_file_may_be_opened_by_many_at_once(opened: Callable[[], Store]) -
     stores = [opened() for _ in range(8)]
     together([partial(enqueue, store, new_job()) for store in stores])
     assert tables(stores[0]) == (8, 0)
+
+
+@ON_FILE
+def test_a_new_file_that_somebody_is_just_writing_is_waited_for(
+    url: str, opened: Callable[[], Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite itself would not wait: it says at once that the file is locked."""
+    file = url.removeprefix("sqlite:///")
+    with contextlib.closing(sqlite3.connect(file, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("CREATE TABLE users (name TEXT)")
+        other.execute("BEGIN IMMEDIATE")
+        looks: Iterator[Callable[[], None]] = iter([lambda: None, other.rollback])
+        clock = SimpleNamespace(monotonic=time.monotonic, sleep=lambda _: next(looks)())
+        monkeypatch.setattr("conveyor.store.sqlite.opened.time", clock)
+        store = opened()
+        assert store.run(store.operations.schema()) == store.migrations
+        assert list(looks) == []
 
 
 def test_the_first_use_may_come_from_two_threads_at_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,7 +163,7 @@ def test_a_database_without_our_tables_says_how_to_make_them(postgres_server: Po
             store.run(store.operations.counts(JobFilter()))
         store.close()
         names = together([open_store(address).migrate] * 4)
-        assert sorted(names) == [[], [], [], ["0001_spine"]]
+        assert sorted(names) == [[], [], [], ["0001_spine", "0002_options"]]
     finally:
         postgres_server.drop_database("bare")
 

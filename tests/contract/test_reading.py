@@ -23,7 +23,7 @@ def one_of_each(store: Store, hire: Hire) -> dict[State, bytes]:
     """One job in every state that there is so far; all but the scheduled one of priority 0."""
     hand, made = hire(), {}
     ends = {State.RETRYABLE: Event.RETRY, State.SUCCEEDED: Event.SUCCEED, State.FAILED: Event.FAIL}
-    ends |= {State.QUARANTINED: Event.QUARANTINE}
+    ends |= {State.QUARANTINED: Event.QUARANTINE, State.CANCELLED: Event.CANCEL}
     for state, event in ends.items():
         job = new_job()
         enqueue(store, job)
@@ -145,7 +145,7 @@ def test_a_retry_is_due_next_after_its_delay(store: Store, hand: Hand) -> None:
 
 
 def test_the_schema_is_the_newest_that_we_know(store: Store) -> None:
-    assert store.run(store.operations.schema()) == store.migrations == 1
+    assert store.run(store.operations.schema()) == store.migrations == 2
 
 
 def test_migrating_again_does_nothing(store: Store) -> None:

@@ -11,7 +11,7 @@ from conveyor.core.lifecycle import Event
 from conveyor.core.model import NewJob
 from conveyor.drivers.postgres import carry
 from conveyor.plan import run
-from conveyor.store.contract import Store
+from conveyor.store.contract import Settled, Store
 from tests.support.jobs import HOUR, Hand, Hire, enqueue, new_job, new_jobs, outcome, rescue, see
 from tests.support.postgres import session, waiting
 from tests.support.stores import tables
@@ -128,7 +128,7 @@ def test_a_settle_in_flight_is_waited_for(store: Store, url: str, hire: Hire, ev
     claimed = hand.take_one()
     with session(url) as settling, ThreadPoolExecutor(1) as pool:
         written = outcome(claimed, hand.id, event, delay=HOUR)
-        assert run(store.operations.settle([written]), carry(settling)) == frozenset()
+        assert run(store.operations.settle([written]), carry(settling)) == Settled()
         repeated = pool.submit(repeat, store, before, job, after)
         until(lambda: waiting(url) == 1)
         assert not repeated.done()

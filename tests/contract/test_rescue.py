@@ -4,9 +4,11 @@ from collections.abc import Callable
 
 import pytest
 
-from conveyor.core.lifecycle import Event, State
+from conveyor.core.extras import decoded
+from conveyor.core.lifecycle import Event, State, ending
+from conveyor.core.model import JobFilter
 from conveyor.store.contract import Rescued, Store
-from tests.support.jobs import QUEUE, Hand, Hire, enqueue, new_job, new_jobs, rescue, see
+from tests.support.jobs import TASK, Hand, Hire, enqueue, new_job, new_jobs, rescue, see, tagged
 from tests.support.stores import SHARED, tables
 
 pytestmark = pytest.mark.smoke
@@ -18,8 +20,9 @@ def test_the_job_of_a_dead_runner_is_ready_again_and_the_crash_is_counted(hire: 
     dead = hire()
     claimed = dead.take_one()
     dead.die()
-    rescued = store.run(store.operations.rescue(10))
-    assert rescued == Rescued(1, frozenset({QUEUE}), more=False)
+    ((held, outcome),) = store.run(store.operations.rescue(10)).jobs
+    assert (held.id, held.token, held.runner) == (job.id, claimed.token, dead.id)
+    assert (outcome.event, outcome.crash) == (Event.RESCUE, True)
     info = see(store, job.id)
     assert (info.state, info.attempt, info.crashes, info.runner) == (State.READY, 1, 1, None)
     (attempt,) = info.attempts
@@ -118,8 +121,30 @@ def test_the_job_of_a_living_runner_is_left_alone(store: Store, hand: Hand) -> N
     enqueue(store, job)
     hand.take_one()
     before = see(store, job.id)
-    assert store.run(store.operations.rescue(10)) == Rescued(0, frozenset(), more=False)
+    assert store.run(store.operations.rescue(10)) == Rescued((), more=False)
     assert see(store, job.id) == before
+
+
+@pytest.mark.parametrize("asked", [1, 2, 3])
+def test_jobs_that_were_asked_to_stop_end_with_their_runner_and_each_is_told_of(
+    hire: Hire, store: Store, asked: int
+) -> None:
+    """Beside one that is lost for good and one that goes on, in one rescue."""
+    jobs = [new_job(max_attempts=limit) for limit in (1, 5, 5)]
+    enqueue(store, *jobs)
+    dead = hire()
+    dead.take(3)
+    wanted = tuple(job.id for job in jobs[:asked])
+    assert store.run(store.control.ask(JobFilter(ids=wanted), "stop", 10, None)).changed == asked
+    dead.die()
+    rescued = store.run(store.operations.rescue(10))
+    ends = [Event.LOSE, *[Event.CANCEL] * (asked - 1), *[Event.RESCUE] * (3 - asked)]
+    assert {held.id: end.event for held, end in rescued.jobs} == dict(zip([job.id for job in jobs], ends, strict=True))
+    infos = [see(store, job.id) for job in jobs]
+    assert [info.state for info in infos] == [ending(event) or State.READY for event in ends]
+    assert [info.cancelled for info in infos] == ["stop" if event is Event.CANCEL else None for event in ends]
+    assert [info.attempts[-1].event for info in infos] == ["lose", "rescue", "rescue"]
+    assert store.run(store.operations.rescue(10)).jobs == ()
 
 
 def test_a_pass_takes_so_many_runners_and_says_whether_there_are_more(hire: Hire, store: Store) -> None:
@@ -129,18 +154,22 @@ def test_a_pass_takes_so_many_runners_and_says_whether_there_are_more(hire: Hire
         dead.take(2)
         dead.die()
     passes = [store.run(store.operations.rescue(2)) for _ in range(4)]
-    assert [rescued.jobs for rescued in passes] == [4, 4, 2, 0]
+    assert [len(rescued.jobs) for rescued in passes] == [4, 4, 2, 0]
     assert [rescued.more for rescued in passes] == [True, True, False, False]
 
 
-def test_rescue_names_the_queues_in_which_jobs_came_back(hire: Hire, store: Store) -> None:
-    enqueue(store, new_job(queue="a"), new_job(queue="b"), new_job(queue="c"))
+def test_rescue_names_each_job_that_came_back_and_what_became_of_it(hire: Hire, store: Store) -> None:
+    jobs = [new_job(queue=name, max_attempts=limit, extras=tagged(name)) for name, limit in (("a", 1), ("b", 2))]
+    enqueue(store, *jobs, new_job(queue="c"))
     dead = hire()
     for name in "ab":
         while not dead.claim({name: 1}):
             pass
     dead.die()
-    assert store.run(store.operations.rescue(10)).queues == {"a", "b"}
+    rescued = store.run(store.operations.rescue(10))
+    found = sorted((held.queue, held.task, decoded(held.extras).tag_list, end.event) for held, end in rescued.jobs)
+    assert found == [("a", TASK, ("a",), Event.LOSE), ("b", TASK, ("b",), Event.RESCUE)]
+    assert [see(store, job.id).state for job in jobs] == [State.FAILED, State.READY]
 
 
 @pytest.mark.parametrize("url", SHARED, indirect=True)

@@ -3,10 +3,11 @@
 import pytest
 
 from conveyor.core.clock import MICROSECOND, stored
-from conveyor.core.lifecycle import Event, State, ending
+from conveyor.core.judge import EXPIRED
+from conveyor.core.lifecycle import GIVEN_BACK, Event, State, ending, targets
 from conveyor.core.model import ATTEMPTS_KEPT, Outcome
 from conveyor.store.contract import Store
-from tests.support.jobs import HOUR, Hand, enqueue, new_job, new_jobs, outcome, see
+from tests.support.jobs import CHANGED_ITS_MIND, HOUR, Hand, enqueue, new_job, new_jobs, outcome, see
 from tests.support.stores import pass_time, tables
 
 pytestmark = pytest.mark.smoke
@@ -105,9 +106,7 @@ def test_a_release_with_a_pause_waits(store: Store, hand: Hand) -> None:
     assert hand.take_one().attempt == 1
 
 
-@pytest.mark.parametrize(
-    "event", [event for event in Event if event not in {Event.ENQUEUE, Event.COME_DUE, Event.CLAIM}]
-)
+@pytest.mark.parametrize("event", [event for event in Event if targets(State.RUNNING, event)])
 @pytest.mark.parametrize("crash", [False, True])
 def test_every_event_ends_or_continues_the_job_as_the_table_says(
     store: Store, hand: Hand, event: Event, crash: bool
@@ -119,26 +118,27 @@ def test_every_event_ends_or_continues_the_job_as_the_table_says(
     info = see(store, job.id)
     assert info.state is (ending(event) or State.READY)
     assert info.crashes == crash
-    assert info.attempt == (0 if event is Event.RELEASE else 1)
+    assert info.attempt == (0 if event in GIVEN_BACK or event is Event.EXPIRE else 1)
+    assert info.cancelled == {Event.CANCEL: CHANGED_ITS_MIND, Event.EXPIRE: EXPIRED}.get(event)
     assert tables(store) == ((0, 1) if info.state.final else (1, 0))
 
 
 def test_one_batch_may_hold_every_kind_of_outcome(store: Store, hand: Hand) -> None:
-    jobs = new_jobs(100)
+    jobs = new_jobs(105)
     enqueue(store, *jobs)
-    events = [Event.SUCCEED, Event.RETRY, Event.FAIL, Event.RELEASE]
-    taken = hand.take(100)
-    given = {job.id: events[place % 4] for place, job in enumerate(taken)}
+    events = [Event.SUCCEED, Event.RETRY, Event.FAIL, Event.RELEASE, Event.CANCEL, Event.SNOOZE, Event.EXPIRE]
+    taken = hand.take(105)
+    given = {job.id: events[place % 7] for place, job in enumerate(taken)}
     outcomes = [outcome(job, hand.id, given[job.id]) for job in taken]
     strange = Outcome(new_job().id, 1, hand.id, Event.SUCCEED)
     assert hand.settle(*reversed(outcomes), strange) == {strange.id}
-    assert tables(store) == (50, 50)
+    assert tables(store) == (45, 60)
     for id_, event in given.items():
         info = see(store, id_)
         assert info.state is (ending(event) or State.READY)
-        assert info.attempt == (0 if event is Event.RELEASE else 1)
+        assert info.attempt == (0 if event in GIVEN_BACK or event is Event.EXPIRE else 1)
         assert (info.result == b"42") is (event is Event.SUCCEED)
-        assert (info.error is None) is (event in {Event.SUCCEED, Event.RELEASE})
+        assert (info.error is None) is (event not in {Event.RETRY, Event.FAIL})
 
 
 def test_no_outcomes_is_no_error(hand: Hand) -> None:

@@ -19,21 +19,48 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from conveyor.core import ids
+from conveyor.core.errors import DuplicateJob
+from conveyor.core.judge import EXPIRED
 from conveyor.core.lifecycle import Event, State, ending, shown
-from conveyor.core.model import Claimed, JobFilter, NewJob, read_attempts
-from conveyor.store.contract import Store
+from conveyor.core.model import Claimed, Completion, JobFilter, NewJob, Report, read_attempts
+from conveyor.core.unique import Hold, OnConflict
+from conveyor.plan import Plan
+from conveyor.store.contract import Pass, Store
 from tests.support.jobs import HOUR, QUEUE, Hand, new_job, outcome
-from tests.support.model import Modelled
-from tests.support.stores import pass_time, rows
+from tests.support.model import Modelled, Wish
+from tests.support.stores import age, pass_time, rows
 
 Look = Callable[[str], Sequence[tuple[object, ...]]]
+Turn = Callable[[int, bytes | None], Plan[Pass]]
 
 TASKS = ("shop.tasks.mail", "shop.tasks.bill")
-OUTCOMES = (Event.SUCCEED, Event.FAIL, Event.RETRY, Event.RELEASE)
+OUTCOMES = (
+    Event.SUCCEED,
+    Event.FAIL,
+    Event.RETRY,
+    Event.RELEASE,
+    Event.SNOOZE,
+    Event.CANCEL,
+    Event.EXPIRE,
+)
 EXAMPLES = {"sqlite-memory": 120, "sqlite-file": 80, "postgres": 80}
-STEPS = 30
-COLUMNS = "id, state, attempt, crashes, token, attempts"
+STEPS = 40
+COLUMNS = "id, state, attempt, max_attempts, crashes, token, unique_key, cancelled, progress, attempts"
 SIDES = st.sampled_from((0, 1))
+LIMITS = st.sampled_from((1, 2, 1000))
+WISHES = st.builds(
+    Wish,
+    task=st.sampled_from(TASKS),
+    priority=st.integers(-1, 1),
+    max_attempts=st.integers(1, 4),
+    delay=st.sampled_from((0, 0, 1)),
+    expires=st.sampled_from((None, None, 0.5)),
+    keep=st.sampled_from((None, 0.5)),
+    key=st.sampled_from((None, "a", "b")),
+    until_start=st.booleans(),
+)
+"""Half an hour and whole ones: whatever time a test itself takes, it is never in doubt which came first."""
+CONFLICTS = st.sampled_from(("existing", "replace", "raise"))
 
 
 class Stored(NamedTuple):
@@ -41,8 +68,12 @@ class Stored(NamedTuple):
 
     state: State
     attempt: int
+    max_attempts: int
     crashes: int
     token: int
+    key: str | None
+    cancelled: str | None
+    progress: bytes | None
     last_event: tuple[str, ...]
 
 
@@ -52,13 +83,16 @@ class LifecycleMachine(RuleBasedStateMachine):
     def __init__(self, stores: Sequence[Store], look: Look) -> None:
         super().__init__()
         self.stores, self.look = stores, look
-        for table in ("conveyor_job", "conveyor_history", "conveyor_runner"):
+        for table in ("conveyor_job", "conveyor_history", "conveyor_runner", "conveyor_queue"):
             rows(stores[0], f"DELETE FROM {table}")
         self.jobs: dict[bytes, Modelled] = {}
-        self.given: list[NewJob] = []
+        self.given: list[tuple[NewJob, Wish]] = []
         self.claims: list[tuple[Hand, Claimed]] = []
         """All that were ever made: an old one is a late settle's."""
         self.moments = self.names = 0
+        self.now = 0.0
+        """In hours."""
+        self.paused = False
         self.living = [Hand(store, id=self.name()) for store in stores]
         self.dead: set[bytes] = set()
 
@@ -75,47 +109,78 @@ class LifecycleMachine(RuleBasedStateMachine):
         self.moments += 1
         return self.moments
 
-    # -- what happens
+    # -- arriving
 
-    @rule(
-        side=SIDES,
-        wishes=st.lists(
-            st.tuples(st.sampled_from(TASKS), st.integers(-1, 1), st.integers(1, 4), st.booleans()),
-            min_size=1,
-            max_size=4,
-        ),
-        repeats=st.booleans(),
-    )
-    def enqueue(self, side: int, wishes: list[tuple[str, int, int, bool]], repeats: bool) -> None:
-        operations, jobs = self.stores[side].operations, []
-        for task, priority, attempts, later in wishes:
-            job = new_job(task=task, priority=priority, max_attempts=attempts, delay=HOUR if later else 0)
-            job = job._replace(id=self.name())
-            state = State.SCHEDULED if later else State.READY
-            self.jobs[job.id] = Modelled(job.id, task, priority, attempts, state, self.moment())
-            jobs.append(job)
-        plan = operations.repeat_enqueue(jobs) if repeats else operations.enqueue(jobs)
-        self.stores[side].run(plan)
-        self.given += jobs
+    @rule(side=SIDES, wishes=st.lists(st.tuples(WISHES, CONFLICTS), min_size=1, max_size=4), repeats=st.booleans())
+    def enqueue(self, side: int, wishes: list[tuple[Wish, str]], repeats: bool) -> None:
+        made = [(self.made(wish, on_conflict), wish) for wish, on_conflict in wishes]
+        self.arrive(side, made, repeats=repeats)
+        self.given += made
 
     @precondition(lambda self: self.given)
     @rule(side=SIDES, data=st.data())
     def repeat(self, side: int, data: st.DataObject) -> None:
-        again = data.draw(st.lists(st.sampled_from(self.given), min_size=1, max_size=5, unique=True))
-        self.stores[side].run(self.stores[side].operations.repeat_enqueue(again))
+        places = st.integers(0, len(self.given) - 1)
+        again = data.draw(st.lists(places, min_size=1, max_size=5, unique=True))
+        self.arrive(side, [self.given[place] for place in again], repeats=True)
+
+    def made(self, wish: Wish, on_conflict: str) -> NewJob:
+        unique = None if wish.key is None else Hold(wish.key, wish.until_start, cast("OnConflict", on_conflict))
+        job = new_job(
+            task=wish.task,
+            priority=wish.priority,
+            max_attempts=wish.max_attempts,
+            delay=wish.delay * HOUR,
+            unique=unique,
+        )
+        expires = None if wish.expires is None else round(wish.expires * HOUR)
+        return job._replace(
+            id=self.name(), expires=expires, keep=None if wish.keep is None else round(wish.keep * HOUR)
+        )
+
+    def arrive(self, side: int, made: Sequence[tuple[NewJob, Wish]], *, repeats: bool) -> None:
+        """Enqueue, and do in the model what that should do."""
+        store, jobs = self.stores[side], [job for job, _ in made]
+        plan = store.operations.repeat_enqueue(jobs) if repeats else store.operations.enqueue(jobs)
+        fresh = [(job, wish) for job, wish in made if job.id not in self.jobs]
+        keys = {job.key: job.id for job in self.jobs.values() if job.key and not job.final}
+        holders: dict[bytes, bytes] = {}
+        for job, wish in fresh:
+            if wish.key and keys.setdefault(wish.key, job.id) != job.id:
+                holders[job.id] = keys[wish.key]
+        second = [(job, wish) for job, wish in fresh if job.id in holders]
+        if refused := [job.id for job, _ in second if job.unique and job.unique.on_conflict == "raise"]:
+            with pytest.raises(DuplicateJob) as raised:
+                store.run(plan)
+            assert raised.value.job_id == ids.text(holders[refused[0]])
+            return
+        assert store.run(plan) == holders
+        for job, wish in fresh:
+            if job.id not in holders:
+                self.jobs[job.id] = Modelled.enqueued(job.id, wish, self.moment(), self.now)
+        place = self.moment()
+        for wish in {w.key: w for job, w in second if job.unique and job.unique.on_conflict == "replace"}.values():
+            holder = self.jobs[keys[wish.key or ""]]
+            if holder.waits:
+                holder.write(wish, place, self.now)
+
+    # -- working
 
     @rule(who=SIDES, room=st.integers(1, 4), tasks=st.sampled_from([TASKS, TASKS[:1], TASKS[1:]]))
     def claim(self, who: int, room: int, tasks: tuple[str, ...]) -> None:
         hand = self.living[who]
-        ready = [job for job in self.jobs.values() if job.state is State.READY and job.task in tasks]
-        expected = sorted(ready, key=lambda job: job.order)[:room]
+        ready = [job for job in self.jobs.values() if job.state is State.READY and job.wish.task in tasks]
+        expected = [] if self.paused else sorted(ready, key=lambda job: job.order)[:room]
         claimed = hand.claim({QUEUE: room}, tasks)
         chosen = [self.jobs[job.id] for job in claimed]
         assert all(modelled in ready for modelled in chosen)
         assert [modelled.order for modelled in chosen] == [modelled.order for modelled in expected]
         for job, modelled in zip(claimed, chosen, strict=True):
             modelled.claim(hand.id, job.token)
-            assert (job.attempt, job.crashes) == (modelled.attempt, modelled.crashes)
+            assert (job.attempt, job.max_attempts) == (modelled.attempt, modelled.max_attempts)
+            assert (job.crashes, job.cancelled) == (modelled.crashes, None)
+            over = job.expires_at is not None and job.expires_at <= job.last_attempted_at
+            assert over == modelled.expired(self.now)
             self.claims.append((hand, job))
 
     @precondition(lambda self: self.claims)
@@ -125,17 +190,48 @@ class LifecycleMachine(RuleBasedStateMachine):
         held = data.draw(
             st.lists(st.sampled_from(self.claims), min_size=1, max_size=4, unique_by=lambda claim: claim[1].id)
         )
-        outcomes, refused, place = [], set(), self.moment()
+        outcomes, refused, stopped, place = [], set(), set(), self.moment()
         for hand, job in held:
             event, wish = data.draw(st.tuples(st.sampled_from(OUTCOMES), st.booleans()))
             later = wish and ending(event) is None
             outcomes.append(outcome(job, hand.id, event, delay=HOUR if later else 0))
-            modelled = self.jobs[job.id]
-            if modelled.holds(hand.id, job.token):
-                modelled.settle(event, place, later=later)
-            elif modelled.state is State.RUNNING or modelled.token != job.token:
+            modelled = self.jobs.get(job.id)
+            if modelled is not None and modelled.holds(hand.id, job.token):
+                modelled.settle(event, place, self.now, later=later)
+            elif modelled is None or modelled.state is State.RUNNING or modelled.token != job.token:
                 refused.add(job.id)
-        assert self.stores[side].run(self.stores[side].operations.settle(outcomes)) == refused
+                continue
+            if ending(event) is None and modelled.state is State.CANCELLED:
+                stopped.add(job.id)
+        assert self.stores[side].run(self.stores[side].operations.settle(outcomes)) == (refused, stopped)
+
+    @precondition(lambda self: self.claims)
+    @rule(side=SIDES, data=st.data(), says=st.sampled_from((None, b"{}")))
+    def complete(self, side: int, data: st.DataObject, says: bytes | None) -> None:
+        """The end that is part of a transaction; and whether it is found afterwards."""
+        hand, job = data.draw(st.sampled_from(self.claims))
+        operations, modelled = self.stores[side].operations, self.jobs.get(job.id)
+        mine = modelled is not None and modelled.holds(hand.id, job.token)
+        done = Completion(job.id, job.token, hand.id, b"42", says)
+        assert self.stores[side].run(operations.complete(done)) is mine
+        if modelled is not None and mine:
+            modelled.progress = says or modelled.progress
+            modelled.settle(Event.SUCCEED, 0, self.now, later=False)
+        ended = modelled is not None and modelled.final and modelled.token == job.token
+        assert self.stores[side].run(operations.confirm(job.id, job.token)) is ended
+
+    @precondition(lambda self: self.claims)
+    @rule(side=SIDES, data=st.data())
+    def report(self, side: int, data: st.DataObject) -> None:
+        told = data.draw(st.lists(st.sampled_from(self.claims), min_size=1, max_size=3, unique_by=lambda c: c[1].id))
+        reports = []
+        for hand, job in told:
+            progress = b'{"value":0.%d}' % data.draw(st.integers(1, 9))
+            reports.append(Report(job.id, job.token, hand.id, progress))
+            modelled = self.jobs.get(job.id)
+            if modelled is not None and modelled.holds(hand.id, job.token):
+                modelled.progress = progress
+        self.stores[side].run(self.stores[side].operations.report(reports))
 
     @rule(who=SIDES)
     def die(self, who: int) -> None:
@@ -144,33 +240,154 @@ class LifecycleMachine(RuleBasedStateMachine):
         self.dead.add(hand.id)
         self.living[who] = Hand(self.stores[who], id=self.name())
 
-    @rule(side=SIDES, limit=st.sampled_from([1, 2, 1000]))
+    @rule(side=SIDES, limit=LIMITS)
     def rescue(self, side: int, limit: int) -> None:
         lost = [job for job in self.jobs.values() if job.state is State.RUNNING and job.runner in self.dead]
         holding, place = Counter(job.runner for job in lost), self.moment()
-        total, more = 0, True
+        told: dict[bytes, Event] = {}
+        more = True
         while more:
             rescued = self.stores[side].run(self.stores[side].operations.rescue(limit))
-            total, more = total + rescued.jobs, rescued.more
-        assert total == len(lost)
+            more = rescued.more
+            told |= {held.id: end.event for held, end in rescued.jobs}
         stored = self.stored()
         for job in lost:
-            job.lose(place, alone=holding[job.runner] == 1)
-            assert stored[job.id].token >= job.token
+            asked = job.cancelled is not None
+            job.lose(place, self.now, alone=holding[job.runner] == 1)
+            taken_back = Event(job.record[-1])
+            assert told.pop(job.id) is (taken_back if ending(taken_back) or not asked else Event.CANCEL)
+            assert stored[job.id].token > job.token
             job.token = stored[job.id].token
+        assert told == {}
+
+    # -- what people and upkeep do
+
+    @rule(side=SIDES, data=st.data(), limit=LIMITS)
+    def cancel(self, side: int, data: st.DataObject, limit: int) -> None:
+        control, where = self.stores[side].control, self.drawn(data)
+        meant = [job for job in self.jobs.values() if job.waits and matches(where, job)]
+        assert self.passes(side, lambda n, after: control.cancel(where, "enough", n, after), limit) == len(meant)
+        for job in meant:
+            job.end(Event.CANCEL, "enough", self.now)
+
+    @rule(side=SIDES, data=st.data(), limit=LIMITS)
+    def ask(self, side: int, data: st.DataObject, limit: int) -> None:
+        control, where = self.stores[side].control, self.drawn(data)
+        meant = [job for job in self.jobs.values() if job.state is State.RUNNING and matches(where, job)]
+        meant = [job for job in meant if job.cancelled is None]
+        assert self.passes(side, lambda n, after: control.ask(where, "stop", n, after), limit) == len(meant)
+        for job in meant:
+            job.cancelled = "stop"
+
+    @rule(side=SIDES, data=st.data(), limit=LIMITS)
+    def call_off(self, side: int, data: st.DataObject, limit: int) -> None:
+        """Both at once."""
+        control, where = self.stores[side].control, self.drawn(data)
+        meant = [job for job in self.jobs.values() if not job.final and matches(where, job)]
+        meant = [job for job in meant if job.waits or job.cancelled is None]
+        assert self.passes(side, lambda n, after: control.call_off(where, "off", n, after), limit) == len(meant)
+        for job in meant:
+            if job.waits:
+                job.end(Event.CANCEL, "off", self.now)
+            else:
+                job.cancelled = "off"
+
+    @rule(side=SIDES, data=st.data(), limit=LIMITS)
+    def revive(self, side: int, data: st.DataObject, limit: int) -> None:
+        control, where = self.stores[side].control, self.drawn(data)
+        ended = sorted((job for job in self.jobs.values() if job.final and matches(where, job)), key=lambda j: j.id)
+        back = 0
+        for start in range(0, len(ended), limit):
+            place = self.moment()
+            for job in ended[start : start + limit]:
+                if job.key is None or job.key not in self.held_keys():
+                    job.revive(place)
+                    back += 1
+        assert self.passes(side, lambda n, after: control.revive(where, n, after), limit, len(ended)) == back
+
+    @rule(side=SIDES, data=st.data(), limit=LIMITS)
+    def hasten(self, side: int, data: st.DataObject, limit: int) -> None:
+        control, where = self.stores[side].control, self.drawn(data)
+        later = [job for job in self.jobs.values() if job.waits_for_time and matches(where, job)]
+        assert self.passes(side, lambda n, after: control.hasten(where, n, after), limit) == len(later)
+        later.sort(key=lambda job: job.id)
+        for start in range(0, len(later), limit):
+            place = self.moment()
+            for job in later[start : start + limit]:
+                job.revive(place)
+
+    @rule(side=SIDES, data=st.data(), limit=LIMITS, ended=st.booleans())
+    def delete(self, side: int, data: st.DataObject, limit: int, ended: bool) -> None:
+        control, where = self.stores[side].control, self.drawn(data)
+        turn = control.delete_ended if ended else control.delete_waiting
+        gone = [job for job in self.jobs.values() if (job.final if ended else job.waits) and matches(where, job)]
+        assert self.passes(side, lambda n, after: turn(where, n, after), limit) == len(gone)
+        for job in gone:
+            del self.jobs[job.id]
+
+    @rule(side=SIDES, limit=LIMITS)
+    def upkeep(self, side: int, limit: int) -> None:
+        store = self.stores[side]
+        over = [job for job in self.jobs.values() if job.waits and job.expired(self.now)]
+        assert self.passes(side, lambda n, _: store.control.expire(n), limit) == len(over)
+        for job in over:
+            job.end(Event.EXPIRE, EXPIRED, self.now)
+        old = [job.id for job in self.jobs.values() if job.outstays(self.now)]
+        pruned = 0
+        while gone := store.run(store.control.prune(limit)):
+            pruned += gone
+        assert pruned == len(old)
+        for id_ in old:
+            del self.jobs[id_]
+
+    @rule(side=SIDES, paused=st.booleans())
+    def pause_or_resume(self, side: int, paused: bool) -> None:
+        control = self.stores[side].control
+        self.stores[side].run(control.pause(QUEUE) if paused else control.resume(QUEUE))
+        self.paused = paused
 
     @rule()
     def an_hour_passes(self) -> None:
         pass_time(self.stores[0], 3600)
+        age(self.stores[0], 3600)
+        self.now += 1
         waiting = sorted((job for job in self.jobs.values() if job.waits_for_time), key=lambda job: job.place)
         for _, together in groupby(waiting, key=lambda job: job.place):
             place = self.moment()
             for job in together:
                 job.come_due(place)
 
+    def drawn(self, data: st.DataObject) -> JobFilter:
+        """Any jobs; some of a task or a state; or these."""
+        named = st.lists(st.sampled_from(sorted(self.jobs)), max_size=3).map(tuple) if self.jobs else st.just(())
+        states = st.lists(st.sampled_from(list(State)), max_size=3, unique=True).map(tuple)
+        kinds = [
+            st.just(JobFilter()),
+            st.builds(JobFilter, states=states, task=st.sampled_from((None, *TASKS))),
+            st.builds(JobFilter, ids=named),
+        ]
+        return data.draw(st.one_of(kinds))
+
+    def passes(self, side: int, turn: Turn, limit: int, picked: int | None = None) -> int:
+        """Passes until one picks nothing; how many jobs they changed. They pick *picked*, if it is given."""
+        total = changed = 0
+        after: bytes | None = None
+        while (found := self.stores[side].run(turn(limit, after))).picked:
+            assert found.picked <= limit
+            assert after is None or found.last is None or bytes(found.last) > after
+            total, changed = total + found.picked, changed + found.changed
+            after = found.last
+        assert total == (changed if picked is None else picked)
+        return changed
+
+    def held_keys(self) -> set[str]:
+        return {job.key for job in self.jobs.values() if job.key and not job.final}
+
+    # -- what must hold
+
     @rule(side=SIDES)
     def look_through_the_store(self, side: int) -> None:
-        """What ``get``, ``list`` and ``counts`` say is what the model says."""
+        """What ``get``, ``list``, ``counts`` and others say is what the model says."""
         store, operations = self.stores[side], self.stores[side].operations
         listed = store.run(operations.list(JobFilter(), limit=1000, after=None, direction="oldest"))
         expected = {ids.text(id_): self.jobs[id_] for id_ in sorted(self.jobs)}
@@ -180,15 +397,34 @@ class LifecycleMachine(RuleBasedStateMachine):
             assert store.run(operations.get(ids.parse(info.id))) == info
         states = Counter(job.state for job in self.jobs.values())
         assert {state: count for state, count in store.run(operations.counts(JobFilter())).items() if count} == states
-
-    # -- what must hold
+        assert store.run(operations.number(JobFilter())) == len(self.jobs)
+        for hand in self.living:
+            mine = [job for job in self.jobs.values() if job.state is State.RUNNING and job.runner == hand.id]
+            asked = {bytes(id_): (token, reason) for id_, token, reason in store.run(operations.asked(hand.id))}
+            assert asked == {job.id: (job.token, job.cancelled) for job in mine if job.cancelled is not None}
 
     @invariant()
     def every_job_is_in_one_table_and_is_what_the_model_says(self) -> None:
         assert self.stored() == {
-            job.id: Stored(job.state, job.attempt, job.crashes, job.token, tuple(job.record[-1:]))
+            job.id: Stored(
+                job.state,
+                job.attempt,
+                job.max_attempts,
+                job.crashes,
+                job.token,
+                job.key,
+                job.cancelled,
+                job.progress,
+                tuple(job.record[-1:]),
+            )
             for job in self.jobs.values()
         }
+
+    @invariant()
+    def no_key_is_held_twice(self) -> None:
+        """I6, as plain SQL finds it."""
+        held = [key for (key,) in self.look("SELECT unique_key FROM conveyor_job WHERE unique_key IS NOT NULL")]
+        assert len(held) == len(set(held))
 
     def stored(self) -> dict[bytes, Stored]:
         """All jobs as plain SQL finds them."""
@@ -200,13 +436,24 @@ class LifecycleMachine(RuleBasedStateMachine):
         return jobs
 
 
+def matches(where: JobFilter, job: Modelled) -> bool:
+    """Whether *job* is meant."""
+    return (
+        (not where.states or job.state in where.states)
+        and where.task in {None, job.wish.task}
+        and (where.ids is None or job.id in where.ids)
+    )
+
+
 def _stored(row: Sequence[object]) -> tuple[bytes, Stored]:
-    id_, state, attempt, crashes, token, record, run_after = row
+    id_, state, attempt, limit, crashes, token, key, cancelled, progress, record, run_after = row
     events = [attempt.event for attempt in read_attempts(cast("bytes | None", record))]
     due = cast("int", run_after) <= time.time_ns() // 1000
     seen = shown(cast("str", state), due=due, failed_before=bool(events))
-    numbers = cast("tuple[int, int, int]", (attempt, crashes, token))
-    return bytes(cast("bytes", id_)), Stored(seen, *numbers, tuple(events[-1:]))
+    numbers = cast("tuple[int, int, int, int]", (attempt, limit, crashes, token))
+    texts = cast("tuple[str | None, str | None]", (key, cancelled))
+    said = None if progress is None else bytes(cast("bytes", progress))
+    return bytes(cast("bytes", id_)), Stored(seen, *numbers, *texts, said, tuple(events[-1:]))
 
 
 @pytest.fixture

@@ -6,15 +6,20 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from conveyor.core import ids
+from conveyor.core.extras import Extras, encoded, marked
 from conveyor.core.failure import Failure
+from conveyor.core.judge import EXPIRED
 from conveyor.core.lifecycle import Event
 from conveyor.core.model import Attempt, Claimed, JobInfo, NewJob, Outcome, RunnerInfo, appended
-from conveyor.store.contract import Lease, Store
+from conveyor.core.unique import Hold, OnConflict
+from conveyor.store.contract import Lease, Settled, Store
 from tests.support.waiting import until
 
 TASK = "shop.tasks.mail"
 QUEUE = "default"
 HOUR = 3_600_000_000
+FINGERPRINT = "0123456789abcdef"
+CHANGED_ITS_MIND = "the task itself wants no more of it"
 INFO = RunnerInfo(host="here", pid=1, queues={QUEUE: 10}, tasks=(TASK,), version="0")
 
 
@@ -26,9 +31,23 @@ def new_job(
     delay: int = 0,
     max_attempts: int = 5,
     args: bytes = b"[[],{}]",
+    extras: Extras | None = None,
+    unique: Hold | None = None,
 ) -> NewJob:
     """One job, due at once unless *delay* (microseconds) says otherwise."""
-    return NewJob(ids.new(), task, queue, priority, 0, delay, max_attempts, None, args)
+    rare = None if extras is None else encoded(extras)
+    made = NewJob(ids.new(), task, queue, priority, 0, delay, max_attempts, None, args)
+    return made._replace(extras=rare, unique=unique)
+
+
+def key(name: str = "k", on_conflict: OnConflict = "existing", *, until_start: bool = False) -> Hold:
+    """A unique key."""
+    return Hold(name, until_start, on_conflict)
+
+
+def tagged(*tags: str) -> Extras:
+    """Extras with *tags*."""
+    return Extras(tags=marked(tags))
 
 
 def new_jobs(count: int) -> list[NewJob]:
@@ -38,13 +57,21 @@ def new_jobs(count: int) -> list[NewJob]:
 
 def outcome(job: Claimed, runner: bytes, event: Event, *, delay: int = 0) -> Outcome:
     """What ``judge`` would make of *event*, with a result or a record where the event has one."""
-    result = b"42" if event is Event.SUCCEED else None
-    record = None
-    if event in {Event.RETRY, Event.FAIL}:
-        failure = Failure(type="ValueError", message=f"attempt {job.attempt}")
-        times = (job.last_attempted_at, job.last_attempted_at + 7)
-        record = appended(job.attempts, Attempt(job.attempt, event.value, *times, runner.hex(), failure))
-    return Outcome(job.id, job.token, runner, event, delay=delay, result=result, record=record, run_time=7)
+    made = Outcome(job.id, job.token, runner, event, delay=delay, run_time=7)
+    match event:
+        case Event.SUCCEED:
+            return made._replace(result=b"42")
+        case Event.CANCEL:
+            return made._replace(reason=CHANGED_ITS_MIND)
+        case Event.EXPIRE:
+            return made._replace(reason=EXPIRED, back=True)
+        case Event.RETRY | Event.FAIL:
+            failure = Failure(type="ValueError", message=f"attempt {job.attempt}", fingerprint=FINGERPRINT)
+            times = (job.last_attempted_at, job.last_attempted_at + 7)
+            record = appended(job.attempts, Attempt(job.attempt, event.value, *times, runner.hex(), failure))
+            return made._replace(record=record, fingerprint=FINGERPRINT if event is Event.FAIL else None)
+        case _:
+            return made
 
 
 @dataclass
@@ -81,13 +108,25 @@ class Hand:
         (job,) = self.take(1)
         return job
 
-    def settle(self, *outcomes: Outcome) -> frozenset[bytes]:
-        """Write *outcomes*; the ids that were refused."""
+    def answer(self, *outcomes: Outcome) -> Settled:
+        """Write *outcomes*; what the store says."""
         return self.store.run(self.store.operations.settle(outcomes))
+
+    def settle(self, *outcomes: Outcome) -> frozenset[bytes]:
+        """Write *outcomes* of jobs that nobody wants cancelled; the ids that were refused."""
+        answer = self.answer(*outcomes)
+        assert answer.stopped == frozenset()
+        return answer.refused
 
     def end(self, job: Claimed, event: Event, *, delay: int = 0) -> None:
         """Write one outcome, which must be taken."""
         assert self.settle(outcome(job, self.id, event, delay=delay)) == frozenset()
+
+    def run_one(self, event: Event = Event.SUCCEED, *, delay: int = 0) -> Claimed:
+        """Claim one job, and end its attempt so."""
+        job = self.take_one()
+        self.end(job, event, delay=delay)
+        return job
 
     def die(self) -> None:
         """Lose the lease, and leave what is held."""
@@ -99,12 +138,12 @@ class Hand:
 class Hire(Protocol):
     """Makes a living runner, on the test's own store unless another is given; it is retired after the test."""
 
-    def __call__(self, on: Store | None = None, *, seconds: float = 60.0) -> Hand: ...
+    def __call__(self, on: Store | None = None, *, seconds: float = 60.0, id_: bytes | None = None) -> Hand: ...
 
 
-def enqueue(store: Store, *jobs: NewJob) -> None:
-    """Store *jobs*."""
-    store.run(store.operations.enqueue(jobs))
+def enqueue(store: Store, *jobs: NewJob) -> dict[bytes, bytes]:
+    """Store *jobs*; who holds the unique keys of those that were not."""
+    return dict(store.run(store.operations.enqueue(jobs)))
 
 
 def see(store: Store, id_: bytes) -> JobInfo:
@@ -119,6 +158,6 @@ def rescue(store: Store) -> int:
     total = 0
     while True:
         rescued = store.run(store.operations.rescue(1000))
-        total += rescued.jobs
+        total += len(rescued.jobs)
         if not rescued.more:
             return total

@@ -59,8 +59,16 @@ def tables(store: Store) -> tuple[int, int]:
 
 
 def pass_time(store: Store, seconds: float) -> None:
-    """Let all that is scheduled come due *seconds* sooner."""
-    rows(store, f"UPDATE conveyor_job SET run_after = run_after - {round(seconds * 1_000_000)}")
+    """Let all that is scheduled come due *seconds* sooner, and expire so much sooner."""
+    passed = round(seconds * 1_000_000)
+    rows(store, f"UPDATE conveyor_job SET run_after = run_after - {passed}, expires_at = expires_at - {passed}")
+
+
+def age(store: Store, seconds: float) -> None:
+    """Let all that has ended have ended *seconds* earlier, and be deleted so much sooner."""
+    passed = round(seconds * 1_000_000)
+    changes = f"finished_at = finished_at - {passed}, delete_after = delete_after - {passed}"
+    rows(store, f"UPDATE conveyor_history SET {changes}")
 
 
 class Loop:

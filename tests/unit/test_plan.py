@@ -169,4 +169,4 @@ def test_the_generator_is_closed_even_when_the_program_is_told_to_stop(drive: Dr
 
 def test_flags_default_to_a_single_write() -> None:
     plan = Plan(lambda: iter(()))  # type: ignore[arg-type,return-value]  # never driven
-    assert (plan.writes, plan.atomic, plan.wakes) == (True, False, False)
+    assert (plan.writes, plan.atomic, plan.rings) == (True, False, None)

@@ -1,6 +1,5 @@
 """psycopg 3, blocking and async."""
 
-import re
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from functools import cache
@@ -13,13 +12,13 @@ from psycopg import AsyncConnection, Connection, errors, pq
 from psycopg.adapt import Dumper, PyFormat
 from psycopg.rows import TupleRow
 
-from conveyor.core.errors import OutcomeUnknown, SchemaOutdated, StoreRefused, StoreUnavailable
+from conveyor.core.errors import HeldElsewhere, OutcomeUnknown, SchemaOutdated, StoreRefused, StoreUnavailable
+from conveyor.drivers.placeholders import pyformat
 from conveyor.plan import Answer, Column, Statement
 
 if TYPE_CHECKING:
     from psycopg.abc import DumperKey
 
-_NAME = re.compile(r"(?<!:):([a-z_]+)")
 _LENGTH = Struct("!i")
 _HEADER = Struct("!iiIii")
 _INTEGERS = {"int2": Struct("!ih"), "int8": Struct("!iq")}
@@ -40,7 +39,7 @@ def carry(connection: Connection[TupleRow]) -> Callable[[Statement], Answer]:
 
     def execute(statement: Statement) -> Answer:
         with connection.cursor(binary=True) as cursor:
-            cursor.execute(_placeholders(statement.text), statement.params, prepare=False)
+            cursor.execute(placeholders(statement.text), statement.params, prepare=False)
             return Answer(cursor.fetchall() if cursor.description else (), cursor.rowcount)
 
     return execute
@@ -51,10 +50,14 @@ def acarry(connection: AsyncConnection[TupleRow]) -> Callable[[Statement], Await
 
     async def execute(statement: Statement) -> Answer:
         async with connection.cursor(binary=True) as cursor:
-            await cursor.execute(_placeholders(statement.text), statement.params, prepare=False)
+            await cursor.execute(placeholders(statement.text), statement.params, prepare=False)
             return Answer(await cursor.fetchall() if cursor.description else (), cursor.rowcount)
 
     return execute
+
+
+class Collided(StoreUnavailable):
+    """The server took a transaction back, whole, because it stood in another one's way: it may be tried again."""
 
 
 @contextmanager
@@ -64,6 +67,13 @@ def translated(*, writes: bool) -> Generator[None]:
         yield
     except (errors.UndefinedTable, errors.UndefinedFunction, errors.UndefinedColumn) as error:
         raise SchemaOutdated(f"{error.diag.message_primary}; run `conveyor migrate`") from error
+    except (errors.DeadlockDetected, errors.SerializationFailure) as error:
+        raise Collided(f"PostgreSQL: {_one_line(error)}") from error
+    except errors.LockNotAvailable as error:
+        raise HeldElsewhere(
+            f"another transaction has held for too long what this had to wait for, and nothing was done: "
+            f"PostgreSQL: {_one_line(error)}"
+        ) from error
     except (psycopg.OperationalError, psycopg.InterfaceError, TimeoutError) as error:
         kind = OutcomeUnknown if writes else StoreUnavailable
         raise kind(f"PostgreSQL: {_one_line(error)}") from error
@@ -83,8 +93,9 @@ def _one_line(error: Exception) -> str:
 
 
 @cache
-def _placeholders(text: str) -> bytes:
-    return _NAME.sub(r"%(\1)s", text.replace("%", "%%")).encode()
+def placeholders(text: str) -> bytes:
+    """*text* as psycopg wants it: its types allow a computed text as bytes only."""
+    return pyformat(text).encode()
 
 
 class ColumnDumper(Dumper):

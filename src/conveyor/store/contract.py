@@ -3,18 +3,26 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
+from conveyor.core.health import Finding
 from conveyor.core.model import (
     Claimed,
+    Completion,
     Counts,
     Direction,
+    DueTask,
+    FailureGroup,
+    Held,
     JobFilter,
     JobInfo,
     NewJob,
     Outcome,
+    QueueInfo,
+    Report,
     Runner,
     RunnerInfo,
 )
-from conveyor.plan import Plan
+from conveyor.drivers.lent import Kind
+from conveyor.plan import Plan, Ring
 
 T = TypeVar("T")
 
@@ -22,25 +30,91 @@ T = TypeVar("T")
 class Rescued(NamedTuple):
     """What one pass of rescue found."""
 
-    jobs: int
-    """Jobs taken back from dead runners."""
-    queues: frozenset[str]
+    jobs: Sequence[tuple[Held, Outcome]]
+    """Jobs taken back from dead runners, and what became of each."""
     more: bool
     """Whether a further pass may find more at once."""
+
+
+class Settled(NamedTuple):
+    """What became of outcomes; those that are named here are the exceptions."""
+
+    refused: frozenset[bytes] = frozenset()
+    """Jobs that are no longer the runner's, and whose end another wrote."""
+    stopped: frozenset[bytes] = frozenset()
+    """Jobs that ended as cancelled instead of being made ready again."""
+
+
+class Visit(NamedTuple):
+    """A look through a connection of the user's, to see where it leads."""
+
+    name: str
+    """What the connection is called in messages."""
+    url: str
+    """Where our store is, without password."""
+    identity: str
+    """Our store's own id."""
+
+
+class Pass(NamedTuple):
+    """What one pass over jobs did. Passes go on *after* the id of the last, until one picks nothing."""
+
+    picked: int
+    """Jobs that were looked at."""
+    changed: int
+    labels: frozenset[bytes]
+    """The queues of the changed jobs."""
+    last: bytes | None
+    """The highest id that was picked."""
+    asked: int = 0
+    """Of the changed jobs, those that run, and were asked to stop."""
 
 
 class Operations(Protocol):
     """The operations of a store, as plans. Each states what holds once it returned."""
 
-    def enqueue(self, jobs: Sequence[NewJob]) -> Plan[None]:
-        """All of *jobs* are stored, in order, or none is. Their ids must be new."""
+    def enqueue(self, jobs: Sequence[NewJob]) -> Plan[Mapping[bytes, bytes]]:
+        """All of *jobs* are stored, in order, or none is. Their ids must be new.
+
+        Except those whose unique key an unfinished job holds: the answer gives the holder's id by theirs. Such a job
+        is dropped, or has been written over the holder; ``DuplicateJob`` and nothing stored, when one asked for that.
+        """
         ...
 
-    def repeat_enqueue(self, jobs: Sequence[NewJob]) -> Plan[None]:
+    def repeat_enqueue(self, jobs: Sequence[NewJob]) -> Plan[Mapping[bytes, bytes]]:
         """Each of *jobs* is in the store once, whether or not an earlier enqueue of the same ids succeeded.
 
-        Also when the job has finished since, and also when its settle is in flight right now.
+        Also when the job has finished since, and also when its settle is in flight right now. The answer as of
+        ``enqueue``.
         """
+        ...
+
+    def holder(self, key: str) -> Plan[bytes | None]:
+        """The unfinished job that holds the unique *key*, if there is one."""
+        ...
+
+    def identity(self) -> Plan[str]:
+        """The store's own id, which no other database, schema or file has."""
+        ...
+
+    def visit(self, visit: Visit) -> Plan[str]:
+        """Over a connection of the user's: it leads to this very store. Gives the transaction's isolation level.
+
+        Raises ``WrongStore``, ``SchemaOutdated`` or ``NotInTransaction`` otherwise, without having provoked an error
+        in the user's transaction.
+        """
+        ...
+
+    def join(self, jobs: Sequence[NewJob]) -> Plan[Mapping[bytes, bytes]]:
+        """``enqueue`` over a connection of the user's that was visited: its commit stores *jobs* and wakes workers."""
+        ...
+
+    def complete(self, done: Completion) -> Plan[bool]:
+        """Over a connection of the user's: its commit ends the job as succeeded. ``False``: it is not the runner's."""
+        ...
+
+    def confirm(self, id_: bytes, token: int) -> Plan[bool]:
+        """Whether the attempt of that token has ended its job, once all that is under way has come to an end."""
         ...
 
     def claim(self, runner: bytes, room: Mapping[str, int], tasks: Sequence[str]) -> Plan[Sequence[Claimed]]:
@@ -54,11 +128,19 @@ class Operations(Protocol):
         """Microseconds until the next job of *queues* comes due; ``None`` when none is scheduled."""
         ...
 
-    def settle(self, outcomes: Sequence[Outcome]) -> Plan[frozenset[bytes]]:
+    def settle(self, outcomes: Sequence[Outcome]) -> Plan[Settled]:
         """Every outcome is written whose job, token and runner agree; a repeat changes nothing.
 
-        Gives the ids that were refused: jobs that are no longer the runner's, and whose end another wrote.
+        A job that was to be made ready again, and that somebody has asked to cancel, ends as cancelled instead.
         """
+        ...
+
+    def report(self, reports: Sequence[Report]) -> Plan[None]:
+        """The progress of running jobs is kept, where job, token and runner agree."""
+        ...
+
+    def asked(self, runner: bytes) -> Plan[Sequence[tuple[bytes, int, str]]]:
+        """Id, token and reason of each job that *runner* holds and somebody wants cancelled."""
         ...
 
     def held(self, runner: bytes) -> Plan[Sequence[tuple[bytes, int]]]:
@@ -94,12 +176,95 @@ class Operations(Protocol):
         """Jobs per state, exact up to ``COUNTED``."""
         ...
 
+    def number(self, where: JobFilter) -> Plan[int]:
+        """How many jobs there are of *where*, exactly, however long that takes."""
+        ...
+
+    def queues(self) -> Plan[Sequence[QueueInfo]]:
+        """The queues that have unfinished jobs or are paused, by name; nothing is said of their workers."""
+        ...
+
+    def queue(self, name: str) -> Plan[QueueInfo]:
+        """One queue, as ``queues`` gives it; an empty one when nothing is known of it."""
+        ...
+
+    def due_tasks(self, queue: str, limit: int) -> Plan[Sequence[DueTask]]:
+        """The due jobs of *queue* by task, the longest waiting first; of the first *limit* that would be claimed."""
+        ...
+
+    def stranded(self) -> Plan[int]:
+        """How many running jobs are held by runners that have no lease any more."""
+        ...
+
+    def prunable(self) -> Plan[int]:
+        """How many ended jobs were to stay no longer than until now."""
+        ...
+
+    def clock(self) -> Plan[int]:
+        """Microseconds of the store's clock."""
+        ...
+
+    def failures(self, where: JobFilter, limit: int) -> Plan[Sequence[FailureGroup]]:
+        """The ended jobs of *where* that have an error, grouped by its fingerprint; the largest *limit* groups."""
+        ...
+
     def ahead(self, job: JobInfo, limit: int) -> Plan[int]:
         """How many jobs of its queue would be claimed before *job*; counted up to *limit*."""
         ...
 
     def schema(self) -> Plan[int]:
         """The number of the newest migration that the store has; 0 for none."""
+        ...
+
+
+class Control(Protocol):
+    """What people and upkeep do to jobs.
+
+    Each pass changes up to *limit* jobs, in the order of ids, from behind *after*.
+    """
+
+    def cancel(self, where: JobFilter, reason: str, limit: int, after: bytes | None) -> Plan[Pass]:
+        """Waiting jobs are cancelled."""
+        ...
+
+    def ask(self, where: JobFilter, reason: str, limit: int, after: bytes | None) -> Plan[Pass]:
+        """Running jobs are asked to stop; they end as cancelled unless they end by themselves before they hear it."""
+        ...
+
+    def call_off(self, where: JobFilter, reason: str, limit: int, after: bytes | None) -> Plan[Pass]:
+        """Both: whatever a job does at that moment, unless it has ended, it is cancelled or asked."""
+        ...
+
+    def revive(self, where: JobFilter, limit: int, after: bytes | None) -> Plan[Pass]:
+        """Ended jobs are ready again, with one more attempt at least; those whose unique key is held by now are not."""
+        ...
+
+    def hasten(self, where: JobFilter, limit: int, after: bytes | None) -> Plan[Pass]:
+        """Jobs that wait for their time are ready now."""
+        ...
+
+    def delete_waiting(self, where: JobFilter, limit: int, after: bytes | None) -> Plan[Pass]:
+        """Waiting jobs are gone."""
+        ...
+
+    def delete_ended(self, where: JobFilter, limit: int, after: bytes | None) -> Plan[Pass]:
+        """Ended jobs are gone."""
+        ...
+
+    def expire(self, limit: int) -> Plan[Pass]:
+        """Waiting jobs whose time is over are cancelled."""
+        ...
+
+    def prune(self, limit: int) -> Plan[int]:
+        """Up to *limit* ended jobs are gone that were to stay no longer; how many."""
+        ...
+
+    def pause(self, queue: str) -> Plan[None]:
+        """Nothing of *queue* is claimed any more."""
+        ...
+
+    def resume(self, queue: str) -> Plan[None]:
+        """It is claimed again."""
         ...
 
 
@@ -127,8 +292,13 @@ class Listener(Protocol):
         """Whether it has proof that a ring would reach it; else the worker polls more often."""
         ...
 
-    async def listen(self, ring: Callable[[], None]) -> None:
-        """Call *ring* whenever something may be due, until cancelled; own troubles are mended inside."""
+    @property
+    def next_look(self) -> float:
+        """Seconds until it is worth to look although nobody rings; infinite when there is no reason to."""
+        ...
+
+    async def listen(self, heard: Callable[[Ring], None]) -> None:
+        """Call *heard* whenever something may be due or to be cancelled, until cancelled; mends its own troubles."""
         ...
 
     async def idle(self, seconds: float) -> bool:
@@ -146,6 +316,16 @@ class Store(Protocol):
     @property
     def operations(self) -> Operations:
         """Its plans."""
+        ...
+
+    @property
+    def control(self) -> Control:
+        """The plans of people and upkeep."""
+        ...
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of database that it is."""
         ...
 
     @property
@@ -170,8 +350,30 @@ class Store(Protocol):
         """Carry *plan* out from the running event loop. Raises as ``run`` does."""
         ...
 
+    def ring(self, why: Ring) -> None:
+        """Tell workers to look, where a commit that we do not see tells nobody; does nothing where it does."""
+        ...
+
+    def connect(self) -> object:
+        """A connection of the store's library, of the user's own to use and close, for blocking code.
+
+        Raises ``UsageError`` where the store has none to give.
+        """
+        ...
+
+    async def aconnect(self) -> object:
+        """The same for async code."""
+        ...
+
     def migrate(self) -> list[str]:
         """Bring the store to the newest schema; the names of the migrations applied."""
+        ...
+
+    def examine(self, *, deep: bool) -> Sequence[Finding]:
+        """What there is to say of this kind of store; *deep*: also what takes long to find out.
+
+        Nothing is raised: what cannot be looked at is a finding.
+        """
         ...
 
     def lease(self, runner: bytes, info: RunnerInfo, seconds: float) -> Lease:

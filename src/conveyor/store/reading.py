@@ -1,12 +1,23 @@
 """Reading jobs: the same for both SQL dialects, but for how each names its clock."""
 
 from collections.abc import Sequence
-from typing import cast
+from datetime import datetime
+from typing import TypedDict, cast
 
 from conveyor.core import ids
 from conveyor.core.clock import MICROSECOND, moment
+from conveyor.core.extras import Extras, decoded, needle
 from conveyor.core.lifecycle import State, shown
-from conveyor.core.model import COUNTED, Counts, Direction, JobFilter, JobInfo, read_attempts
+from conveyor.core.model import (
+    COUNTED,
+    Counts,
+    Direction,
+    JobFilter,
+    JobInfo,
+    Progress,
+    read_attempts,
+    read_progress,
+)
 from conveyor.plan import Params, Row, Statement, Steps
 
 _BUCKETS: dict[State, tuple[str, str]] = {
@@ -23,17 +34,24 @@ _BUCKETS: dict[State, tuple[str, str]] = {
 
 _COLUMNS = (
     "{id}, task, queue, priority, state, attempt, max_attempts, crashes, token, timeout, enqueued_at, run_after, "
-    "started_at, last_attempted_at, {finished_at}, {run_time}, {runner}, args, {result}, attempts, {now}"
+    "started_at, last_attempted_at, {finished_at}, {run_time}, {runner}, args, {result}, attempts, extras, "
+    "{expires_at}, {delete_after}, progress, cancelled, {now}"
 )
 
 
 class Dialect:
     """What reading must know of a dialect."""
 
-    def __init__(self, *, now: str, id_form: str) -> None:
-        """*now* is the clock's expression; *id_form* wraps a column so that an id arrives as 16 bytes."""
+    def __init__(self, *, now: str, id_form: str, id_list: str, contains: str) -> None:
+        """Expressions of the dialect.
+
+        *now* is the clock; *id_form* wraps a column so that an id arrives as 16 bytes; *id_list* is the condition
+        that an id is one of those given; *contains* the condition that the column holds the text ``:tag``.
+        """
         self.now = now
         self.id_form = id_form
+        self.id_list = id_list
+        self.contains = contains
 
     def columns(self, table: str) -> str:
         """The columns of a job's record in *table*, in the order of ``job_info``."""
@@ -44,6 +62,8 @@ class Dialect:
             finished_at="finished_at" if past else "CAST(NULL AS bigint)",
             run_time="run_time" if past else "CAST(NULL AS bigint)",
             result="result" if past else "CAST(NULL AS bytea)",
+            expires_at="CAST(NULL AS bigint)" if past else "expires_at",
+            delete_after="delete_after" if past else "CAST(NULL AS bigint)",
             now=self.now,
         )
 
@@ -51,7 +71,7 @@ class Dialect:
 def job_info(row: Row) -> JobInfo:
     """The record in a row of ``get`` or ``list``."""
     (id_, task, queue, priority, stored, attempt, limit, crashes, token, timeout, *times) = row
-    (enqueued, after, started, attempted, finished, ran, runner, args, result, attempts, now) = times
+    (enqueued, after, started, attempted, finished, ran, runner, args, result, attempts, *rare, now) = times
     record = read_attempts(cast(bytes | None, attempts))
     due = cast(int, after) <= cast(int, now)
     return JobInfo(
@@ -67,15 +87,46 @@ def job_info(row: Row) -> JobInfo:
         timeout=None if timeout is None else cast(int, timeout) * MICROSECOND,
         enqueued_at=moment(cast(int, enqueued)),
         run_after=moment(cast(int, after)),
-        started_at=None if started is None else moment(cast(int, started)),
-        last_attempted_at=None if attempted is None else moment(cast(int, attempted)),
-        finished_at=None if finished is None else moment(cast(int, finished)),
+        started_at=_moment(started),
+        last_attempted_at=_moment(attempted),
+        finished_at=_moment(finished),
         run_time=None if ran is None else cast(int, ran) * MICROSECOND,
         runner=None if runner is None else cast(bytes, runner).hex(),
         payload=cast(bytes, args),
         result=cast(bytes | None, result),
         attempts=record,
+        **_rare(rare),
     )
+
+
+class _Rare(TypedDict):
+    extras: Extras
+    expires_at: datetime | None
+    delete_after: datetime | None
+    progress: Progress | None
+    cancelled: str | None
+
+
+def _rare(values: Sequence[object]) -> _Rare:
+    extras, expires, delete, progress, cancelled = values
+    return {
+        "extras": decoded(cast(str | None, extras)),
+        "expires_at": _moment(expires),
+        "delete_after": _moment(delete),
+        "progress": read_progress(cast(bytes | None, progress)),
+        "cancelled": cast(str | None, cancelled),
+    }
+
+
+def _moment(value: object) -> datetime | None:
+    return None if value is None else moment(cast(int, value))
+
+
+def get_job(dialect: Dialect, params: Params) -> Steps[JobInfo | None]:
+    """The record of the job ``:id``, from whichever table it lies in."""
+    parts = [f"SELECT {dialect.columns(table)} FROM {table} WHERE id = :id" for table in _TABLES]  # noqa: S608 - texts of ours only
+    answer = yield Statement(" UNION ALL ".join(parts), params)
+    return job_info(answer.rows[0]) if answer.rows else None
 
 
 def list_jobs(
@@ -85,12 +136,12 @@ def list_jobs(
     newest = direction == "newest"
     beyond = "id < :after" if newest else "id > :after"
     order = "DESC" if newest else "ASC"
-    params = _with_filter(params, where) | {"limit": limit}
+    params = params | filter_params(where) | {"limit": limit}
     parts: list[str] = []
-    for table in ("conveyor_job", "conveyor_history"):
-        wanted = _wanted(dialect, table, where.states)
+    for table in _TABLES:
+        wanted = conditions(dialect, table, where)
         if wanted is not None:
-            terms = [*wanted, *_conditions(where), *([beyond] if "after" in params else [])]
+            terms = [*wanted, *([beyond] if "after" in params else [])]
             parts.append(
                 f"SELECT * FROM (SELECT {dialect.columns(table)} FROM {table}"  # noqa: S608 - texts of ours only
                 f"{_where(terms)} ORDER BY id {order} LIMIT :limit) AS {table}"
@@ -104,7 +155,7 @@ def list_jobs(
 
 def count_jobs(dialect: Dialect, where: JobFilter, params: dict[str, object]) -> Steps[Counts]:
     """Jobs per shown state, in one statement and so of one moment; each counted up to one more than ``COUNTED``."""
-    params = _with_filter(params, where) | {"enough": COUNTED + 1}
+    params = params | filter_params(where) | {"enough": COUNTED + 1}
     wanted = [state for state in _BUCKETS if not where.states or state in where.states]
     parts = [_count(dialect, state, where) for state in wanted]
     if not parts:
@@ -113,26 +164,57 @@ def count_jobs(dialect: Dialect, where: JobFilter, params: dict[str, object]) ->
     return {state: cast(int, number) for state, number in zip(wanted, answer.rows[0], strict=True)}
 
 
+def number_of(dialect: Dialect, where: JobFilter, params: dict[str, object]) -> Steps[int]:
+    """How many jobs there are of *where*, exactly."""
+    found = {table: conditions(dialect, table, where) for table in _TABLES}
+    parts = [f"(SELECT count(*) FROM {table}{_where(terms)})" for table, terms in found.items() if terms is not None]  # noqa: S608 - as above
+    if not parts:
+        return 0
+    answer = yield Statement(f"SELECT {' + '.join(parts)}", params | filter_params(where))
+    return cast(int, answer.rows[0][0])
+
+
 def _count(dialect: Dialect, state: State, where: JobFilter) -> str:
     table, condition = _BUCKETS[state]
-    terms = [condition.format(now=dialect.now), *_conditions(where)]
+    terms = [condition.format(now=dialect.now), *_others(dialect, table, where)]
     return f"(SELECT count(*) FROM (SELECT 1 FROM {table}{_where(terms)} LIMIT :enough) AS counted)"  # noqa: S608 - as above
 
 
-def _wanted(dialect: Dialect, table: str, states: tuple[State, ...]) -> list[str] | None:
-    """The condition on *table* for *states*; ``None`` when none of them lies there."""
-    if not states:
-        return []
-    here = [text for state, (place, text) in _BUCKETS.items() if state in states and place == table]
-    return [f"({' OR '.join(here)})".format(now=dialect.now)] if here else None
+def conditions(dialect: Dialect, table: str, where: JobFilter) -> list[str] | None:
+    """The conditions on *table* that *where* stands for; ``None`` when no such job can lie there."""
+    if table == "conveyor_job" and (where.fingerprint is not None or where.finished_before is not None):
+        return None
+    here = [text for state, (place, text) in _BUCKETS.items() if state in where.states and place == table]
+    if where.states and not here:
+        return None
+    states = [f"({' OR '.join(here)})".format(now=dialect.now)] if here else []
+    return [*states, *_others(dialect, table, where)]
 
 
-def _conditions(where: JobFilter) -> list[str]:
-    return [f"{name} = :{name}" for name in ("queue", "task") if getattr(where, name) is not None]
+def _others(dialect: Dialect, table: str, where: JobFilter) -> list[str]:
+    terms = {
+        "queue": "queue = :queue",
+        "task": "task = :task",
+        "tag": dialect.contains.format("extras"),
+        "fingerprint": "fingerprint = :fingerprint" if table == "conveyor_history" else "1 = 0",
+        "enqueued_after": "enqueued_at >= :enqueued_after",
+        "enqueued_before": "enqueued_at < :enqueued_before",
+        "finished_before": "finished_at < :finished_before" if table == "conveyor_history" else "1 = 0",
+        "ids": dialect.id_list.format("id"),
+    }
+    return [text for name, text in terms.items() if getattr(where, name) is not None]
 
 
-def _with_filter(params: Params, where: JobFilter) -> dict[str, object]:
-    return dict(params) | {name: getattr(where, name) for name in ("queue", "task") if getattr(where, name) is not None}
+def filter_params(where: JobFilter) -> dict[str, object]:
+    """The values that the conditions of *where* name; ids apart, which each dialect takes in its own way."""
+    given: dict[str, object] = {name: getattr(where, name) for name in _VALUES if getattr(where, name) is not None}
+    if where.tag is not None:
+        given["tag"] = needle(where.tag)
+    return given
+
+
+_VALUES = ("queue", "task", "fingerprint", "enqueued_after", "enqueued_before", "finished_before")
+_TABLES = ("conveyor_job", "conveyor_history")
 
 
 def _where(terms: Sequence[str]) -> str:

@@ -6,13 +6,19 @@ from importlib.resources import files
 
 _COMMENT = re.compile(r"^\s*--.*$", re.MULTILINE)
 _SPACE = re.compile(r"\s+")
+_PART = re.compile(r"\{(?!where\})(\w+)\}")
 
 
 @cache
 def sql(dialect: str, name: str) -> str:
-    """The statement in ``store/<dialect>/<name>.sql``, comments and spare white space taken out."""
+    """The statement in ``store/<dialect>/<name>.sql``, comments and spare white space taken out.
+
+    ``{part}`` stands for the file of that name beside it: what several statements have in common is said once. The
+    one name that is left as it is, ``{where}``, stands for conditions that only the call knows.
+    """
     text = files("conveyor.store").joinpath(dialect, f"{name}.sql").read_text("utf-8")
-    return _SPACE.sub(" ", _COMMENT.sub("", text)).strip().removesuffix(";")
+    whole = _PART.sub(lambda found: sql(dialect, found[1]), _COMMENT.sub("", text))
+    return _SPACE.sub(" ", whole).strip().removesuffix(";")
 
 
 @cache

@@ -1,55 +1,33 @@
 """What both SQL dialects do alike. A dialect's own folder holds its statements, and the plans where it differs."""
 
-from abc import ABC, abstractmethod
-from collections import Counter
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import ClassVar, cast
+from typing import Final, cast
 
 import msgspec
 
-from conveyor.core.clock import moment, stored
+from conveyor.core.errors import StoreUnavailable
 from conveyor.core.judge import judge_loss
-from conveyor.core.lifecycle import ending
-from conveyor.core.model import (
-    Claimed,
-    Counts,
-    Direction,
-    Held,
-    JobFilter,
-    JobInfo,
-    NewJob,
-    Outcome,
-    Runner,
-    RunnerInfo,
-)
-from conveyor.plan import Answer, Plan, Row, Statement, Steps
-from conveyor.store.contract import Rescued
-from conveyor.store.reading import Dialect, count_jobs, job_info, list_jobs
-from conveyor.store.sqlfiles import sql
+from conveyor.core.lifecycle import TAKEN_BACK, Event, ending
+from conveyor.core.model import Claimed, Held, Outcome, Report, RunnerInfo
+from conveyor.plan import Plan, Ring, Row, Steps
+from conveyor.store.arrivals import Arrivals
+from conveyor.store.contract import Rescued, Settled
+from conveyor.store.reads import Reads
+from conveyor.store.sqlbase import number
 
-SETTLE_ROUNDS = 3
+SETTLE_ROUNDS: Final = 20
+"""So often may a row be rewritten just when it is to be settled."""
 BURIAL = 60_000_000
 """Microseconds that a dead runner's row stays, so that rescue still looks for claims that were in flight."""
 
 
-class SqlOperations(ABC):
+_NONE: Final[frozenset[bytes]] = frozenset()
+
+
+class SqlOperations(Arrivals, Reads):
     """The operations that SQLite and PostgreSQL share; ``store.contract.Operations`` says what each owes."""
-
-    folder: ClassVar[str]
-    reading: ClassVar[Dialect]
-
-    @abstractmethod
-    def id_param(self, id_: bytes) -> object:
-        """An id as the dialect's parameter."""
-
-    @abstractmethod
-    def insert(self, name: str, jobs: Sequence[NewJob]) -> Steps[None]:
-        """Carry *jobs* through the statement *name*."""
-
-    @abstractmethod
-    def delete_finished(self, jobs: Sequence[NewJob]) -> Steps[None]:
-        """Delete those of *jobs* from the hot table that history knows."""
 
     @abstractmethod
     def claim_steps(self, runner: bytes, room: Mapping[str, int], tasks: Sequence[str]) -> Steps[Sequence[Claimed]]:
@@ -64,6 +42,10 @@ class SqlOperations(ABC):
         """Move ended jobs to history; how many were still the runner's."""
 
     @abstractmethod
+    def write_stops(self, outcomes: Sequence[Outcome]) -> Steps[frozenset[bytes]]:
+        """The same for those alone that somebody wants cancelled; their ids."""
+
+    @abstractmethod
     def write_again(self, outcomes: Sequence[Outcome]) -> Steps[int]:
         """Make jobs ready again; how many were still the runner's."""
 
@@ -71,34 +53,17 @@ class SqlOperations(ABC):
     def recorded(self, outcomes: Sequence[Outcome]) -> Steps[frozenset[bytes]]:
         """The ids among *outcomes* whose outcome is in the store."""
 
-    def params(self, **params: object) -> dict[str, object]:
-        """*params*, with what every statement of the dialect gets."""
-        return params
+    @abstractmethod
+    def still_held(self, outcomes: Sequence[Outcome]) -> Steps[frozenset[bytes]]:
+        """The ids among *outcomes* whose attempt is going on, as far as the store knows."""
 
-    def statement(self, name: str, **params: object) -> Statement:
-        """The statement of the file *name*, with its values."""
-        return Statement(sql(self.folder, name), self.params(**params))
+    @abstractmethod
+    def cancelled(self, outcomes: Sequence[Outcome]) -> Steps[frozenset[bytes]]:
+        """The ids among *outcomes* that are in history as cancelled."""
 
-    def enqueue(self, jobs: Sequence[NewJob]) -> Plan[None]:
-        """See ``Operations.enqueue``."""
-        return Plan(partial(self._enqueue, "enqueue", jobs), wakes=True)
-
-    def repeat_enqueue(self, jobs: Sequence[NewJob]) -> Plan[None]:
-        """See ``Operations.repeat_enqueue``.
-
-        Two statements, each with a snapshot of its own. One could not be right: the job may have moved to history
-        after the statement's snapshot was taken and before its insert met no conflict.
-        """
-
-        def steps() -> Steps[None]:
-            yield from self._enqueue("repeat_insert", jobs)
-            yield from self.delete_finished(jobs)
-
-        return Plan(steps, atomic=True, wakes=True)
-
-    def _enqueue(self, name: str, jobs: Sequence[NewJob]) -> Steps[None]:
-        if jobs:
-            yield from self.insert(name, jobs)
+    @abstractmethod
+    def write_reports(self, reports: Sequence[Report]) -> Steps[None]:
+        """Keep how far running attempts have come."""
 
     def claim(self, runner: bytes, room: Mapping[str, int], tasks: Sequence[str]) -> Plan[Sequence[Claimed]]:
         """See ``Operations.claim``."""
@@ -108,31 +73,46 @@ class SqlOperations(ABC):
         """See ``Operations.next_due``."""
         return Plan(partial(self.next_due_steps, queues), writes=False)
 
-    def settle(self, outcomes: Sequence[Outcome]) -> Plan[frozenset[bytes]]:
+    def settle(self, outcomes: Sequence[Outcome]) -> Plan[Settled]:
         """See ``Operations.settle``."""
         again = any(not ending(outcome.event) for outcome in outcomes)
-        return Plan(partial(self._settle, sorted(outcomes, key=_by_id)), wakes=again)
+        return Plan(partial(self._settle, sorted(outcomes, key=_by_id)), rings=Ring.WORK if again else None)
 
-    def _settle(self, outcomes: Sequence[Outcome]) -> Steps[frozenset[bytes]]:
+    def _settle(self, outcomes: Sequence[Outcome]) -> Steps[Settled]:
         """In the order of ids, so that two settles never wait for each other in a circle.
 
         A row that somebody else rewrites at the same moment is passed over by PostgreSQL (the version that we may
-        see is gone, the new one is not ours to see), though the job is still ours: so what is neither written nor
-        recorded is tried again, with a new snapshot.
+        see is gone, the new one is not ours to see), though the job is still ours: so what is still held is tried
+        again, with a new snapshot. A job that somebody has asked to cancel is not made ready again: it ends here.
         """
         left = outcomes
+        refused = stopped = _NONE
         for _ in range(SETTLE_ROUNDS):
-            final = [outcome for outcome in left if ending(outcome.event)]
             again = [outcome for outcome in left if not ending(outcome.event)]
+            final = [outcome for outcome in left if ending(outcome.event)]
             written = (yield from self.write_final(final)) if final else 0
             written += (yield from self.write_again(again)) if again else 0
             if written == len(left):
-                return frozenset()
-            recorded = yield from self.recorded(left)
-            left = [outcome for outcome in left if outcome.id not in recorded]
+                return Settled(refused, stopped)
+            stopped |= (yield from self.write_stops(list(map(_stopped, again)))) if again else _NONE
+            held = yield from self.still_held(left)
+            gone = [outcome for outcome in left if outcome.id not in held | stopped]
+            stopped |= yield from self._ended_before(gone)
+            recorded = yield from self.recorded(gone)
+            refused |= frozenset(outcome.id for outcome in gone) - recorded - stopped
+            left = [outcome for outcome in left if outcome.id in held]
             if not left:
-                break
-        return frozenset(outcome.id for outcome in left)
+                return Settled(refused, stopped)
+        raise StoreUnavailable(f"{len(left)} jobs were rewritten {SETTLE_ROUNDS} times while they were to be settled")
+
+    def _ended_before(self, gone: Sequence[Outcome]) -> Steps[frozenset[bytes]]:
+        """Those of *gone* that an earlier settle has ended as cancelled, whose answer was lost.
+
+        Not those of dead runners that another rescuer has ended: they are told of by that one.
+        """
+        own = (outcome for outcome in gone if not ending(outcome.event) and outcome.event not in TAKEN_BACK)
+        again = [_stopped(outcome) for outcome in own]
+        return (yield from self.cancelled(again)) if again else _NONE
 
     def held(self, runner: bytes) -> Plan[Sequence[tuple[bytes, int]]]:
         """See ``Operations.held``."""
@@ -143,32 +123,46 @@ class SqlOperations(ABC):
 
         return Plan(steps, writes=False)
 
+    def report(self, reports: Sequence[Report]) -> Plan[None]:
+        """See ``Operations.report``."""
+        return Plan(partial(self.write_reports, sorted(reports)))
+
+    def asked(self, runner: bytes) -> Plan[Sequence[tuple[bytes, int, str]]]:
+        """See ``Operations.asked``."""
+
+        def steps() -> Steps[Sequence[tuple[bytes, int, str]]]:
+            answer = yield self.statement("asked", runner=self.id_param(runner))
+            return cast(Sequence[tuple[bytes, int, str]], answer.rows)
+
+        return Plan(steps, writes=False)
+
     def rescue(self, limit: int) -> Plan[Rescued]:
         """See ``Operations.rescue``.
 
         In one transaction, for it writes two statements: a rescuer that died between them would leave part of a dead
         runner's jobs, and the last of them would look as if it had been alone.
         """
-        return Plan(partial(self._rescue, limit), atomic=True, wakes=True)
+        return Plan(partial(self._rescue, limit), atomic=True, rings=Ring.WORK)
 
     def _rescue(self, limit: int) -> Steps[Rescued]:
-        """Find, judge, settle. Two rescuers may find the same job: the token lets one of them settle it."""
+        """Find, judge, settle. A job whose row somebody holds is left for the next pass."""
         answer = yield self.statement("orphans", limit=limit)
-        held = [Held._make(row[:-1]) for row in answer.rows]
-        queues = frozenset(cast(str, row[-1]) for row in answer.rows)
+        held = [Held._make(row) for row in answer.rows]
         if not held:
             yield self.statement("bury", grace=BURIAL)
-            return Rescued(0, queues, more=False)
-        holding = Counter(job.runner for job in held)
-        outcomes = [judge_loss(job, alone=holding[job.runner] == 1) for job in held]
-        refused = yield from self._settle(sorted(outcomes, key=_by_id))
-        return Rescued(len(held) - len(refused), queues, more=len(holding) == limit)
+            return Rescued((), more=False)
+        outcomes = [judge_loss(job) for job in held]
+        settled = yield from self._settle(sorted(outcomes, key=_by_id))
+        ends = [_stopped(outcome) if outcome.id in settled.stopped else outcome for outcome in outcomes]
+        pairs = zip(held, ends, strict=True)
+        taken = tuple(pair for pair in pairs if pair[0].id not in settled.refused)
+        return Rescued(taken, more=len({job.runner for job in held}) == limit)
 
     def dead_runners(self) -> Plan[int]:
         """See ``Operations.dead_runners``."""
 
         def steps() -> Steps[int]:
-            return _number((yield self.statement("dead_runners")))
+            return number((yield self.statement("dead_runners")))
 
         return Plan(steps, writes=False)
 
@@ -189,70 +183,14 @@ class SqlOperations(ABC):
 
         return Plan(steps)
 
-    def runners(self) -> Plan[Sequence[Runner]]:
-        """See ``Operations.runners``."""
-
-        def steps() -> Steps[Sequence[Runner]]:
-            answer = yield self.statement("runners")
-            return [_runner(row) for row in answer.rows]
-
-        return Plan(steps, writes=False)
-
-    def get(self, id_: bytes) -> Plan[JobInfo | None]:
-        """See ``Operations.get``."""
-
-        def steps() -> Steps[JobInfo | None]:
-            answer = yield self.statement("get", id=self.id_param(id_))
-            return job_info(answer.rows[0]) if answer.rows else None
-
-        return Plan(steps, writes=False)
-
-    def list(
-        self, where: JobFilter, *, limit: int, after: bytes | None, direction: Direction
-    ) -> Plan[Sequence[JobInfo]]:
-        """See ``Operations.list``."""
-        place = {} if after is None else {"after": self.id_param(after)}
-        return Plan(lambda: list_jobs(self.reading, where, self.params(**place), limit, direction), writes=False)
-
-    def counts(self, where: JobFilter) -> Plan[Counts]:
-        """See ``Operations.counts``."""
-        return Plan(lambda: count_jobs(self.reading, where, self.params()), writes=False)
-
-    def ahead(self, job: JobInfo, limit: int) -> Plan[int]:
-        """See ``Operations.ahead``."""
-
-        def steps() -> Steps[int]:
-            after = stored(job.run_after)
-            answer = yield self.statement("ahead", queue=job.queue, priority=job.priority, run_after=after, limit=limit)
-            return _number(answer)
-
-        return Plan(steps, writes=False)
-
-    def schema(self) -> Plan[int]:
-        """See ``Operations.schema``."""
-
-        def steps() -> Steps[int]:
-            return _number((yield self.statement("schema")))
-
-        return Plan(steps, writes=False)
-
 
 def _by_id(outcome: Outcome) -> bytes:
     return outcome.id
 
 
-def _number(answer: Answer) -> int:
-    return cast(int, answer.rows[0][0])
-
-
-def _runner(row: Row) -> Runner:
-    id_, alive, started_at, info = row
-    return Runner(
-        id=cast(bytes, id_).hex(),
-        info=msgspec.json.decode(cast(bytes, info), type=RunnerInfo),
-        alive=bool(alive),
-        started_at=moment(cast(int, started_at)),
-    )
+def _stopped(outcome: Outcome) -> Outcome:
+    """The end of a job that is to be cancelled, instead of its next attempt; its fence stays what it was."""
+    return outcome._replace(event=Event.CANCEL, fence=outcome.event in TAKEN_BACK, back=False)
 
 
 def in_turn(claimed: list[Claimed]) -> list[Claimed]:

@@ -4,7 +4,10 @@ WITH clock AS MATERIALIZED (SELECT conveyor_now() AS now),
 lease AS MATERIALIZED (
     SELECT 1 FROM conveyor_runner, clock WHERE id = :runner AND expires_at > clock.now
 ),
-want AS MATERIALIZED (SELECT * FROM unnest(:queue::text[], :room::int8[]) AS want (queue, room)),
+want AS MATERIALIZED (
+    SELECT * FROM unnest(:queue::text[], :room::int8[]) AS want (queue, room)
+    WHERE NOT EXISTS (SELECT 1 FROM conveyor_queue q WHERE q.name = want.queue)
+),
 picked AS MATERIALIZED (
     SELECT taken.tid FROM lease CROSS JOIN want CROSS JOIN LATERAL (
         WITH RECURSIVE lane AS (
@@ -28,7 +31,8 @@ picked AS MATERIALIZED (
 UPDATE conveyor_job j
 SET state = 'running', runner = :runner, attempt = j.attempt + 1,
     token = greatest(j.token + 1, clock.now),
-    started_at = coalesce(j.started_at, clock.now), last_attempted_at = clock.now
+    started_at = coalesce(j.started_at, clock.now), last_attempted_at = clock.now,
+    unique_key = CASE WHEN j.until_start THEN NULL ELSE j.unique_key END
 FROM clock WHERE j.ctid = ANY (ARRAY(SELECT tid FROM picked))
 RETURNING uuid_send(j.id), j.task, j.queue, j.priority, j.run_after, j.attempt, j.max_attempts, j.crashes, j.token,
-          j.timeout, j.args, j.attempts, j.last_attempted_at
+          j.timeout, j.args, j.attempts, j.last_attempted_at, j.expires_at, j.extras, j.cancelled

@@ -6,14 +6,14 @@ joined at exit; a library that is used from a five-line script cannot ask for th
 
 import asyncio
 import os
-import threading
+import queue
 import weakref
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
 import psycopg
-from psycopg import AsyncConnection, Connection, conninfo
+from psycopg import AsyncConnection, Connection, IsolationLevel, conninfo
 from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow
 
@@ -61,8 +61,54 @@ async def aconnect(text: str) -> AsyncConnection[TupleRow]:
     return connection
 
 
+def own(text: str) -> Connection[TupleRow]:
+    """A blocking connection for plans of ours: see ``wraps``."""
+    connection = connect(text)
+    try:
+        if connection.execute(_ISOLATION).fetchone() != _OURS:
+            connection.isolation_level = IsolationLevel.READ_COMMITTED
+    except BaseException as error:
+        connection.close()
+        if isinstance(error, psycopg.Error):
+            raise unreachable(error) from error
+        raise
+    return connection
+
+
+async def aown(text: str) -> AsyncConnection[TupleRow]:
+    """The same for async code."""
+    connection = await aconnect(text)
+    try:
+        async with asyncio.timeout(DEADLINE):
+            if await (await connection.execute(_ISOLATION)).fetchone() != _OURS:
+                await connection.set_isolation_level(IsolationLevel.READ_COMMITTED)
+    except BaseException as error:  # its caller may be cancelled just now
+        await connection.close()
+        if isinstance(error, psycopg.Error | TimeoutError):
+            raise unreachable(error) from error
+        raise
+    return connection
+
+
+def wraps(connection: Connection[TupleRow] | AsyncConnection[TupleRow]) -> bool:
+    """Whether even a plan of one statement needs a transaction around it, for its isolation level.
+
+    Our plans are made for READ COMMITTED, and a database or role may have another default. To change that for the
+    session would do through a pooler what nobody has asked for: to other sessions.
+    """
+    return connection.isolation_level is not None
+
+
+_ISOLATION: Final = "SELECT current_setting('default_transaction_isolation')"
+_OURS: Final = ("read committed",)
+
+
 class Links:
-    """Blocking connections of one process."""
+    """Blocking connections of one process.
+
+    A signal handler may come in anywhere and want one too. So places are the items of a queue that is made for that,
+    for a semaphore's own lock would be waited for by the handler of the thread that holds it.
+    """
 
     def __init__(self, text: str) -> None:
         """Connects to nothing yet."""
@@ -70,25 +116,37 @@ class Links:
         self._reset()
 
     def _reset(self) -> None:
-        self._owner = os.getpid()
         self._idle: list[Connection[TupleRow]] = []
-        self._room = threading.BoundedSemaphore(MOST)
+        self._room: queue.SimpleQueue[None] = queue.SimpleQueue()
+        for _ in range(MOST):
+            self._room.put(None)
+        self._owner = os.getpid()  # last: nobody is to use what a parent has left
 
     @contextmanager
     def link(self) -> Generator[Connection[TupleRow]]:
         """A connection for one operation; one that broke is not kept."""
         if self._owner != os.getpid():
             self._reset()  # the parent's connections are the parent's: not used here, not closed here
-        if not self._room.acquire(timeout=DEADLINE):
-            raise StoreUnavailable(f"all {MOST} connections are busy for {DEADLINE:.0f} s")
+        room = self._room
         try:
-            connection = self._idle.pop() if self._idle else connect(self._text)
+            room.get(timeout=DEADLINE)
+        except queue.Empty:
+            raise StoreUnavailable(f"all {MOST} connections are busy for {DEADLINE:.0f} s") from None
+        try:
+            connection = self._kept() or own(self._text)
             try:
                 yield connection
             finally:
                 self._put_back(connection)
         finally:
-            self._room.release()
+            room.put(None)
+
+    def _kept(self) -> Connection[TupleRow] | None:
+        """One that is idle. Whether there is one is not asked before: somebody else may take the last in between."""
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return None
 
     def _put_back(self, connection: Connection[TupleRow]) -> None:
         if connection.info.transaction_status is TransactionStatus.IDLE:
@@ -99,8 +157,8 @@ class Links:
     def close(self) -> None:
         """Close what is idle."""
         if self._owner == os.getpid():
-            while self._idle:
-                self._idle.pop().close()
+            while connection := self._kept():
+                connection.close()
 
 
 class AsyncLinks:
@@ -116,7 +174,7 @@ class AsyncLinks:
         """A connection for one operation; one that broke, or was interrupted, is not kept."""
         links = self._loops.setdefault(asyncio.get_running_loop(), _LoopLinks())
         async with links.room:
-            connection = links.idle.pop() if links.idle else await aconnect(self._text)
+            connection = links.idle.pop() if links.idle else await aown(self._text)
             try:
                 yield connection
             finally:

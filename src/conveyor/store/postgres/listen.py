@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -12,6 +13,7 @@ from psycopg.rows import TupleRow
 
 from conveyor.core.backoff import jittered
 from conveyor.core.errors import StoreUnavailable
+from conveyor.plan import Ring
 from conveyor.store.postgres.links import aconnect
 
 logger = logging.getLogger("conveyor.worker")
@@ -41,7 +43,12 @@ class PostgresListener:
         """See ``store.contract.Listener.hears``."""
         return time.monotonic() - self._heard < 2 * PING_EVERY
 
-    async def listen(self, ring: Callable[[], None]) -> None:
+    @property
+    def next_look(self) -> float:
+        """See ``store.contract.Listener.next_look``: every commit notifies, a user's too."""
+        return math.inf
+
+    async def listen(self, heard: Callable[[Ring], None]) -> None:
         """See ``store.contract.Listener.listen``."""
         pause = 0.1
         while True:
@@ -49,28 +56,31 @@ class PostgresListener:
                 connection = await aconnect(self._text)
                 try:
                     pause = 0.1
-                    await self._hear(connection, ring)
+                    await self._hear(connection, heard)
                 finally:
                     await connection.close()
             except (psycopg.Error, StoreUnavailable, TimeoutError) as error:
                 self._heard = 0.0
-                ring()  # whatever was notified meanwhile is lost: look now
                 logger.warning("the listening connection is lost, polling stands in: %s", error)
                 await asyncio.sleep(jittered(pause))
                 pause = min(pause * 2, LONGEST_PAUSE)
 
-    async def _hear(self, connection: AsyncConnection[TupleRow], ring: Callable[[], None]) -> None:
+    async def _hear(self, connection: AsyncConnection[TupleRow], heard: Callable[[Ring], None]) -> None:
         for channel in (CHANNEL, self._own):
             await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
+        for why in Ring:  # whatever was notified until now went unheard: look
+            heard(why)
         while True:
             async with asyncio.timeout(PING_EVERY):
                 await connection.execute("SELECT pg_notify(%s, '')", (self._own,))
             end = time.monotonic() + PING_EVERY
             async for note in connection.notifies(timeout=PING_EVERY):
-                if note.channel == self._own:
-                    self._heard = time.monotonic()
+                if note.channel != self._own:
+                    heard(Ring.WORK)
+                elif note.payload:
+                    heard(Ring.CANCEL)
                 else:
-                    ring()
+                    self._heard = time.monotonic()
             if not self.hears and self._heard:
                 raise TimeoutError("the server does not return our own pings")
             await asyncio.sleep(max(end - time.monotonic(), 0))

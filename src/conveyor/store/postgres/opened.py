@@ -1,25 +1,33 @@
 """An opened PostgreSQL store."""
 
 import asyncio
-from collections.abc import Awaitable
-from typing import TypeVar
+import time
+from collections.abc import Awaitable, Sequence
+from functools import partial
+from typing import Final, TypeVar
 
 import psycopg
 from psycopg import AsyncConnection, Connection, conninfo
 from psycopg.rows import TupleRow
 
+from conveyor.core.backoff import jittered
 from conveyor.core.errors import StoreUnavailable, UsageError
+from conveyor.core.health import Finding
 from conveyor.core.model import RunnerInfo
-from conveyor.drivers.postgres import acarry, carry, translated
-from conveyor.plan import Plan, arun, run
-from conveyor.store.contract import Lease, Listener, Operations
-from conveyor.store.postgres.links import DEADLINE, AsyncLinks, Links, connect, dsn
+from conveyor.drivers.lent import Kind
+from conveyor.drivers.postgres import Collided, acarry, carry, translated
+from conveyor.plan import Plan, Ring, arun, run
+from conveyor.store.contract import Control, Lease, Listener, Operations
+from conveyor.store.postgres.health import examined
+from conveyor.store.postgres.links import DEADLINE, AsyncLinks, Links, aconnect, connect, dsn, own, wraps
 from conveyor.store.postgres.listen import PostgresListener
-from conveyor.store.postgres.plans import PostgresOperations
+from conveyor.store.postgres.plans import PostgresControl, PostgresOperations
 from conveyor.store.sqlfiles import migrations, statements
 
 T = TypeVar("T")
 
+COLLISIONS: Final = (0.01, 0.03, 0.1, 0.3)
+"""Seconds until a plan is tried again that the server took back, because it stood in another one's way."""
 MIGRATION_LOCK = 0x636F6E76
 """Two `conveyor migrate` take turns by this advisory lock, which ends with its transaction."""
 
@@ -35,6 +43,7 @@ class PostgresStore:
             raise UsageError(f"the PostgreSQL URL cannot be read: {error}") from None
         self.url = _without_password(url)
         self._operations = PostgresOperations()
+        self._control = PostgresControl()
         self._links = Links(self._text)
         self._alinks = AsyncLinks(self._text)
 
@@ -44,18 +53,36 @@ class PostgresStore:
         return migrations("postgres")[-1][0]
 
     @property
+    def kind(self) -> Kind:
+        """See ``Store``."""
+        return "postgresql"
+
+    @property
     def operations(self) -> Operations:
         """See ``Store``."""
         return self._operations
 
+    @property
+    def control(self) -> Control:
+        """See ``Store``."""
+        return self._control
+
     def run(self, plan: Plan[T]) -> T:
         """See ``Store``. A read is tried again at once: its connection may have died while it lay idle."""
         try:
-            return self._run(plan)
+            return self._tried(plan)
         except StoreUnavailable:
             if plan.writes:
                 raise
         self._links.close()
+        return self._tried(plan)
+
+    def _tried(self, plan: Plan[T]) -> T:
+        for pause in COLLISIONS:
+            try:
+                return self._run(plan)
+            except Collided:
+                time.sleep(jittered(pause))
         return self._run(plan)
 
     def _run(self, plan: Plan[T]) -> T:
@@ -65,11 +92,19 @@ class PostgresStore:
     async def arun(self, plan: Plan[T]) -> T:
         """See ``Store``. A read is tried again at once, as in ``run``."""
         try:
-            return await self._arun(plan)
+            return await self._atried(plan)
         except StoreUnavailable:
             if plan.writes:
                 raise
         await self._alinks.aclose()
+        return await self._atried(plan)
+
+    async def _atried(self, plan: Plan[T]) -> T:
+        for pause in COLLISIONS:
+            try:
+                return await self._arun(plan)
+            except Collided:
+                await asyncio.sleep(jittered(pause))
         return await self._arun(plan)
 
     async def _arun(self, plan: Plan[T]) -> T:
@@ -95,6 +130,21 @@ class PostgresStore:
                         connection.execute(insert, (number, name))
                         applied.append(name)
         return applied
+
+    def ring(self, why: Ring) -> None:
+        """Nothing: a notification is part of the transaction that it tells of."""
+
+    def connect(self) -> Connection[TupleRow]:
+        """See ``Store``. A new one each time: whatever its user sets in its session ends with it."""
+        return connect(self._text)
+
+    async def aconnect(self) -> AsyncConnection[TupleRow]:
+        """See ``Store``."""
+        return await aconnect(self._text)
+
+    def examine(self, *, deep: bool) -> Sequence[Finding]:  # noqa: ARG002 - a server looks after its own files
+        """See ``Store``."""
+        return examined(self._operations, self.run, partial(connect, self._text))
 
     def lease(self, runner: bytes, info: RunnerInfo, seconds: float) -> Lease:
         """See ``Store``."""
@@ -152,7 +202,7 @@ class PostgresLease:
 
     def _carry(self, plan: Plan[T]) -> T:
         if self._connection is None:
-            self._connection = connect(self._text)
+            self._connection = own(self._text)
         try:
             with translated(writes=False):
                 return _carried(plan, self._connection)
@@ -167,7 +217,7 @@ class PostgresLease:
 
 
 def _carried(plan: Plan[T], connection: Connection[TupleRow]) -> T:
-    if not plan.atomic:
+    if not plan.atomic and not wraps(connection):
         return run(plan, carry(connection))
     with connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
@@ -175,7 +225,7 @@ def _carried(plan: Plan[T], connection: Connection[TupleRow]) -> T:
 
 
 async def _acarried(plan: Plan[T], connection: AsyncConnection[TupleRow]) -> T:
-    if not plan.atomic:
+    if not plan.atomic and not wraps(connection):
         return await arun(plan, acarry(connection))
     async with connection.transaction():
         await connection.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")

@@ -6,16 +6,20 @@
 import asyncio
 import contextlib
 import errno
+import math
 import os
+import time
 from collections.abc import Awaitable, Callable
-from functools import partial
 from pathlib import Path
 from typing import Final
 
+from conveyor.plan import Ring
+
 BELL: Final = ".bell"
+SHORTEST_LOOK: Final = 0.01
 
 
-def ring(folder: Path) -> None:
+def ring(folder: Path, why: Ring) -> None:
     """Ring all bells in *folder*, and take down those whose worker is dead."""
     try:
         names = [entry.path for entry in os.scandir(folder) if entry.name.endswith(BELL)]
@@ -29,7 +33,7 @@ def ring(folder: Path) -> None:
                 Path(name).unlink(missing_ok=True)
             continue
         with contextlib.suppress(BlockingIOError, BrokenPipeError):  # it is rung already; or its worker just died
-            os.write(bell, b"!")
+            os.write(bell, why.value)
         os.close(bell)
 
 
@@ -41,28 +45,39 @@ class SqliteListener:
         self._path = None if folder is None else folder / f"{runner.hex()}{BELL}"
         self._version = version
         self._seen: int | None = None
-        self._ring: Callable[[], object] | None = None
+        self._heard: Callable[[Ring], object] | None = None
+        self._joined = -math.inf
+        """When jobs were last known to be in somebody's open transaction."""
 
     @property
     def hears(self) -> bool:
         """Never: a look at ``data_version`` costs 3 us, so the worker looks often anyway."""
         return False
 
-    def rung(self) -> None:
-        """This very process has committed something."""
-        if self._ring is not None:
-            with contextlib.suppress(RuntimeError):  # its event loop has ended
-                self._ring()
+    @property
+    def next_look(self) -> float:
+        """See ``store.contract.Listener.next_look``.
 
-    async def listen(self, ring: Callable[[], None]) -> None:
+        A commit of the user's rings no bell. So after a job has joined their transaction the worker looks often, and
+        ever less often: what is committed after a while is seen within a tenth of that while.
+        """
+        return max((time.monotonic() - self._joined) / 10, SHORTEST_LOOK)
+
+    def rung(self, why: Ring) -> None:
+        """This very process has committed something."""
+        if self._heard is not None:
+            with contextlib.suppress(RuntimeError):  # its event loop has ended
+                self._heard(why)
+
+    async def listen(self, heard: Callable[[Ring], None]) -> None:
         """See ``store.contract.Listener.listen``."""
         loop = asyncio.get_running_loop()
-        self._ring = partial(loop.call_soon_threadsafe, ring)
+        self._heard = lambda why: loop.call_soon_threadsafe(heard, why)
         if self._path is None:
             try:
                 await asyncio.Event().wait()
             finally:
-                self._ring = None
+                self._heard = None
             return
         self._path.parent.mkdir(parents=True, exist_ok=True)
         unnamed = self._path.with_suffix(".new")
@@ -70,12 +85,24 @@ class SqliteListener:
         bell = os.open(unnamed, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         unnamed.rename(self._path)  # nobody ever sees it without its reader
         try:
-            loop.add_reader(bell, _heard, bell, ring)
+            loop.add_reader(bell, self._read, bell, heard)
             await asyncio.Event().wait()
         finally:
             loop.remove_reader(bell)
             os.close(bell)
             self._path.unlink(missing_ok=True)
+
+    def _read(self, bell: int, heard: Callable[[Ring], None]) -> None:
+        """However often it was rung for one thing, it is one ring."""
+        why: set[int] = set()
+        with contextlib.suppress(BlockingIOError):
+            while data := os.read(bell, 4096):
+                why.update(data)
+        if Ring.SOON.value[0] in why:
+            self._joined = time.monotonic()
+        for ring_ in Ring:
+            if ring_.value[0] in why:
+                heard(ring_)
 
     async def idle(self, seconds: float) -> bool:  # noqa: ARG002 - the protocol's signature
         """Bells are always rung. But a writer that does not ring may have come since the last look."""
@@ -86,11 +113,3 @@ class SqliteListener:
         version = await self._version()
         before, self._seen = self._seen, version
         return version != before
-
-
-def _heard(bell: int, ring: Callable[[], None]) -> None:
-    """However often it was rung, it is one ring."""
-    with contextlib.suppress(BlockingIOError):
-        while os.read(bell, 4096):
-            pass
-    ring()

@@ -8,27 +8,35 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NamedTuple, TypeVar, cast
+from typing import Final, TypeVar, cast
 
 from conveyor.core.errors import ConveyorError, OutcomeUnknown, StoreUnavailable
 from conveyor.drivers.sqlite import carry, translated
-from conveyor.plan import Plan, run
+from conveyor.plan import Plan, Ring, run
+from conveyor.store.sqlite.holder import LOOK, Caller, Holder
+from conveyor.store.sqlite.pending import Pending
 
 T = TypeVar("T")
 
 UNIT: Final = 64
 """At most so many plans share a transaction."""
 TICKET_WAIT: Final = 0.2
+CLOSED: Final = "this store was closed; nothing was written"
 _FIRST_PAUSE: Final = 0.0001
 _LONGEST_PAUSE: Final = 0.002
 
 
-class _Work(NamedTuple):
+NOBODY: Final = Caller()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Work:
     plan: Plan[object]
-    done: Future[object]
+    done: Pending[object]
+    caller: Caller
 
 
 class Ticket:
@@ -75,28 +83,48 @@ class Lane:
         connect: Callable[[], sqlite3.Connection],
         *,
         ticket: Path | None = None,
-        committed: Callable[[], None] = lambda: None,
+        committed: Callable[[Ring], None] = lambda _: None,
+        holder: Holder | None = None,
     ) -> None:
-        """*connect* runs in the lane's thread; *committed* is called after a commit that may wake a worker."""
+        """*connect* runs in the lane's thread; *committed* is called after a commit that workers should hear of.
+
+        *holder* waits for the write lock, where others may have it.
+        """
         self._connect = connect
         self._ticket_path = ticket
         self._committed = committed
+        self._holder = holder
         self._waiting: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._closed = False
-        self._gate = threading.Lock()
+        self._gate = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._ticket: Ticket | None = None
         self._thread = threading.Thread(target=self._work, name=f"conveyor-sqlite-{name}", daemon=True)
         self._thread.start()
 
-    def submit(self, plan: Plan[T]) -> Future[T]:
-        """Have *plan* carried out; the future is set once it is committed."""
-        done: Future[T] = Future()
+    @property
+    def thread(self) -> int | None:
+        """The lane's own thread."""
+        return self._thread.ident
+
+    def submit(
+        self, plan: Plan[T], caller: Caller = NOBODY, tell: Callable[[T | BaseException], None] | None = None
+    ) -> Pending[T]:
+        """Have *plan* carried out; the answer is there, and *tell* hears it, once it is committed.
+
+        A signal handler may come in anywhere, and submit or close itself: the gate keeps out other threads only.
+        """
+        done: Pending[T] = Pending(tell)
         with self._gate:
-            if self._closed:
-                raise StoreUnavailable("this store was closed; nothing was written")
-            self._waiting.put(_Work(cast(Plan[object], plan), cast(Future[object], done)))
+            if self._is_closed():
+                raise StoreUnavailable(CLOSED)
+            self._waiting.put(_Work(cast(Plan[object], plan), cast(Pending[object], done), caller))
+            if self._is_closed() and not done.done():  # closed in between, with all that was waiting by then
+                raise StoreUnavailable(CLOSED)
         return done
+
+    def _is_closed(self) -> bool:
+        return self._closed
 
     def close(self) -> None:
         """Finish what waits, and end the thread."""
@@ -108,7 +136,7 @@ class Lane:
     def _work(self) -> None:
         while (first := self._waiting.get()) is not None:
             works, last = self._more(first)
-            self._unit([work for work in works if work.done.set_running_or_notify_cancel()])
+            self._unit([work for work in works if work.done.wanted])
             if last:
                 break
         if self._connection is not None:
@@ -139,39 +167,50 @@ class Lane:
         except BaseException as error:  # noqa: BLE001 - whatever it is, the callers wait for it
             results = [error] * len(works)
         for work, result in zip(works, results, strict=True):
-            if isinstance(result, BaseException):
-                work.done.set_exception(result)
-            else:
-                work.done.set_result(result)
+            work.done.answer(result)
 
     def _ready(self) -> sqlite3.Connection:
         if self._connection is None:
             self._connection = self._connect()
+            if self._holder is not None:
+                self._connection.execute(f"PRAGMA busy_timeout = {LOOK}")
             if self._ticket_path is not None:
                 self._ticket = Ticket(self._ticket_path)
         return self._connection
 
-    def _tell(self) -> None:
+    def _tell(self, why: Ring) -> None:
         """The commit stands, whatever becomes of the news of it."""
         try:
-            self._committed()
+            self._committed(why)
         except Exception:
             logging.getLogger("conveyor").exception("workers could not be woken; they will look by themselves")
 
     def _written(self, connection: sqlite3.Connection, works: Sequence[_Work]) -> list[object]:
         with self._ticket or contextlib.nullcontext():
             try:
-                connection.execute("BEGIN IMMEDIATE")
-                results = [_guarded(connection, work, alone=len(works) == 1) for work in works]
+                refused = self._begin(connection, works)
+                results = [
+                    refused.get(place) or _guarded(connection, work, alone=len(works) == 1)
+                    for place, work in enumerate(works)
+                ]
                 _commit(connection)
             except BaseException:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
         pairs = zip(works, results, strict=True)
-        if any(work.plan.wakes and not isinstance(result, BaseException) for work, result in pairs):
-            self._tell()
+        rings = {work.plan.rings for work, result in pairs if not isinstance(result, BaseException)}
+        for why in Ring:
+            if why in rings:
+                self._tell(why)
         return results
+
+    def _begin(self, connection: sqlite3.Connection, works: Sequence[_Work]) -> Mapping[int, ConveyorError]:
+        """Begin to write. Gives the errors of those, by their place, who would have to wait for themselves."""
+        if self._holder is not None:
+            return self._holder.take(connection, [work.caller for work in works])
+        connection.execute("BEGIN IMMEDIATE")
+        return {}
 
 
 def _commit(connection: sqlite3.Connection) -> None:

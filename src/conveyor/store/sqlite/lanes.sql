@@ -2,6 +2,7 @@
 WITH RECURSIVE lane (queue, priority) AS (
     SELECT want.value, (SELECT max(j.priority) FROM conveyor_job j WHERE j.queue = want.value)
     FROM json_each(:queues) AS want
+    WHERE NOT EXISTS (SELECT 1 FROM conveyor_queue q WHERE q.name = want.value)
     UNION ALL
     SELECT lane.queue, (SELECT j.priority FROM conveyor_job j
                         WHERE j.queue = lane.queue AND j.priority < lane.priority

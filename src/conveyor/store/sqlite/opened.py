@@ -3,27 +3,40 @@
 import asyncio
 import os
 import sqlite3
+import threading
+import time
 import weakref
-from collections.abc import Awaitable
+from collections.abc import Sequence
 from functools import partial
 from typing import Final, TypeVar
 
 from conveyor.core.clock import Clock
+from conveyor.core.errors import StoreUnavailable, UsageError
+from conveyor.core.health import Finding
 from conveyor.core.model import RunnerInfo
 from conveyor.core.opening import opening
-from conveyor.plan import Plan, Statement, Steps
-from conveyor.store.contract import Lease, Listener, Operations
+from conveyor.core.stalled import stalled
+from conveyor.drivers.here import open_in_django
+from conveyor.drivers.lent import Kind, lock_code
+from conveyor.drivers.within import lends
+from conveyor.plan import Plan, Ring, Statement, Steps
+from conveyor.store.contract import Control, Lease, Listener, Operations
 from conveyor.store.sqlfiles import migrations, statements
 from conveyor.store.sqlite.bell import SqliteListener, ring
-from conveyor.store.sqlite.lane import Lane
+from conveyor.store.sqlite.health import examined
+from conveyor.store.sqlite.holder import Caller, Holder
+from conveyor.store.sqlite.lane import NOBODY, Lane
 from conveyor.store.sqlite.leases import FileLeases, Leases, MemoryLeases, SqliteLease
+from conveyor.store.sqlite.pending import awaited
 from conveyor.store.sqlite.place import Place
-from conveyor.store.sqlite.plans import SqliteOperations
+from conveyor.store.sqlite.plans import SqliteControl, SqliteOperations
 
 T = TypeVar("T")
 
 BUSY_TIMEOUT = 10_000
 """Milliseconds to wait for a writer that is not one of ours."""
+BUSY_LOOK: Final = 0.005
+"""Seconds between looks where SQLite does not wait by itself."""
 
 
 _PARENTS: Final[list[Lane]] = []
@@ -37,10 +50,13 @@ class SqliteStore:
         """Opens nothing yet. Raises ``UsageError`` for a URL that means nothing."""
         self.url = url
         self._place = Place(url)
-        self._operations = SqliteOperations(clock)
+        self._operations = SqliteOperations(clock, str(self._place.file))
+        self._control = SqliteControl(clock)
         self._folder = None if self._place.memory else self._place.folder
+        self._holder = Holder(self._place.file, BUSY_TIMEOUT / 1_000) if self._folder else None
         self._leases: Leases = FileLeases(self._folder) if self._folder else MemoryLeases()
         self._listeners: weakref.WeakSet[SqliteListener] = weakref.WeakSet()
+        self._ready = False
         self._owner = 0
         self._lanes: list[Lane] = []
         self._commits = 0
@@ -51,22 +67,87 @@ class SqliteStore:
         return migrations("sqlite")[-1][0]
 
     @property
+    def kind(self) -> Kind:
+        """See ``Store``."""
+        return "sqlite"
+
+    @property
     def operations(self) -> Operations:
         """See ``Store``."""
         return self._operations
 
+    @property
+    def control(self) -> Control:
+        """See ``Store``."""
+        return self._control
+
     def run(self, plan: Plan[T]) -> T:
         """See ``Store``."""
-        return self._lane(plan).submit(plan).result()
+        self._prepare()
+        lane = self._lane(plan)
+        if not plan.writes or self._holder is None:
+            return lane.submit(plan).result()
+        with self._holder.waits() as thread:
+            return lane.submit(plan, Caller(thread, self._busy())).result()
 
-    def arun(self, plan: Plan[T]) -> Awaitable[T]:
+    async def arun(self, plan: Plan[T]) -> T:
         """See ``Store``."""
-        return asyncio.wrap_future(self._lane(plan).submit(plan))
+        self._prepare()
+        lane = self._lane(plan)
+        if not plan.writes or self._holder is None:
+            return await awaited(partial(lane.submit, plan, NOBODY))
+        caller = Caller(threading.get_ident(), self._busy(), asyncio.get_running_loop())
+        with stalled():
+            return await awaited(partial(lane.submit, plan, caller))
+
+    def _prepare(self) -> None:
+        """See to it that the tables are there, or say at once that the caller's own transaction keeps them away."""
+        if not self._ready and self._folder is not None and self._busy():
+            try:
+                self._place.check()
+                self._opened(wait=0).close()
+            except sqlite3.OperationalError as error:
+                if not lock_code(error):
+                    raise StoreUnavailable(f"SQLite: {error}") from error
+                raise UsageError(
+                    f"Conveyor's tables are not in {self._place.file} yet, and cannot be made while a transaction of "
+                    "yours holds that file: call app.migrate() once at start, before the first transaction"
+                ) from error
+        self._ready = True
+
+    def _busy(self) -> bool:
+        """Whether the caller is known to have a transaction of their own open on the file."""
+        return lends(self) or open_in_django(self._place.file)
 
     def migrate(self) -> list[str]:
         """The tables are made at first use, so there is never anything left to do."""
         self.run(self._operations.schema())
         return []
+
+    def ring(self, why: Ring) -> None:
+        """See ``Store``."""
+        self._lane(Plan(self._operations.schema().steps))  # so that the side folder is there
+        self._ring(why)
+
+    def connect(self) -> sqlite3.Connection:
+        """See ``Store``: with a write lock to wait for, as everybody's."""
+        if self._folder is None:
+            raise UsageError("a store in memory has one connection; a transaction needs a file, as sqlite:///jobs.db")
+        self.run(self._operations.schema())  # which makes the tables
+        connection = sqlite3.connect(self._place.file, isolation_level=None)
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")
+        connection.execute(f"PRAGMA synchronous = {self._place.synchronous}")
+        return connection
+
+    async def aconnect(self) -> sqlite3.Connection:
+        """See ``Store``: the same, but it does not wait for the write lock, for the event loop must go on."""
+        connection = self.connect()
+        connection.execute("PRAGMA busy_timeout = 0")
+        return connection
+
+    def examine(self, *, deep: bool) -> Sequence[Finding]:
+        """See ``Store``."""
+        return examined(self._place, self.run, deep=deep)
 
     def lease(self, runner: bytes, info: RunnerInfo, seconds: float) -> Lease:
         """See ``Store``."""
@@ -101,33 +182,56 @@ class SqliteStore:
         return self._lanes[0] if plan.writes else self._lanes[-1]
 
     def _open(self) -> None:
-        _PARENTS.extend(self._lanes)
+        """Of two that open at once, since a signal handler came in between, the first one counts: see ``opening``."""
+        owner, (lanes, holder) = os.getpid(), self._made()
+        if self._lanes and self._owner == owner:
+            spare = lanes
+        else:
+            left, spare = self._lanes, []
+            self._owner, self._lanes, self._holder = owner, lanes, holder
+            _PARENTS.extend(left)
+        for lane in spare:
+            lane.close()
+
+    def _made(self) -> tuple[list[Lane], Holder | None]:
         if self._folder is None:
-            self._owner, self._lanes = os.getpid(), [Lane("memory", self._connect, committed=self._ring)]
-            return
+            return [Lane("memory", self._connect, committed=self._ring)], None
         self._place.check()
         self._folder.mkdir(exist_ok=True)
         ticket = self._folder / "ticket"
-        write = Lane("write", self._connect, ticket=ticket, committed=self._ring)
-        self._owner, self._lanes = os.getpid(), [write, Lane("read", self._connect)]
+        holder = Holder(self._place.file, BUSY_TIMEOUT / 1_000)
+        write = Lane("write", self._connect, ticket=ticket, committed=self._ring, holder=holder)
+        read = Lane("read", self._connect)
+        holder.lockless = frozenset({write.thread, read.thread})
+        return [write, read], holder
 
     def _connect(self) -> sqlite3.Connection:
-        name = ":memory:" if self._place.memory else str(self._place.file)
-        connection = sqlite3.connect(name, isolation_level=None, cached_statements=256)
-        connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")
-        connection.execute("PRAGMA journal_mode = WAL")
+        connection = self._opened(wait=BUSY_TIMEOUT)
         connection.execute(f"PRAGMA synchronous = {self._place.synchronous}")
         connection.create_function("conveyor_alive", 1, self._leases.alive)
-        _migrate(connection)
         return connection
 
-    def _ring(self) -> None:
+    def _opened(self, *, wait: int) -> sqlite3.Connection:
+        """A connection to the store with its tables; *wait* for as many milliseconds for who holds the file."""
+        name = ":memory:" if self._place.memory else str(self._place.file)
+        connection = sqlite3.connect(name, isolation_level=None, cached_statements=256)
+        try:
+            connection.execute(f"PRAGMA busy_timeout = {wait}")
+            _use_log(connection, wait)
+            _migrate(connection)
+            connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _ring(self, why: Ring) -> None:
         if self._folder is not None:
-            ring(self._folder)
+            ring(self._folder, why)
             return
         self._commits += 1
         for listener in list(self._listeners):
-            listener.rung()
+            listener.rung(why)
 
     async def _version(self) -> int:
         """A number that changes with each commit that may matter: in memory our own, in a file those of others."""
@@ -137,6 +241,24 @@ class SqliteStore:
             return self._commits + int(str(answer.rows[0][0]))
 
         return await self.arun(Plan(steps, writes=False))
+
+
+def _use_log(connection: sqlite3.Connection, wait: int) -> None:
+    """Have the file written through a log, which is a property of the file.
+
+    Of several that open a new file at the same moment SQLite lets one make the change, and tells the others at once
+    that it is locked, however long they said that they would wait: it takes that for a deadlock.
+    """
+    end = time.monotonic() + wait / 1_000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if not lock_code(error) or time.monotonic() > end:
+                raise
+            time.sleep(BUSY_LOOK)
+        else:
+            return
 
 
 def _migrate(connection: sqlite3.Connection) -> None:

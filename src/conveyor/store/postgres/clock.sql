@@ -1,0 +1,1 @@
+SELECT conveyor_now()

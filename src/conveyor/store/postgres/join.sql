@@ -1,0 +1,23 @@
+-- In forms that every library carries: a text of JSON for all rows. The rows of one call are inserted in the order
+-- of their unique keys, so that two calls never wait for each other in a circle.
+-- A transaction of the user's keeps the patience that it has.
+WITH clock AS MATERIALIZED (
+    SELECT conveyor_now() AS now, CASE WHEN CAST(:always AS integer) = 0 THEN {patience} END AS patience
+),
+added AS (
+    INSERT INTO conveyor_job (id, task, queue, priority, run_after, enqueued_at, max_attempts, timeout, args,
+                              expires_at, keep, extras, unique_key, until_start)
+    SELECT given.id, given.task, given.queue, given.priority, start.at, clock.now, given.max_attempts, given.timeout,
+           convert_to(given.args, 'UTF8'), start.at + given.expires, given.keep, given.extras, given.unique_key,
+           given.until_start
+    FROM clock, {given_rows} AS given
+    CROSS JOIN LATERAL (SELECT greatest(given.due, clock.now + given.delay) + given.place AS at) AS start
+    ORDER BY given.unique_key, given.place
+    ON CONFLICT DO NOTHING
+    RETURNING id, queue
+),
+rung AS (
+    SELECT pg_notify('conveyor', queue) FROM (SELECT DISTINCT queue FROM added) AS queues
+    WHERE CAST(:always AS integer) = 1 OR (SELECT last_value FROM conveyor_bell) > (SELECT now FROM clock)
+)
+SELECT encode(uuid_send(added.id), 'hex'), (SELECT count(*) FROM rung) FROM added

@@ -1,0 +1,1 @@
+SELECT count(*) FROM conveyor_history WHERE id = :id AND token = :token

@@ -1,0 +1,189 @@
+"""Looking at jobs, workers and queues, over SQL; ``store.contract.Operations`` says what each operation owes."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import cast
+
+import msgspec
+
+from conveyor.core import ids
+from conveyor.core.clock import MICROSECOND, moment, stored
+from conveyor.core.failure import Failure
+from conveyor.core.model import (
+    COUNTED,
+    Counts,
+    Direction,
+    DueTask,
+    FailureGroup,
+    JobFilter,
+    JobInfo,
+    QueueInfo,
+    Runner,
+    RunnerInfo,
+    read_attempts,
+)
+from conveyor.plan import Plan, Row, Statement, Steps
+from conveyor.store.reading import conditions, count_jobs, filter_params, get_job, list_jobs, number_of
+from conveyor.store.sqlbase import SqlBase, number
+from conveyor.store.sqlfiles import sql
+
+
+class Reads(SqlBase):
+    """The operations that change nothing."""
+
+    def get(self, id_: bytes) -> Plan[JobInfo | None]:
+        """See ``Operations.get``."""
+        return Plan(lambda: get_job(self.reading, self.params(id=self.id_param(id_))), writes=False)
+
+    def list(
+        self, where: JobFilter, *, limit: int, after: bytes | None, direction: Direction
+    ) -> Plan[Sequence[JobInfo]]:
+        """See ``Operations.list``."""
+        place = {} if after is None else {"after": self.id_param(after)}
+        return Plan(
+            lambda: list_jobs(self.reading, where, self.params(**place) | self.filtered(where), limit, direction),
+            writes=False,
+        )
+
+    def counts(self, where: JobFilter) -> Plan[Counts]:
+        """See ``Operations.counts``."""
+        return Plan(lambda: count_jobs(self.reading, where, self.params() | self.filtered(where)), writes=False)
+
+    def number(self, where: JobFilter) -> Plan[int]:
+        """See ``Operations.number``."""
+        return Plan(lambda: number_of(self.reading, where, self.params() | self.filtered(where)), writes=False)
+
+    def ahead(self, job: JobInfo, limit: int) -> Plan[int]:
+        """See ``Operations.ahead``."""
+
+        def steps() -> Steps[int]:
+            after = stored(job.run_after)
+            answer = yield self.statement("ahead", queue=job.queue, priority=job.priority, run_after=after, limit=limit)
+            return number(answer)
+
+        return Plan(steps, writes=False)
+
+    def runners(self) -> Plan[Sequence[Runner]]:
+        """See ``Operations.runners``."""
+
+        def steps() -> Steps[Sequence[Runner]]:
+            answer = yield self.statement("runners")
+            return [_runner(row) for row in answer.rows]
+
+        return Plan(steps, writes=False)
+
+    def queues(self) -> Plan[Sequence[QueueInfo]]:
+        """See ``Operations.queues``."""
+
+        def steps() -> Steps[Sequence[QueueInfo]]:
+            answer = yield self.statement("queues", enough=COUNTED + 1)
+            return [_queue(row) for row in answer.rows]
+
+        return Plan(steps, writes=False)
+
+    def queue(self, name: str) -> Plan[QueueInfo]:
+        """See ``Operations.queue``."""
+
+        def steps() -> Steps[QueueInfo]:
+            answer = yield self.statement("queue", queue=name, enough=COUNTED + 1)
+            return _queue(answer.rows[0])
+
+        return Plan(steps, writes=False)
+
+    def due_tasks(self, queue: str, limit: int) -> Plan[Sequence[DueTask]]:
+        """See ``Operations.due_tasks``."""
+
+        def steps() -> Steps[Sequence[DueTask]]:
+            answer = yield self.statement("due_tasks", queue=queue, enough=limit)
+            found = cast(Sequence[tuple[str, int, int]], answer.rows)
+            return [DueTask(task, jobs, waited * MICROSECOND) for task, jobs, waited in found]
+
+        return Plan(steps, writes=False)
+
+    def stranded(self) -> Plan[int]:
+        """See ``Operations.stranded``."""
+        return self._number("stranded")
+
+    def prunable(self) -> Plan[int]:
+        """See ``Operations.prunable``."""
+        return self._number("prunable")
+
+    def clock(self) -> Plan[int]:
+        """See ``Operations.clock``."""
+        return self._number("clock")
+
+    def failures(self, where: JobFilter, limit: int) -> Plan[Sequence[FailureGroup]]:
+        """See ``Operations.failures``."""
+
+        def steps() -> Steps[Sequence[FailureGroup]]:
+            terms = conditions(self.reading, "conveyor_history", where)
+            if terms is None:
+                return []
+            text = sql(self.folder, "failures").replace("{where}", " AND ".join(terms) or "1 = 1")
+            params = self.params(limit=limit) | filter_params(where) | self.filtered(where)
+            answer = yield Statement(text, params)
+            return [_failures(row) for row in answer.rows]
+
+        return Plan(steps, writes=False)
+
+    def identity(self) -> Plan[str]:
+        """See ``Operations.identity``."""
+
+        def steps() -> Steps[str]:
+            return cast(str, (yield self.statement("identity")).rows[0][0])
+
+        return Plan(steps, writes=False)
+
+    def schema(self) -> Plan[int]:
+        """See ``Operations.schema``."""
+        return self._number("schema")
+
+    def _number(self, name: str) -> Plan[int]:
+        """The one number that the statement *name* gives."""
+
+        def steps() -> Steps[int]:
+            return number((yield self.statement(name)))
+
+        return Plan(steps, writes=False)
+
+    def filtered(self, where: JobFilter) -> dict[str, object]:
+        """The parameters for the ids of a filter."""
+        return {} if where.ids is None else self.id_list(where.ids)
+
+
+def _runner(row: Row) -> Runner:
+    id_, alive, started_at, info = row
+    return Runner(
+        id=cast(bytes, id_).hex(),
+        info=msgspec.json.decode(cast(bytes, info), type=RunnerInfo),
+        alive=bool(alive),
+        started_at=moment(cast(int, started_at)),
+    )
+
+
+def _queue(row: Row) -> QueueInfo:
+    name, paused, now, ready, scheduled, retryable, running, oldest = row
+    since = None if oldest is None else max((cast(int, now) - cast(int, oldest)) * MICROSECOND, timedelta(0))
+    return QueueInfo(
+        name=cast(str, name),
+        paused_at=None if paused is None else moment(cast(int, paused)),
+        ready=cast(int, ready),
+        scheduled=cast(int, scheduled),
+        retryable=cast(int, retryable),
+        running=cast(int, running),
+        oldest=since,
+    )
+
+
+def _failures(row: Row) -> FailureGroup:
+    fingerprint, jobs, first, latest, sample, task, record = row
+    errors = [attempt.error for attempt in read_attempts(cast(bytes | None, record)) if attempt.error]
+    return FailureGroup(
+        fingerprint=cast(str, fingerprint),
+        error=errors[-1] if errors else Failure("", "(its record cannot be read)"),
+        jobs=cast(int, jobs),
+        first=moment(cast(int, first)),
+        latest=moment(cast(int, latest)),
+        sample=ids.text(cast(bytes, sample)),
+        task=cast(str, task),
+    )

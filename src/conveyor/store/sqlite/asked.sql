@@ -1,0 +1,1 @@
+SELECT id, token, cancelled FROM conveyor_job WHERE cancelled IS NOT NULL AND state = 'running' AND runner = :runner

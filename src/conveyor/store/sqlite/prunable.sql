@@ -1,0 +1,1 @@
+SELECT count(*) FROM conveyor_history WHERE delete_after <= :now

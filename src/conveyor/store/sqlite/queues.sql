@@ -1,0 +1,11 @@
+WITH RECURSIVE found (name) AS (
+    SELECT (SELECT j.queue FROM conveyor_job j ORDER BY j.queue LIMIT 1)
+    UNION ALL
+    SELECT (SELECT j.queue FROM conveyor_job j WHERE j.queue > found.name ORDER BY j.queue LIMIT 1)
+    FROM found WHERE found.name IS NOT NULL
+),
+named AS (SELECT name FROM found WHERE name IS NOT NULL UNION SELECT name FROM conveyor_queue),
+clock AS (SELECT :now AS now)
+SELECT named.name, q.paused_at, clock.now, {queue_counts}
+FROM clock CROSS JOIN named LEFT JOIN conveyor_queue q ON q.name = named.name
+ORDER BY named.name

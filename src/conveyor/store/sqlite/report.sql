@@ -1,0 +1,2 @@
+UPDATE conveyor_job SET progress = :progress
+WHERE id = :id AND token = :token AND runner = :runner AND state = 'running'

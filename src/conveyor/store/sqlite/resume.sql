@@ -1,0 +1,1 @@
+DELETE FROM conveyor_queue WHERE name = :queue
