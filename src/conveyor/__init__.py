@@ -4,37 +4,60 @@ from conveyor.app import Conveyor
 from conveyor.context import Context, current
 from conveyor.core.backoff import Backoff
 from conveyor.core.errors import (
+    AttemptFenced,
     ConveyorError,
+    ConveyorWarning,
+    DuplicateJob,
     JobFailed,
     JobNotFound,
+    NotInTransaction,
     OutcomeUnknown,
     PayloadError,
     SchemaOutdated,
     StoreUnavailable,
     UnknownTask,
+    UsageError,
+    WrongStore,
 )
 from conveyor.core.lifecycle import State
 from conveyor.core.model import JobInfo
+from conveyor.core.unique import Unique
+from conveyor.core.verdicts import Cancel, Fail, Retry, Snooze
 from conveyor.core.version import __version__
+from conveyor.hooks import Ended
 from conveyor.job import Job
+from conveyor.loose import task
 from conveyor.task import Task
 
 __all__ = [
+    "AttemptFenced",
     "Backoff",
+    "Cancel",
     "Context",
     "Conveyor",
     "ConveyorError",
+    "ConveyorWarning",
+    "DuplicateJob",
+    "Ended",
+    "Fail",
     "Job",
     "JobFailed",
     "JobInfo",
     "JobNotFound",
+    "NotInTransaction",
     "OutcomeUnknown",
     "PayloadError",
+    "Retry",
     "SchemaOutdated",
+    "Snooze",
     "State",
     "StoreUnavailable",
     "Task",
+    "Unique",
     "UnknownTask",
+    "UsageError",
+    "WrongStore",
     "__version__",
     "current",
+    "task",
 ]

@@ -3,67 +3,47 @@
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable, Coroutine, Iterable, Mapping
-from types import MappingProxyType
-from typing import (
-    TYPE_CHECKING,
-    Concatenate,
-    Literal,
-    ParamSpec,
-    Protocol,
-    TypeVar,
-    Unpack,
-    cast,
-    overload,
-)
+from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
+from contextvars import ContextVar
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import urlsplit
 
-from conveyor.client import Client, Jobs
-from conveyor.context import Context
-from conveyor.core.backoff import DEFAULT_BACKOFF, Backoff
-from conveyor.core.clock import SystemClock
-from conveyor.core.errors import ConveyorError, UsageError
+from conveyor.around import Around
+from conveyor.client.desk import StoreDesk
+from conveyor.client.jobs import Jobs
+from conveyor.client.queues import Queues
+from conveyor.client.sending import Client
+from conveyor.core.clock import Clock, SystemClock
+from conveyor.core.errors import UsageError
 from conveyor.core.opening import opening
-from conveyor.core.options import Lasting, Options
+from conveyor.core.text import checked_name
+from conveyor.declare import TaskMaker
+from conveyor.drivers.within import entered
+from conveyor.hooks import Hook
 from conveyor.job import Job
+from conveyor.registry import Registry
 from conveyor.store.contract import Store
-from conveyor.task import Call, CoroutineTask, Definition, FunctionTask, Task, define
+from conveyor.task import Call, Definition, Sender, Task, default_name
 
 if TYPE_CHECKING:  # a process that only enqueues does not pay for the worker's modules
+    from conveyor.core.health import Finding
+    from conveyor.worker.inline import Inline
     from conveyor.worker.runner import Runner, Settings
     from conveyor.worker.serve import LoopFactory
+    from conveyor.worker.surround import Rig, Surround
 
-P = ParamSpec("P")
 R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., object])
 
 DEFAULT_URL = "sqlite:///conveyor.db"
-
-
-class TaskOptions(Lasting, total=False):
-    """The options of ``@app.task``, besides ``takes_context``."""
-
-    name: str | None
-    backoff: Backoff
-
-
-class Decorator(Protocol):
-    """What ``@app.task(...)`` gives."""
-
-    @overload
-    def __call__(self, function: Callable[P, Coroutine[object, object, R]], /) -> CoroutineTask[P, R]: ...  # type: ignore[overload-overlap]  # async def is the narrower case, and comes first
-    @overload
-    def __call__(self, function: Callable[P, R], /) -> FunctionTask[P, R]: ...
-
-
-class ContextDecorator(Protocol):
-    """What ``@app.task(takes_context=True)`` gives: the function's first parameter is the worker's to fill."""
-
-    @overload
-    def __call__(  # type: ignore[overload-overlap]  # async def is the narrower case, and comes first
-        self, function: Callable[Concatenate[Context, P], Coroutine[object, object, R]], /
-    ) -> CoroutineTask[P, R]: ...
-    @overload
-    def __call__(self, function: Callable[Concatenate[Context, P], R], /) -> FunctionTask[P, R]: ...
+KINDS = frozenset({"sqlite", "postgresql", "postgres"})
+"""What a store's URL may begin with."""
+importing: Final[ContextVar[str]] = ContextVar("conveyor_importing", default="")
+"""The module that a command imports just now, for the app that is in it."""
+Lifespan = Callable[["Conveyor"], AbstractAsyncContextManager[object] | AbstractContextManager[object]]
 
 
 class Conveyor:
@@ -72,79 +52,73 @@ class Conveyor:
     *url* is ``sqlite:///jobs.db`` (four slashes for a path from the root; ``?synchronous=NORMAL`` trades the last
     commits at a power cut for speed), ``sqlite:///:memory:`` or ``postgresql://...``. Without it, the environment's
     ``CONVEYOR_URL``, else ``sqlite:///conveyor.db``. Nothing is opened before it is needed.
+
+    *include* names modules whose ``@conveyor.task`` tasks become the app's; they are imported at first use.
+    *lifespan* takes the app and gives a context manager, plain or async, that a worker enters once, before its first
+    job; what it gives is each job's ``ctx.state``.
     """
 
-    def __init__(self, url: str | None = None) -> None:
+    def __init__(
+        self, url: str | None = None, *, include: Sequence[str] = (), lifespan: Lifespan | None = None
+    ) -> None:
         """Raises ``UsageError`` for a URL of no known kind."""
         self.url = url or os.environ.get("CONVEYOR_URL") or DEFAULT_URL
         _check_kind(self.url)
-        self._tasks: dict[str, tuple[Definition, Backoff]] = {}
-        self._queues: set[str] = set()
+        self._registry = Registry(include, self._sender)
+        self._around = Around(lifespan=None if lifespan is None else partial(lifespan, self))
         self._opened: Store | None = None
-        self._client = Client(lambda: self.store, self._definition)
-        self.jobs = Jobs(lambda: self.store, self._client)
+        self._rig: Rig | None = None
+        self._desk = StoreDesk(lambda: self.store, self._registry.definition, self._unattended)
+        self._client = Client(lambda: self.store, self._desk, self._inline)
+        self.jobs = Jobs(lambda: self.store, self._desk)
+        """Looking at jobs, cancelling, retrying and deleting them."""
+        self.queues = Queues(lambda: self.store)
+        """How full queues are; pausing and resuming them."""
+        self.task = TaskMaker(self._sender, self._registry.add)
+        """``@app.task`` makes a function a task; see ``TaskMaker``."""
 
     def __repr__(self) -> str:
         """For logs and the prompt; the URL may hold a password."""
-        return f"<Conveyor on {urlsplit(self.url).scheme}, {len(self._tasks)} tasks>"
+        return f"<Conveyor on {urlsplit(self.url).scheme}>"
 
     @property
     def store(self) -> Store:
         """The store, opened at first use. Raises ``UsageError`` when its library is not installed."""
+        if self._rig is not None:
+            return self._rig.store
         return self._opened or self._open()
 
     def _open(self) -> Store:
         with opening():
+            store = self._opened or open_store(self.url, SystemClock())
             if self._opened is None:
-                self._opened = _open(self.url)
+                self._opened = store
             return self._opened
 
     @property
-    def tasks(self) -> Mapping[str, tuple[Definition, Backoff]]:
-        """The registered tasks by name, and how each backs off."""
-        return MappingProxyType(self._tasks)
+    def tasks(self) -> Mapping[str, Task[..., object]]:
+        """All tasks by name, those of included modules too, which are imported for that."""
+        return self._registry.tasks
 
-    @overload
-    def task(self, function: Callable[P, Coroutine[object, object, R]], /) -> CoroutineTask[P, R]: ...  # type: ignore[overload-overlap]  # async def is the narrower case, and comes first
-    @overload
-    def task(self, function: Callable[P, R], /) -> FunctionTask[P, R]: ...
-    @overload
-    def task(self, *, takes_context: Literal[False] = False, **options: Unpack[TaskOptions]) -> Decorator: ...
-    @overload
-    def task(self, *, takes_context: Literal[True], **options: Unpack[TaskOptions]) -> ContextDecorator: ...
-    def task(  # type: ignore[misc]  # mypy does not see through Unpack here; pyright does
-        self,
-        function: Callable[..., object] | None = None,
-        /,
-        *,
-        takes_context: bool = False,
-        **options: Unpack[TaskOptions],
-    ) -> object:
-        """Make a function a task, as ``@app.task`` or ``@app.task(queue="mail", max_attempts=3)``.
+    def adopt(self, *tasks: Task[..., object]) -> None:
+        """Make tasks of ``@conveyor.task`` this app's. ``ConveyorError`` when a name is taken, or one has an app."""
+        for task in tasks:
+            self._registry.adopt(task)
 
-        *name* (default ``module.qualname``) is what jobs carry in the store, and must stay when code moves.
-        *queue* (``"default"``); *priority* from -100 to 100, higher first (0); *max_attempts* (5); *timeout* in
-        seconds or as ``timedelta`` per attempt (one hour; ``None`` for no limit); *backoff* between attempts
-        (5 s, 15 s, 45 s ...); *takes_context* fills the first parameter with a ``Context``.
+    @contextmanager
+    def within(self, connection: object) -> Generator[None]:
+        """Enqueue inside the block as part of *connection*'s open transaction: rolled back means never enqueued.
 
-        Raises ``ConveyorError`` when the name is taken, or the function cannot have one by itself, and
-        ``PayloadError`` or ``TypeError`` for an option that breaks its rule.
+        A connection of sqlite3, psycopg, asyncpg or aiosqlite, a session or connection of SQLAlchemy's, or Django's,
+        to the very database that this app's store is in. Jobs are not to be seen before the transaction commits.
+
+        Enqueueing raises ``NotInTransaction`` when none is open, and ``WrongStore`` for another database; ``TypeError``
+        comes at once for what is no connection.
         """
-        name = options.pop("name", None)
-        backoff = options.pop("backoff", DEFAULT_BACKOFF)
-        if unknown := options.keys() - Lasting.__annotations__.keys():
-            raise TypeError(f"a task has no option {', '.join(sorted(unknown))}; run_after is for using()")
-        chosen = Options().changed(**cast(Lasting, options))
-        if not isinstance(backoff, Backoff):
-            raise TypeError(f"backoff must be a Backoff, such as Backoff.fixed(10), not {backoff!r}")
-
-        def register(function: Callable[..., object]) -> Task[..., object]:
-            definition = define(function, name, takes_context=takes_context)
-            self._register(definition, backoff, chosen.queue)
-            kind = CoroutineTask if definition.isolation == "loop" else FunctionTask
-            return cast(Task[..., object], kind(definition, chosen, self._client))
-
-        return register if function is None else register(function)
+        block = self._client.lent(connection)
+        self._client.prepare(block)
+        with entered(block):
+            yield
 
     def enqueue_many(self, calls: Iterable[Call[R]]) -> list[Job[R]]:
         """Enqueue bound calls, ``task.bind(...)``, in their order; each 10,000 are stored together or not at all.
@@ -156,6 +130,71 @@ class Conveyor:
     async def aenqueue_many(self, calls: Iterable[Call[R]]) -> list[Job[R]]:
         """``enqueue_many`` for async code."""
         return await self._client.asend_many(calls)
+
+    def middleware(self, wrap: F) -> F:
+        """Put *wrap* around every task: ``async def wrap(ctx, call)`` around async tasks, ``def`` around plain ones.
+
+        It returns what ``call()`` returns, or something else, or raises. The first one registered is the outermost.
+        """
+        self._around.wrap(wrap)
+        return wrap
+
+    def hook(self, function: Hook | None = None, /, *, name: str | None = None) -> Callable[[Hook], Hook] | Hook:
+        """Register a hook by name (default ``module.qualname``), so that a task's option can name it.
+
+        As ``@app.hook``, or ``@app.hook(name="audit")``.
+        """
+
+        def registered(hook: Hook) -> Hook:
+            called = checked_name("name", name) if name is not None else default_name(hook)
+            self._around.registry.register(called, hook)
+            return hook
+
+        return registered if function is None else registered(function)
+
+    def on_success(self, hook: Hook) -> Hook:
+        """Tell *hook* of every job of this app that succeeds; it takes an ``Ended``, and may be async.
+
+        As all hooks: in a worker, once the end is written, and at most once.
+        """
+        return self._told(on_success=hook)
+
+    def on_failure(self, hook: Hook) -> Hook:
+        """Tell *hook* of every job that fails for good, or is put into quarantine."""
+        return self._told(on_failure=hook)
+
+    def on_retry(self, hook: Hook) -> Hook:
+        """Tell *hook* of every attempt that fails and is followed by another."""
+        return self._told(on_retry=hook)
+
+    def on_finish(self, hook: Hook) -> Hook:
+        """Tell *hook* of every job that an attempt has ended: it succeeded, failed, was cancelled or quarantined.
+
+        Not of one that was cancelled, expired or was deleted while it waited.
+        """
+        return self._told(on_finish=hook)
+
+    def _told(self, **when: Hook) -> Hook:
+        ((moment, hook),) = when.items()
+        if not callable(hook):
+            raise TypeError(f"{moment} takes a function, not {hook!r}")
+        known = self._around.hooks
+        self._around.hooks = replace(known, **{moment: (*getattr(known, moment), hook)})
+        return hook
+
+    def doctor(self, *, deep: bool = False) -> "Sequence[Finding]":
+        """What there is to say of the store, its queues and its workers, and what to do; a few cheap questions.
+
+        *deep* reads the whole database besides, where it is a file, and looks whether it is sound. It raises nothing
+        when the store cannot be reached: that is a finding.
+        """
+        from conveyor.client.doctor import examined
+
+        return examined(lambda: self.store, set(self.tasks) or None, deep=deep)
+
+    async def adoctor(self, *, deep: bool = False) -> "Sequence[Finding]":
+        """``doctor`` for async code, in a thread of its own."""
+        return await asyncio.to_thread(self.doctor, deep=deep)
 
     def migrate(self) -> list[str]:
         """Bring the store's tables to this version; the names of the migrations applied."""
@@ -179,21 +218,23 @@ class Conveyor:
         from conveyor.worker.runner import Settings
         from conveyor.worker.serve import serve
 
+        if module := importing.get():
+            raise UsageError(f"{module} runs a worker when it is imported; put that under `if __name__ == '__main__':`")
         with contextlib.suppress(RuntimeError):
             asyncio.get_running_loop()
             raise UsageError("run_worker() runs its own event loop; in this one: await app.worker(Settings(...)).run()")
         settings = Settings(queues or self.default_queues(), burst=burst, grace=grace, lease=lease, beat=beat)
-        return serve(self.store, self.tasks, self._client, settings, _loop_factory())
+        return serve(self._known(), self._surround(), settings, _loop_factory())
 
     def worker(self, settings: "Settings") -> "Runner":
         """A worker for the running event loop: ``await app.worker(...).run()``, and ``stop()`` to end it."""
         from conveyor.worker.runner import Runner
 
-        return Runner(self.store, self.tasks, self._client, settings)
+        return Runner(self._known(), self._surround(), settings)
 
     def default_queues(self, slots: int = 10) -> dict[str, int]:
         """*slots* for ``default`` and for each queue that a task names."""
-        names = {"default", *self._queues}
+        names = {"default", *(task.options.queue for task in self.tasks.values())}
         return dict.fromkeys(sorted(names), slots)
 
     def run_async(self, coroutine: Coroutine[object, object, R]) -> R:
@@ -202,11 +243,20 @@ class Conveyor:
             return runner.run(coroutine)
 
     def use(self, url: str) -> None:
-        """Another store than the one that the app was made with. ``UsageError`` once the first is in use."""
+        """Use another store than the one that the app was made with. ``UsageError`` once the first is in use."""
         if self._opened is not None:
             raise UsageError("the app has used its store already; choose another before that")
         _check_kind(url)
         self.url = url
+
+    @contextmanager
+    def rigged(self, rig: "Rig") -> "Generator[Callable[[], Surround]]":
+        """For ``conveyor.testing``: *rig* stands in for parts of the app; gives who makes what an attempt needs."""
+        before, self._rig = self._rig, rig
+        try:
+            yield self._surround
+        finally:
+            self._rig = before
 
     def close(self) -> None:
         """Close the connections that blocking calls opened. Optional: a process may just end."""
@@ -218,17 +268,30 @@ class Conveyor:
         if self._opened is not None:
             await self._opened.aclose()
 
-    def _definition(self, name: str) -> Definition | None:
-        found = self._tasks.get(name)
-        return found[0] if found else None
+    def _sender(self) -> Sender:
+        return self._client
 
-    def _register(self, definition: Definition, backoff: Backoff, queue: str) -> None:
-        if definition.name in self._tasks:
-            raise ConveyorError(
-                f"a task named {definition.name!r} is registered already; give one of the two another name="
-            )
-        self._tasks[definition.name] = (definition, backoff)
-        self._queues.add(queue)
+    def _known(self) -> dict[str, Definition]:
+        return {name: task.definition for name, task in self.tasks.items()}
+
+    def _surround(self) -> "Surround":
+        from conveyor.worker.surround import Surround
+
+        usual = Surround(self.store, self._desk, self._around)
+        return usual if self._rig is None else self._rig.surround(usual)
+
+    def _unattended(self) -> str:
+        """Why nobody will ever run a job, in a test; empty where somebody may."""
+        return "" if self._rig is None else self._rig.unattended()
+
+    def _inline(self) -> "Inline | None":
+        """Who runs calls at once, where the environment asks for that, or a test."""
+        wanted = self._rig is not None and self._rig.at_once
+        if not wanted and os.environ.get("CONVEYOR_INLINE", "0") in {"", "0"}:
+            return None
+        from conveyor.worker.inline import Inline
+
+        return Inline(self._surround)
 
 
 def _check_kind(url: str) -> None:
@@ -236,10 +299,19 @@ def _check_kind(url: str) -> None:
         scheme = urlsplit(url).scheme
     except ValueError as error:
         raise UsageError(f"the store's URL cannot be read ({error}); write postgresql://user@host/database") from None
-    if scheme not in {"sqlite", "postgresql", "postgres"}:
+    if scheme not in KINDS:
         raise UsageError(
             f"the store's URL begins with {scheme or 'nothing'}://, and must begin with sqlite:/// or postgresql://"
+            + _meant(url, scheme)
         )
+
+
+def _meant(url: str, scheme: str) -> str:
+    """What to write instead, where it can be guessed. What may hold a password is not repeated."""
+    kind, plus, driver = scheme.partition("+")
+    if plus and kind in KINDS:
+        return f"; leave +{driver} out"
+    return "" if scheme or not url.isprintable() or "@" in url else f"; for a file write sqlite:///{url}"
 
 
 def _loop_factory() -> "LoopFactory | None":
@@ -251,11 +323,13 @@ def _loop_factory() -> "LoopFactory | None":
     return uvloop.new_event_loop
 
 
-def _open(url: str) -> Store:
+def open_store(url: str, clock: Clock) -> Store:
+    """The store at *url*; *clock* is for SQLite, whose clock is its processes' own."""
+    _check_kind(url)
     if urlsplit(url).scheme == "sqlite":
         from conveyor.store.sqlite.opened import SqliteStore
 
-        return SqliteStore(url, SystemClock())
+        return SqliteStore(url, clock)
     try:
         from conveyor.store.postgres.opened import PostgresStore
     except ImportError as error:

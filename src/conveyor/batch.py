@@ -6,6 +6,7 @@ from contextvars import Context
 from typing import Generic, TypeVar
 
 from conveyor.core.errors import StoreRefused
+from conveyor.core.stalled import stalled
 
 I = TypeVar("I")  # noqa: E741 - an item
 O = TypeVar("O")  # noqa: E741 - an outcome
@@ -30,7 +31,8 @@ class Batcher(Generic[I]):
         self._waiting.append((item, done))
         if self._writer is None:
             self._writer = loop.create_task(self._drain(), context=Context())
-        await done
+        with stalled():
+            await done
 
     async def _drain(self) -> None:
         try:

@@ -6,15 +6,22 @@ from dataclasses import dataclass
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import FunctionType
-from typing import Generic, Literal, ParamSpec, Protocol, TypeVar, Unpack, cast
+from typing import Final, Generic, Literal, ParamSpec, Protocol, TypeVar, Unpack, cast
 
 from conveyor.core.codec import Codec
 from conveyor.core.errors import ConveyorError
-from conveyor.core.options import Changes, Options, checked_name
+from conveyor.core.options import Changes, Options
+from conveyor.core.policy import DEFAULT_POLICY, Policy
+from conveyor.core.text import checked_name, is_a, told
+from conveyor.hooks import NO_HOOKS, Hooks
 from conveyor.job import Job
 
 P = ParamSpec("P")
 R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+
+INHERIT: Final = object()
+"""Join the transaction of the block that the call stands in, if it stands in one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +33,21 @@ class Definition:
     codec: Codec
     isolation: Literal["loop", "thread"]
     takes_context: bool
+    policy: Policy = DEFAULT_POLICY
+    transactional: bool = False
+    """Whether the worker opens a transaction around the function, and completes the job in it."""
+    hooks: Hooks = NO_HOOKS
 
 
 @dataclass(frozen=True, slots=True)
-class Call(Generic[R]):
+class Call(Generic[R_co]):
     """A task with its arguments and options, ready to be enqueued; ``task.bind(...)`` makes it."""
 
     definition: Definition
     options: Options
     payload: bytes
+    within: object = INHERIT
+    """The connection whose transaction it joins; ``None`` for none, whatever block it is in."""
 
 
 class Sender(Protocol):
@@ -49,48 +62,59 @@ class Sender(Protocol):
         ...
 
 
-class Enqueueable(Generic[P, R]):
+class Enqueueable(Generic[P, R_co]):
     """A task with options chosen: what ``using()`` returns, and the base of a task itself."""
 
-    __slots__ = ("_sender", "definition", "options")
+    __slots__ = ("_sender", "_within", "definition", "options")
 
-    def __init__(self, definition: Definition, options: Options, sender: Sender) -> None:
+    def __init__(self, definition: Definition, options: Options, sender: Sender, within: object = INHERIT) -> None:
         """Made by ``@app.task`` and ``using()``."""
         self.definition = definition
         self.options = options
         self._sender = sender
+        self._within = within
 
-    def using(self, **changes: Unpack[Changes]) -> "Enqueueable[P, R]":
+    @property
+    def sender(self) -> Sender:
+        """Who takes its calls to the store."""
+        return self._sender
+
+    def using(self, **changes: Unpack[Changes]) -> "Enqueueable[P, R_co]":
         """The same task with other options for one job: ``task.using(priority=9).enqueue(5)``.
 
         ``queue``; ``priority`` from -100 to 100, higher first; ``run_after`` (an aware ``datetime``, or seconds or
-        a ``timedelta`` from now); ``max_attempts``; ``timeout`` (seconds or ``timedelta`` per attempt, ``None``
-        for no limit). Raises ``PayloadError`` when a value breaks its rule.
+        a ``timedelta`` from now); ``max_attempts``; ``backoff``; ``timeout`` (seconds or ``timedelta`` per attempt,
+        ``None`` for no limit); ``expires`` (how long after it came due it may still start); ``keep`` (how long the
+        finished job stays, ``None`` for ever); ``unique`` (``True``, a key, or a ``Unique``); ``store_result``;
+        ``tags``; ``meta`` (a dict of JSON values); ``within`` (a connection whose open transaction it joins, ``None``
+        to stay out of the block's). Raises ``PayloadError`` or ``TypeError`` when a value breaks its rule.
         """
-        return Enqueueable(self.definition, self.options.changed(**changes), self._sender)
+        within = changes.pop("within", self._within)
+        return Enqueueable(self.definition, self.options.changed(**changes), self._sender, within)
 
-    def bind(self, /, *args: P.args, **kwargs: P.kwargs) -> Call[R]:
+    def bind(self, /, *args: P.args, **kwargs: P.kwargs) -> Call[R_co]:
         """This call, for ``app.enqueue_many``. Raises as ``enqueue`` does, here and now."""
-        return Call(self.definition, self.options, self.definition.codec.encode(args, kwargs))
+        return Call(self.definition, self.options, self.definition.codec.encode(args, kwargs), self._within)
 
-    def enqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
-        """Store this call; once it returns, the job will run.
+    def enqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> Job[R_co]:
+        """Store this call. Once that is committed, here or with the block that this stands in, the job will run.
 
         Raises ``TypeError`` for arguments that the function does not take, ``PayloadError`` for values that
-        cannot be stored, ``StoreUnavailable`` when nothing was written, and ``OutcomeUnknown`` when the
-        connection was lost and the store could not be asked any more.
+        cannot be stored, ``DuplicateJob`` when another job holds its unique key and that was to be an error,
+        ``NotInTransaction`` or ``WrongStore`` for a connection that cannot take it, ``StoreUnavailable`` when nothing
+        was written, and ``OutcomeUnknown`` when the connection was lost and the store could not be asked any more.
         """
         return self._sender.send(self.bind(*args, **kwargs))
 
-    async def aenqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
+    async def aenqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> Job[R_co]:
         """``enqueue`` for async code; concurrent callers share one insert."""
         return await self._sender.asend(self.bind(*args, **kwargs))
 
 
-class Task(Enqueueable[P, R]):
-    """A function that can be enqueued; *R* is what it returns (what its coroutine returns, when async)."""
+class Task(Enqueueable[P, R_co]):
+    """A function that can be enqueued; *R_co* is what it returns (what its coroutine returns, when async)."""
 
-    __slots__ = ()
+    __slots__ = ("__weakref__",)
 
     @property
     def name(self) -> str:
@@ -102,37 +126,55 @@ class Task(Enqueueable[P, R]):
         return f"<Task {self.name}>"
 
 
-class FunctionTask(Task[P, R]):
+class FunctionTask(Task[P, R_co]):
     """A task of a plain function."""
 
     __slots__ = ()
 
-    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Just run the function, here and now."""
-        return cast(R, self.definition.function(*args, **kwargs))
+        return cast(R_co, self.definition.function(*args, **kwargs))
 
 
-class CoroutineTask(Task[P, R]):
+class CoroutineTask(Task[P, R_co]):
     """A task of an ``async def`` function."""
 
     __slots__ = ()
 
-    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[object, object, R]:
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[object, object, R_co]:
         """Just make the function's coroutine."""
-        return cast(Coroutine[object, object, R], self.definition.function(*args, **kwargs))
+        return cast(Coroutine[object, object, R_co], self.definition.function(*args, **kwargs))
 
 
 def define(function: Callable[..., object], name: str | None, *, takes_context: bool) -> Definition:
-    """What *function* is as a task. Raises ``ConveyorError`` when it cannot have a name by itself."""
-    called = checked_name("name", name) if name is not None else default_name(function)
+    """What *function* is as a task. ``ConveyorError`` when no worker could run it, or it has no name by itself."""
+    if is_a(function, Enqueueable):
+        raise ConveyorError(
+            f"{told(function)} is a task already; to have its function as another task, give that: "
+            "app.task(name=...)(the_task.definition.function)"
+        )
+    called = checked_name("name", default_name(function) if name is None else name)
+    if _yields(function):
+        raise ConveyorError(
+            f"{called} is a generator function, and a worker would run nothing of it: it does not loop over what it "
+            "gets; do the work in a function that returns, a list for instance"
+        )
     codec = Codec(function, called, skip_first=takes_context)
-    isolation: Literal["loop", "thread"] = "loop" if _is_async(function) else "thread"
+    isolation: Literal["loop", "thread"] = "loop" if is_async(function) else "thread"
     return Definition(called, function, codec, isolation, takes_context)
 
 
-def _is_async(function: Callable[..., object]) -> bool:
+def is_async(function: Callable[..., object]) -> bool:
     """Also of an object whose ``__call__`` is a coroutine function."""
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
+
+
+def _yields(function: Callable[..., object]) -> bool:
+    """Whether a call of it runs nothing, but makes a generator; also of an object, as above."""
+    return any(
+        inspect.isgeneratorfunction(called) or inspect.isasyncgenfunction(called)
+        for called in (function, type(function).__call__)
+    )
 
 
 def default_name(function: Callable[..., object]) -> str:

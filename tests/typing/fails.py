@@ -1,7 +1,9 @@
 """Calls that mypy --strict and pyright must refuse: each line marked so, and no other. Never run."""
 
-from conveyor import Context, Conveyor
+import conveyor
+from conveyor import Context, Conveyor, Unique
 from conveyor.task import Call
+from conveyor.testing import Harness
 
 app = Conveyor("sqlite:///:memory:")
 
@@ -74,7 +76,21 @@ def wrong_options() -> None:
     option_names.using(priority=9).enqueue("q", priority=9)  # refused: the argument of that name is a str
 
 
+def wrong_rarer_options() -> None:
+    add.using(unique=5)  # refused: no key
+    add.using(unique=Unique("k", until="end"))  # refused: no such word
+    add.using(meta=[1])  # refused: no mapping
+    add.using(backoff=5)  # refused: no rule
+    add.using(retry_on=OSError)  # refused: it is the task's
+    app.jobs.cancel(5)  # refused: no id
+    app.jobs.list(colour="red")  # refused: no such filter
+    app.jobs.cancel("id", reason=5)  # refused: no text
+
+
 def wrong_registration() -> None:
+    app.task(run_after=5)  # refused: it is the job's
+    app.task(on_success=5)  # refused: no hook
+    conveyor.task(priority="high")  # refused: a wrong type
     app.task(priority="high")  # refused: a wrong type
     app.task(prioritee=1)  # refused: no such option
     app.task(takes_context="yes")  # refused: neither True nor False
@@ -99,3 +115,13 @@ def wrong_results() -> None:
 def wrong_calls() -> None:
     add("one")  # refused
     greet()  # refused: an argument is missing
+
+
+def tested(harness: Harness) -> None:
+    harness.perform(add, "one")  # refused: a wrong type
+    harness.perform(add, attempt=2)  # refused: an option is no argument
+    harness.perform(add, 1).upper()  # refused: an int
+    harness.assert_enqueued(add, colour="red")  # refused: no such condition
+    harness.assert_enqueued("add")  # refused: a name is no task
+    harness.assert_idempotent(add)  # refused: a task is no call
+    harness.wait_until("born")  # refused: no such event

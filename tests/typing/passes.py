@@ -1,10 +1,16 @@
 """Calls that mypy --strict and pyright must let pass, with their types; ``test_typing`` makes them, too."""
 
+import sqlite3
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import assert_type
 
-from conveyor import Backoff, Context, Conveyor, Job
+import conveyor
+from conveyor import Backoff, Context, Conveyor, Ended, Job, JobInfo, State, Unique
+from conveyor.client.changes import Affected
+from conveyor.core.model import FailureGroup, QueueInfo
 from conveyor.task import Call
+from conveyor.testing import Harness
 
 app = Conveyor("sqlite:///:memory:")
 
@@ -37,6 +43,61 @@ def count(ctx: Context, upto: int) -> list[int]:
 @app.task(takes_context=True, max_attempts=1)
 async def watch(ctx: Context, *, quiet: bool) -> bool:
     return quiet and ctx.cancelled
+
+
+@conveyor.task
+def loose(number: int) -> float:
+    return number / 2
+
+
+@conveyor.task(queue="mail", unique=True)
+async def loose_too(number: int) -> str:
+    return str(number)
+
+
+def audit(ended: Ended) -> None:
+    del ended
+
+
+app.hook(audit, name="tests.audit")
+
+
+@app.task(
+    retry_on=(OSError, ValueError),
+    backoff=lambda attempt: timedelta(seconds=attempt),
+    expires=60,
+    keep=None,
+    store_result=False,
+    tags=["a"],
+    redact=["secret"],
+    unique=Unique("k", until="start", on_conflict="replace"),
+    on_failure=audit,
+    on_finish=["tests.audit", audit],
+)
+def careful(secret: str) -> None:
+    del secret
+
+
+@app.task(retry_on=lambda error: "again" in str(error), unique=True)
+async def picky() -> int:
+    return 1
+
+
+@app.middleware
+def wrap(ctx: Context, call: Callable[[], object]) -> object:
+    del ctx
+    return call()
+
+
+@app.middleware
+async def awrap(ctx: Context, call: Callable[[], Awaitable[object]]) -> object:
+    del ctx
+    return await call()
+
+
+@app.on_success
+def succeeded(ended: Ended) -> None:
+    assert_type(ended.state, State)
 
 
 @app.task
@@ -84,6 +145,46 @@ def enqueued_with_options() -> None:
     assert_type(add.using(run_after=datetime.now(UTC)).using(timeout=1.5).enqueue(1), Job[int])
 
 
+def adopted() -> None:
+    if "tests.typing.passes.loose" not in app.tasks:
+        app.adopt(loose, loose_too)
+    assert_type(loose.enqueue(4), Job[float])
+    assert_type(loose_too.using(unique=None).enqueue(4), Job[str])
+    assert_type(loose(4), float)
+
+
+def enqueued_with_rarer_options() -> None:
+    unique = Unique("x", on_conflict="existing")
+    assert_type(add.using(unique=unique, expires=timedelta(hours=1), keep=None).enqueue(1), Job[int])
+    assert_type(add.using(unique="x", tags=("a", "b"), meta={"order": 7}).enqueue(1).created, bool)
+    assert_type(greet.using(store_result=False, backoff=Backoff.fixed(1), within=None).enqueue("ada"), Job[str])
+
+
+def enqueued_within_a_transaction() -> None:
+    """Only for its types: that the connection leads elsewhere is said when the first job is enqueued."""
+    with app.within(sqlite3.connect(":memory:")):
+        assert_type(add.bind(1), Call[int])
+
+
+def changed() -> None:
+    job = add.using(run_after=60).enqueue(1)
+    assert_type(job.cancel("enough"), State)
+    assert_type(job.retry(), State)
+    assert_type(app.jobs.cancel(job.id, reason="enough"), Affected)
+    assert_type(app.jobs.retry(state=["failed", State.CANCELLED], tag="a"), Affected)
+    assert_type(app.jobs.prune(timedelta(days=7)), Affected)
+    assert_type(app.jobs.delete(job.id), Affected)
+    assert_type(app.jobs.failures(task="x"), Sequence[FailureGroup])
+    assert_type(app.jobs.list(queue="q", enqueued_after=datetime.now(UTC)), Sequence[JobInfo])
+    assert_type(app.queues.list(), Sequence[QueueInfo])
+
+
+async def changed_in_async_code() -> None:
+    job = await add.using(run_after=60).aenqueue(1)
+    assert_type(await job.acancel(), State)
+    assert_type(await app.jobs.adelete(everything=True, dry_run=True), Affected)
+
+
 def enqueued_in_bulk() -> None:
     calls = [add.bind(1), add.using(priority=1).bind(left=2, right=3)]
     assert_type(calls, list[Call[int]])
@@ -115,3 +216,28 @@ def result() -> str:
 async def aresult() -> int:
     job = await add.aenqueue(1)
     return await job.aresult(timeout=timedelta(milliseconds=10))
+
+
+def tested() -> None:
+    """The test kit knows the types of tasks, too."""
+    with Harness(app) as harness:
+        assert_type(harness.perform(add, 1, right=2), int)
+        assert_type(harness.perform(greet, "ada", loud=True), str)
+        assert_type(harness.perform(count.using(meta={"from": "a test"}), 3), list[int])
+        assert_type(harness.performing(attempt=2).perform(add, 1), int)
+        add.using(queue="q").enqueue(1)
+        assert_type(harness.assert_enqueued(add, args=(1,), queue="q", count=1), Job[int])
+        assert_type(harness.assert_enqueued(add.using(queue="q").bind(1)), Job[int])
+        harness.assert_not_enqueued(greet)
+        harness.assert_not_enqueued(where=lambda call: call.info.priority > 0)
+        harness.assert_idempotent(add.bind(1), observe=lambda: harness.enqueued(add))
+        (ran,) = harness.drain()
+        assert_type(ran.job, Job[object])
+
+
+async def tested_in_async_code() -> None:
+    async with Harness(app) as harness, harness.worker():
+        assert_type(await harness.aperform(greet, "ada"), str)
+        job = await add.aenqueue(1)
+        assert (await harness.await_for(job, "succeeded", timeout=20)).result == b"1"
+        assert (await harness.await_until("succeeded", add)).task == add.name

@@ -350,6 +350,14 @@ def test_a_list_that_cannot_be_given(app: Conveyor, options: dict[str, object], 
         app.jobs.list(**options)  # type: ignore[arg-type]  # what the test is about
 
 
+@pytest.mark.parametrize("limit", ["5", 5.0, None, True])
+def test_a_limit_is_a_number(app: Conveyor, limit: object) -> None:
+    told = f"^limit must be an int, not {type(limit).__name__}$"
+    for look in (app.jobs.list, app.jobs.failures):
+        with pytest.raises(TypeError, match=told):
+            look(limit=limit)  # type: ignore[arg-type]  # what the test is about
+
+
 # --------------------------------------- processes, threads and event loops
 
 
@@ -529,9 +537,24 @@ def test_a_store_of_no_known_kind_is_refused(url: str) -> None:
         Conveyor(url)
 
 
+@pytest.mark.parametrize(
+    ("url", "hint"),
+    [
+        ("plain.db", r"; for a file write sqlite:///plain\.db$"),
+        (":memory:", "; for a file write sqlite:///:memory:$"),
+        ("postgresql+asyncpg://localhost/shop", r"; leave \+asyncpg out$"),
+        ("sqlite+aiosqlite:///shop.db", r"; leave \+aiosqlite out$"),
+        ("//me:secret@nowhere/db", "postgresql://$"),
+    ],
+)
+def test_a_url_that_was_nearly_right_is_put_right(url: str, hint: str) -> None:
+    with pytest.raises(UsageError, match=hint):
+        Conveyor(url)
+
+
 def test_making_an_app_opens_nothing_and_hides_the_password() -> None:
     app = Conveyor("postgresql://me:secret@nowhere/db")
-    assert repr(app) == "<Conveyor on postgresql, 0 tasks>"
+    assert repr(app) == "<Conveyor on postgresql>"
 
 
 def test_another_store_can_be_chosen_until_the_first_is_in_use(app: Conveyor) -> None:

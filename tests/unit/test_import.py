@@ -42,9 +42,10 @@ def import_time(code: str) -> float:
         "import conveyor",
         "import conveyor; app = conveyor.Conveyor('sqlite:///:memory:'); app.task(name='t')(print)",
         "import conveyor.cli",
+        "from conveyor.cli import COMMANDS, build; build(COMMANDS)",
         "import conveyor; app = conveyor.Conveyor('sqlite:///:memory:'); app.jobs.counts(); app.close()",
     ],
-    ids=["import", "app", "command line", "SQLite"],
+    ids=["import", "app", "command line", "commands", "SQLite"],
 )
 def test_no_optional_package_is_loaded(code: str) -> None:
     loaded = set(json.loads(python(f"{code}\nimport json, sys; print(json.dumps([*sys.modules]))").stdout))

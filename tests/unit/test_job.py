@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from conveyor.core import ids
-from conveyor.core.errors import JobFailed, JobNotFound
+from conveyor.core.errors import ConveyorWarning, JobFailed, JobNotFound, UsageError
 from conveyor.core.failure import Failure
 from conveyor.core.lifecycle import State
 from conveyor.core.model import Attempt, JobInfo
@@ -63,6 +63,9 @@ class Desk:
 
     async def ainfo(self, id_: bytes) -> JobInfo:
         return self.info(id_)
+
+    def unattended(self) -> str:
+        return ""
 
 
 class Time:
@@ -212,3 +215,23 @@ def test_a_wait_may_be_repeated_after_it_timed_out(wait: Wait) -> None:
 def test_a_job_that_vanishes_while_one_waits_says_so(wait: Wait) -> None:
     with pytest.raises(JobNotFound):
         wait(job())
+
+
+def test_where_nobody_runs_jobs_no_time_is_waited(wait: Wait, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Desk, "unattended", lambda _: "nobody is here")
+    for timeout in (None, 60):
+        with pytest.raises(UsageError, match=r"^job .* \(shop\.mail\) is ready, and nobody is here$"):
+            wait(job(INFO), timeout)
+    assert wait(job(DONE)) == 42
+    with pytest.raises(TimeoutError):
+        wait(job(INFO), timeout=0)
+
+
+async def test_a_blocking_wait_in_a_loop_is_warned_of() -> None:
+    made = job(DONE)
+    with pytest.warns(
+        ConveyorWarning, match=r"result\(\) inside a running event loop .* `await \.+aresult\(\)`"
+    ) as warned:
+        assert made.result() == 42
+    assert [one.filename for one in warned] == [__file__]
+    assert made.result() == 42  # what is known by now asks nobody

@@ -9,7 +9,7 @@ import pytest
 from conveyor.core.errors import OutcomeUnknown, SchemaOutdated, StoreUnavailable
 from conveyor.core.lifecycle import Event
 from conveyor.core.model import Outcome
-from conveyor.store.contract import Store
+from conveyor.store.contract import Settled, Store
 from conveyor.worker.duty import kept
 from conveyor.worker.settle import Settler
 
@@ -25,11 +25,15 @@ class Failing:
     def settle(self, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
         return outcomes
 
-    async def arun(self, outcomes: Sequence[Outcome]) -> frozenset[bytes]:
+    async def arun(self, outcomes: Sequence[Outcome]) -> Settled:
         if self._errors:
             raise self._errors.pop()
         self.written += outcomes
-        return frozenset()
+        return Settled()
+
+
+async def nothing() -> None:
+    """Nothing comes before a write."""
 
 
 @pytest.mark.parametrize(
@@ -44,7 +48,7 @@ class Failing:
 )
 async def test_no_outcome_is_lost_whatever_a_settle_raises(error: Exception) -> None:
     store = Failing(error)
-    settler = Settler(cast(Store, cast(Any, store)), lambda _: None)
+    settler = Settler(cast(Store, cast(Any, store)), lambda _, __: None, nothing)
     duty = asyncio.create_task(kept("settle", settler.work))
     outcome = Outcome(b"j" * 16, 1, b"r" * 16, Event.SUCCEED, result=b"1")
     settler.put(outcome)

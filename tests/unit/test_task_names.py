@@ -137,6 +137,21 @@ def test_so_is_what_is_no_plain_function(app: Conveyor, callable_: object) -> No
         app.task(callable_)  # type: ignore[arg-type]  # what the test is about
 
 
+@pytest.mark.parametrize("name", [None, "another"])
+def test_what_is_a_task_already_is_refused_with_the_fix(app: Conveyor, name: str | None) -> None:
+    first = app.task(name="first")(outside)
+    with pytest.raises(ConveyorError, match=r"^<Task first> is a task already; .*\.definition\.function\)$"):
+        app.task(name=name)(first)
+    assert app.task(name="another")(first.definition.function).name == "another"
+
+
+@pytest.mark.parametrize("option", ["takes_context", "transactional"])
+@pytest.mark.parametrize("value", ["no", 1, None])
+def test_a_switch_is_true_or_false(app: Conveyor, option: str, value: object) -> None:
+    with pytest.raises(TypeError, match=f"^{option} must be True or False, not "):
+        app.task(name="inner", **{option: value})  # type: ignore[call-overload]  # what the test is about
+
+
 def test_with_a_name_each_of_them_can_be_a_task(app: Conveyor) -> None:
     def inside() -> int:
         return 1

@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 import pytest
 
 from conveyor.core.failure import Failure
+from conveyor.core.judge import EXPIRED
 from conveyor.core.lifecycle import State
-from conveyor.core.model import Attempt, JobInfo, Runner, RunnerInfo
+from conveyor.core.model import Attempt, JobInfo, QueueInfo, Runner, RunnerInfo
 from conveyor.core.why import AHEAD_COUNTED, explain
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
@@ -36,6 +37,9 @@ JOB = JobInfo(
 )
 
 
+QUEUE = QueueInfo("mail", None, ready=1, scheduled=0, retryable=0, running=0, oldest=None)
+
+
 def runner(
     *,
     alive: bool = True,
@@ -47,18 +51,27 @@ def runner(
     return Runner(id_, RunnerInfo("box", 42, {queue: slots}, tasks, "0"), alive, NOON)
 
 
-def why(state: State = State.READY, *runners: Runner, ahead: int = 0, **changes: object) -> str:
-    return explain(replace(JOB, state=state, **changes), runners, ahead)  # type: ignore[arg-type]  # the test's own
+def why(
+    state: State = State.READY, *runners: Runner, ahead: int = 0, queue: QueueInfo | None = None, **changes: object
+) -> str:
+    job = replace(JOB, state=state, **changes)  # type: ignore[arg-type]  # the test's own
+    return explain(job, runners, ahead, queue)
+
+
+def test_a_job_that_was_given_back_is_told_from_one_that_has_not_started() -> None:
+    line = "scheduled: its time is 2030-01-01 12:00:00 UTC"
+    assert why(State.SCHEDULED, last_attempted_at=None) == line
+    given_back = f"{line}; it was given back, or put off, after a start at 2030-01-01 12:00:00 UTC"
+    assert why(State.SCHEDULED) == given_back
 
 
 @pytest.mark.parametrize(
     ("state", "line"),
     [
-        (State.SCHEDULED, "scheduled: its time is 2030-01-01 12:00:00 UTC"),
         (State.RETRYABLE, "retryable: attempt 2 of 5 failed (ValueError: no tea); again at 2030-01-01 12:00:00 UTC"),
         (State.SUCCEEDED, "succeeded: at attempt 2, 2030-01-01 12:00:00 UTC"),
         (State.FAILED, "failed: at attempt 2 of 5 (ValueError: no tea)"),
-        (State.QUARANTINED, "quarantined: at attempt 2 of 5 (ValueError: no tea)"),
+        (State.CANCELLED, "cancelled: no reason given, 2030-01-01 12:00:00 UTC"),
     ],
 )
 def test_what_needs_no_worker_says_its_time_or_its_error(state: State, line: str) -> None:
@@ -96,11 +109,55 @@ def test_it_is_the_next() -> None:
 
 
 def test_only_workers_that_know_the_task_have_slots_for_it() -> None:
-    assert why(State.READY, runner(), runner(slots=5, tasks=())).endswith(" have 10 slots")
+    assert why(State.READY, runner(), runner(slots=5, tasks=())).endswith("which 1 running worker has 10 slots")
+    assert why(State.READY, runner(slots=1)).endswith("which 1 running worker has 1 slot")
+
+
+@pytest.mark.parametrize(("running", "busy"), [(9, False), (10, True), (11, True)])
+def test_all_slots_are_taken(running: int, busy: bool) -> None:
+    line = why(State.READY, runner(), queue=replace(QUEUE, running=running))
+    assert line.endswith("10 slots, and all are taken") == busy
+
+
+def test_its_queue_is_paused_whatever_else_it_waits_for() -> None:
+    line = "ready: queue 'mail' is paused since 2030-01-01 12:00:00 UTC; resume it with `conveyor queues resume mail`"
+    paused = replace(QUEUE, paused_at=NOON)
+    assert why(State.READY, queue=paused) == line
+    assert why(State.READY, runner(), ahead=7, queue=paused) == line
+    assert why(State.SCHEDULED, queue=paused).startswith("scheduled: its time is ")
+
+
+def test_what_is_to_be_typed_can_be_typed() -> None:
+    job = replace(JOB, queue="a b")
+    assert "`conveyor queues resume 'a b'`" in explain(job, [], 0, replace(QUEUE, paused_at=NOON))
+    assert "`conveyor worker -q 'a b'`" in explain(job, [runner()], 0)
+
+
+@pytest.mark.parametrize("state", [State.SCHEDULED, State.READY, State.RETRYABLE])
+def test_until_when_it_may_start(state: State) -> None:
+    assert why(state, runner(), expires_at=NOON).endswith("; it is not started after 2030-01-01 12:00:00 UTC")
+    assert "not started" not in why(state, runner())
+
+
+def test_why_it_was_cancelled() -> None:
+    assert why(State.CANCELLED, cancelled="no longer wanted") == "cancelled: no longer wanted, 2030-01-01 12:00:00 UTC"
+    assert why(State.CANCELLED, cancelled=EXPIRED) == (
+        "cancelled: expired, its time was over before it started, 2030-01-01 12:00:00 UTC"
+    )
+
+
+def test_it_is_in_quarantine() -> None:
+    assert why(State.QUARANTINED, crashes=3) == (
+        "quarantined: at attempt 2 of 5 (ValueError: no tea); its worker died of it 3 times"
+    )
 
 
 def test_it_runs_and_where() -> None:
-    assert why(State.RUNNING, runner()) == "running: attempt 2 since 12:00:00 UTC by box pid 42"
+    assert why(State.RUNNING, runner()) == "running: attempt 2 since 2030-01-01 12:00:00 UTC by box pid 42"
+
+
+def test_it_runs_and_was_asked_to_stop() -> None:
+    assert why(State.RUNNING, runner(), cancelled="enough").endswith(" by box pid 42; asked to stop (enough)")
 
 
 def test_its_worker_is_dead_or_gone() -> None:

@@ -8,21 +8,22 @@ from typing import Any, cast
 
 import pytest
 
-from conveyor.core.backoff import Backoff
+from conveyor.around import Around
 from conveyor.core.errors import StoreUnavailable
 from conveyor.core.lifecycle import Event
 from conveyor.core.model import Claimed, Outcome
 from conveyor.job import Desk
-from conveyor.store.contract import Lease, Listener, Rescued, Store
+from conveyor.store.contract import Lease, Listener, Rescued, Settled, Store
 from conveyor.task import define
 from conveyor.worker.attempt import Interruption
 from conveyor.worker.claim import Claimer, Identity
 from conveyor.worker.duty import kept
-from conveyor.worker.execute import Executor
+from conveyor.worker.execute import Executor, Known
 from conveyor.worker.heartbeat import Heartbeat
 from conveyor.worker.rescue import LOOK_ANYWAY, Rescuer
 from conveyor.worker.settle import Settler
 from conveyor.worker.slots import Slots
+from conveyor.worker.surround import Surround
 
 RUNNER, OTHER = b"a" * 16, b"b" * 16
 NOBODY = cast(Desk, None)
@@ -44,11 +45,33 @@ def store(**wishes: Wish) -> Store:
     return cast(Store, SimpleNamespace(arun=arun, operations=operations))
 
 
+def settler(store_: Store) -> Settler:
+    """A settler that tells nobody, and before whose writes nothing comes."""
+    return Settler(store_, lambda _, __: None, nothing)
+
+
+async def nothing() -> None:
+    """Takes no time."""
+
+
 async def soon(condition: Callable[[], bool]) -> None:
     """Go on once *condition* holds."""
     async with asyncio.timeout(2):
         while not condition():  # noqa: ASYNC110 - the parts have no event for it
             await asyncio.sleep(0)
+
+
+def executing(known: Known, slots: Slots, outcomes: list[Outcome], written: list[bool] | None = None) -> Executor:
+    """An executor over no store, which writes down what became of jobs; *written*: whether their own ends stand."""
+    return Executor(
+        known,
+        slots,
+        Surround(cast(Store, None), NOBODY, Around()),
+        judged=lambda _, outcome: outcomes.append(outcome),
+        written=lambda _, __, stands: (written if written is not None else []).append(stands),
+        ended=lambda _: None,
+        freed=lambda: None,
+    )
 
 
 class Hall:
@@ -58,8 +81,7 @@ class Hall:
         self.outcomes: list[Outcome] = []
         self.gates: list[asyncio.Event] = []
         self.slots = Slots({"default": slots})
-        known = {"wait": (define(self.wait, "wait", takes_context=False), Backoff.fixed(0))}
-        self.executor = Executor(known, self.slots, NOBODY, settle=self.outcomes.append, freed=lambda: None)
+        self.executor = executing({"wait": define(self.wait, "wait", takes_context=False)}, self.slots, self.outcomes)
 
     async def wait(self) -> None:
         gate = asyncio.Event()
@@ -120,8 +142,7 @@ async def test_an_attempt_whose_outcome_cannot_be_judged_is_still_settled() -> N
     def broken() -> None:
         raise ValueError
 
-    known = {"wait": (define(broken, "wait", takes_context=False), Backoff.fixed(0))}
-    executor = Executor(known, Slots({"default": 1}), NOBODY, settle=outcomes.append, freed=lambda: None)
+    executor = executing({"wait": define(broken, "wait", takes_context=False)}, Slots({"default": 1}), outcomes)
     executor.accept(RUNNER, [JOB._replace(attempts=b"spoiled")])
     await soon(lambda: bool(outcomes))
     executor.close()
@@ -131,8 +152,8 @@ async def test_an_attempt_whose_outcome_cannot_be_judged_is_still_settled() -> N
 
 
 def claimer(store_: Store, hall: Hall, identity: Callable[[], Identity]) -> Claimer:
-    settler = Settler(store_, lambda _: None)
-    return Claimer(store_, cast(Listener, None), hall.slots, hall.executor, settler, ["wait"], identity, burst=True)
+    listener = cast(Listener, None)
+    return Claimer(store_, listener, hall.slots, hall.executor, settler(store_), ["wait"], identity, burst=True)
 
 
 async def test_a_claim_that_is_answered_after_the_lease_was_lost_starts_nothing() -> None:
@@ -182,9 +203,9 @@ async def test_a_claim_that_is_cut_off_is_doubted_and_what_it_took_is_given_back
     under_way = asyncio.Event()
     written: list[Outcome] = []
 
-    def settle(outcomes: Sequence[Outcome]) -> frozenset[bytes]:
+    def settle(outcomes: Sequence[Outcome]) -> Settled:
         written.extend(outcomes)
-        return frozenset()
+        return Settled()
 
     async def arun(plan: tuple[str, Any]) -> object:
         name, argument = plan
@@ -238,10 +259,10 @@ async def test_rescue_looks_again_now_and_then_though_nobody_is_known_dead(monke
 
     def rescue(_: object) -> Rescued:
         looks.append(now)
-        return Rescued(0, frozenset(), more=False)
+        return Rescued((), more=False)
 
     monkeypatch.setattr("conveyor.worker.rescue.time", SimpleNamespace(monotonic=lambda: now))
-    rescuer = Rescuer(store(dead_runners=lambda _: 0, rescue=rescue), 20.0)
+    rescuer = Rescuer(store(dead_runners=lambda _: 0, rescue=rescue), 20.0, lambda _, __: None)
     await rescuer.work()
     await rescuer.work()
     assert looks == [1_000.0]
@@ -268,43 +289,43 @@ async def test_no_error_of_the_store_loses_an_outcome(trouble: Exception) -> Non
     written: list[Outcome] = []
     troubles = [trouble]
 
-    def settle(args: tuple[Sequence[Outcome]]) -> frozenset[bytes]:
+    def settle(args: tuple[Sequence[Outcome]]) -> Settled:
         if troubles:
             raise troubles.pop()
         written.extend(args[0])
-        return frozenset()
+        return Settled()
 
-    settler = Settler(store(settle=settle), lambda _: None)
-    settler.put(DONE)
-    work = asyncio.create_task(kept("settle", settler.work))
-    assert await settler.drained(1)
+    settling = settler(store(settle=settle))
+    settling.put(DONE)
+    work = asyncio.create_task(kept("settle", settling.work))
+    assert await settling.drained(10)
     work.cancel()
-    assert (written, len(settler)) == ([DONE], 0)
+    assert (written, len(settling)) == ([DONE], 0)
 
 
 async def test_outcomes_that_come_during_a_write_share_the_next() -> None:
     batches: list[int] = []
 
-    def settle(args: tuple[Sequence[Outcome]]) -> frozenset[bytes]:
+    def settle(args: tuple[Sequence[Outcome]]) -> Settled:
         batches.append(len(args[0]))
         if len(batches) == 1:
-            settler.put(DONE)
-            settler.put(DONE)
-        return frozenset()
+            settling.put(DONE)
+            settling.put(DONE)
+        return Settled()
 
-    settler = Settler(store(settle=settle), lambda _: None)
-    settler.put(DONE)
-    work = asyncio.create_task(settler.work())
-    assert await settler.drained(1)
+    settling = settler(store(settle=settle))
+    settling.put(DONE)
+    work = asyncio.create_task(settling.work())
+    assert await settling.drained(10)
     work.cancel()
     assert batches == [1, 2]
 
 
 async def test_drained_says_when_it_took_too_long() -> None:
-    settler = Settler(store(), lambda _: None)
-    assert await settler.drained(0)
-    settler.put(DONE)
-    assert not await settler.drained(0)
+    settling = settler(store())
+    assert await settling.drained(0)
+    settling.put(DONE)
+    assert not await settling.drained(0)
 
 
 # -------------------------------------------------------------- heartbeat

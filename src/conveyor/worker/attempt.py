@@ -2,22 +2,43 @@
 
 import asyncio
 import contextvars
+import logging
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
+from dataclasses import dataclass
 from enum import Enum, auto
-from typing import cast
+from functools import partial
+from pathlib import Path
+from typing import ClassVar, Final, cast
 
-from conveyor.context import Context, running
+from conveyor.context import Context, Transaction, running
+from conveyor.core.clock import Start
 from conveyor.core.errors import AttemptTimedOut
-from conveyor.core.failure import describe
-from conveyor.core.judge import Ending, Interrupted, Raised, Returned
+from conveyor.core.extras import NONE as NO_EXTRAS
+from conveyor.core.extras import decoded
+from conveyor.core.failure import Failure
+from conveyor.core.judge import Ending, Interrupted, Raised, Returned, Snoozed, Stopped
 from conveyor.core.model import Claimed
-from conveyor.job import Desk
+from conveyor.core.trace import alone, traceback_of
+from conveyor.core.verdicts import Cancel, Retry, Snooze, Verdict
 from conveyor.task import Definition
+from conveyor.worker.surround import Surround
+from conveyor.worker.transaction import Completing, Stage, at_once
+from conveyor.worker.unrun import refuse_unrun
+from conveyor.worker.words import Words
 
-CLEAN_UP = 5.0
+logger = logging.getLogger("conveyor.worker")
+
+CLEAN_UP: Final = 5.0
 """Seconds that a cancelled task gets before it is cancelled again."""
+LOST_PAUSE: Final = 1_000_000
+"""Microseconds until a job is tried again whose transaction the store has lost."""
+
+
+OURS: Final = f"{Path(__file__).parents[1]}{os.sep}"
+"""The folder of this package."""
 
 
 class Interruption(Enum):
@@ -26,63 +47,174 @@ class Interruption(Enum):
     TIMEOUT = auto()
     SHUTDOWN = auto()
     LEASE_LOST = auto()
+    CANCEL = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The job's end is in the store already: it was part of the attempt's own transaction."""
+
+    result: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unsure:
+    """It may be: the commit was not answered by yes."""
+
+    otherwise: Ending
+    """The attempt's end, if the transaction turns out not to be there."""
+    result: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Fenced:
+    """The job was another's when the transaction was to complete it; nothing was written."""
+
+
+class _Unfit(Exception):
+    """What was to be the result of a transaction cannot be stored; to do the work again would not make it fit."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+End = Ending | Written | Unsure | Fenced
+
+
+def _checked(start: Start) -> Start:
+    """A verdict's own moment; anyone can have put something else there."""
+    if type(start) is not Start:
+        raise TypeError("a verdict's start is made by its __init__, from a time or a wait")
+    return start
 
 
 class Attempt:
     """One running job, as the worker holds it."""
 
-    __slots__ = ("_cancelled", "context", "deadline", "definition", "interruption", "job", "runner", "started", "task")
+    __slots__ = (
+        "_around",
+        "_begun",
+        "_cancelled",
+        "_completing",
+        "_store",
+        "context",
+        "deadline",
+        "definition",
+        "error",
+        "extras",
+        "in_thread",
+        "interruption",
+        "job",
+        "reason",
+        "runner",
+        "started",
+        "task",
+        "words",
+    )
+    completing: ClassVar[type[Completing]] = Completing
+    """How its transaction completes the job."""
 
-    def __init__(self, job: Claimed, runner: bytes, definition: Definition, desk: Desk) -> None:
+    def __init__(self, job: Claimed, runner: bytes, definition: Definition, surround: Surround) -> None:
         """The clock of its deadline starts here."""
         self.job = job
         self.runner = runner
         self.definition = definition
-        self.context = Context(job, desk)
+        self.in_thread = definition.isolation == "thread"
+        """Whether it runs in a thread, which nobody can stop."""
+        self.extras = NO_EXTRAS if job.extras is None else decoded(job.extras)
+        self.words = Words(job, definition, self.extras)
+        self.context = Context(job, surround.desk, self._transact, surround.state, self.words.clipped)
         self.started = time.monotonic()
         self.deadline = None if job.timeout is None else self.started + job.timeout / 1_000_000
         self.interruption: Interruption | None = None
+        self.reason = ""
+        """Why it was cancelled."""
+        self.error: BaseException | None = None
+        """What the function raised; for who runs it inline."""
         self.task: asyncio.Task[None] | None = None
+        self._store = surround.store
+        self._around = surround.around
+        self._begun = False
         self._cancelled = -CLEAN_UP
+        self._completing: Completing | None = None
 
     @property
-    def in_thread(self) -> bool:
-        """Whether it runs in a thread, which nobody can stop."""
-        return self.definition.isolation == "thread"
+    def untouchable(self) -> bool:
+        """Whether its transaction suffers no other write to the job's row just now."""
+        return self._completing is not None and self._completing.alone
 
-    def interrupt(self, why: Interruption) -> None:
+    def interrupt(self, why: Interruption, reason: str = "") -> None:
         """Ask it to end: an async task is cancelled, a thread sees ``ctx.cancelled``.
 
-        Asked again, a task is cancelled again, but not before it had time to clean up.
+        Asked again, a task is cancelled again, but not before it had time to clean up. One that has not had its first
+        step is not cancelled: asyncio would end it without running any of it, so that nobody would hear of its end.
         """
         now = time.monotonic()
-        self.interruption = self.interruption or why
+        if self.interruption is None:
+            self.interruption, self.reason = why, reason
         self.context.cancel()
-        if self.task is not None and not self.in_thread and now - self._cancelled > CLEAN_UP:
+        if self.task is not None and self._begun and not self.in_thread and now - self._cancelled > CLEAN_UP:
             self._cancelled = now
             self.task.cancel()
 
-    async def perform(self, pool: Executor) -> Ending:
-        """Run the function to its end, whatever that is."""
+    def let_go(self) -> None:
+        """It has ended: break the circles of references, so that nothing of it waits for the garbage collector.
+
+        A circle for each job would cost a busy worker a collection every few hundred jobs.
+        """
+        self.task = self.error = self._completing = None
+        self.context.end()
+
+    async def perform(self, pool: Executor) -> End:
+        """Run the function to its end, whatever that is; not at all, if it is to end before its first step."""
+        if self.interruption is not None:
+            return self.unstarted()
+        self._begun = True
         if not self.in_thread:
             running.set(self.context)
-            return await self._in_loop()
+            return await self.in_loop()
         scope = contextvars.copy_context()
-        scope.run(running.set, self.context)
-        return await asyncio.get_running_loop().run_in_executor(pool, scope.run, self._in_thread)
+        return await asyncio.get_running_loop().run_in_executor(pool, scope.run, self.here)
 
-    async def _in_loop(self) -> Ending:
+    async def in_loop(self) -> End:
+        """Run an ``async`` function in this event loop."""
         try:
-            call = self._call()
-            return self._returned(await cast("asyncio.Future[object]", call()))
+            value = await self._awaited()
         except BaseException as error:  # noqa: BLE001 - the one place: whatever a user's function raises ends here
             return self._raised(error)
+        return self._returned(value)
 
-    def _in_thread(self) -> Ending:
+    async def _awaited(self) -> object:
+        call = cast("Callable[[], Awaitable[object]]", self._call())
+        if self.definition.transactional:
+            async with self.context.transaction() as transaction:
+                self._complete(transaction, await self._around.awaited(self.context, call))
+            return None
+        value = await self._around.awaited(self.context, call)
+        if self._completing is not None:
+            await self._completing.abandon()
+        return value
+
+    def here(self) -> End:
+        """Run a plain function in this thread."""
+        running.set(self.context)
         try:
-            return self._returned(self._call()())
+            value = self._called()
         except BaseException as error:  # noqa: BLE001 - as above, for the function in a thread
             return self._raised(error)
+        return self._returned(value)
+
+    def _called(self) -> object:
+        call = self._call()
+        if self.definition.transactional:
+            with self.context.transaction() as transaction:
+                self._complete(transaction, self._around.called(self.context, call))
+            return None
+        value = self._around.called(self.context, call)
+        if self._completing is not None:
+            at_once(self._completing.abandon())
+        return value
 
     def _call(self) -> Callable[[], object]:
         args, kwargs = self.definition.codec.decode(self.job.args)
@@ -91,22 +223,130 @@ class Attempt:
             return lambda: function(self.context, *args, **kwargs)
         return lambda: function(*args, **kwargs)
 
-    def _returned(self, value: object) -> Ending:
-        try:
-            return Returned(self.definition.codec.encode_result(value))
-        except Exception as error:  # noqa: BLE001 - the result's own type may raise anything
-            # The work is done; doing it again would not make its result fit.
-            return Raised(describe(error), final=True)
+    def _transact(self, context: Context, using: object) -> Completing:
+        if self._completing is None:
+            make, keeps = self.completing, self.extras.store_result
+            self._completing = make(self._store, self.job, self.runner, self.definition.codec, context, keeps=keeps)
+        return self._completing.using(using)
 
-    def _raised(self, error: BaseException) -> Ending:
-        cancelled = isinstance(error, asyncio.CancelledError)
-        if cancelled and self.interruption is Interruption.TIMEOUT:
-            return self.timed_out()
-        if cancelled and self.interruption is not None:
-            return Interrupted()
-        return Raised(describe(error))
+    def _complete(self, transaction: Transaction, value: object) -> None:
+        try:
+            self._refuse_unrun(value)
+            transaction.complete(value)
+        except BaseException as error:
+            raise _Unfit(self._described(error)) from error
+
+    def _returned(self, value: object) -> End:
+        return self._ended(partial(self._kept, value))
+
+    def _kept(self, value: object) -> Ending:
+        try:
+            self._refuse_unrun(value)
+            return Returned(self.definition.codec.encode_result(value if self.extras.store_result else None))
+        except BaseException as error:  # noqa: BLE001 - the result's own type may raise anything, SystemExit too
+            # The work is done; doing it again would not make its result fit.
+            self.error = error
+            return Raised(self._described(error), final=True)
+
+    def _refuse_unrun(self, value: object) -> None:
+        refuse_unrun(f"the task {self.definition.name} returned a", value, self.definition)
+
+    def _raised(self, error: BaseException) -> End:
+        self.error = error.__cause__ if type(error) is _Unfit else error
+        completing = self._completing
+        if completing is not None and completing.stage is Stage.COMMITTED:
+            self._tell_late(error)
+        if completing is not None and completing.stage is Stage.LOST:
+            return Interrupted(LOST_PAUSE, self._described(error))
+        return self._ended(partial(self._surely_judged, error))
+
+    def _ended(self, ending: Callable[[], Ending]) -> End:
+        """By the attempt's transaction, if it came so far; otherwise it is *ending*.
+
+        A task may have swallowed the error of a commit: then it is all the more to be found out what became of it.
+        """
+        completing = self._completing
+        match completing.stage if completing else Stage.NEW:
+            case Stage.COMMITTED if completing:
+                return Written(completing.result)
+            case Stage.FENCED:
+                return Fenced()
+            case Stage.UNSURE if completing and completing.break_:
+                return Unsure(Interrupted(LOST_PAUSE, self._described(completing.break_)), completing.result)
+            case Stage.UNSURE if completing:
+                return Unsure(ending(), completing.result)
+            case _:
+                return ending()
+
+    def _surely_judged(self, error: BaseException) -> Ending:
+        try:
+            return self._judged(error)
+        except BaseException as trouble:  # noqa: BLE001 - the verdict may be of the user's own making, and must not be lost
+            return Raised(self._described(trouble))
+
+    def _judged(self, error: BaseException) -> Ending:
+        error = _verdict_in(error)
+        kind = type(error)  # isinstance() asks the error itself, which may raise another: its job would never end
+        if self.interruption is Interruption.CANCEL:
+            stopped = issubclass(kind, asyncio.CancelledError | Cancel)
+            return Stopped(self.reason, failure=None if stopped else self._described(error))
+        if issubclass(kind, asyncio.CancelledError) and self.interruption is not None:
+            return self.timed_out() if self.interruption is Interruption.TIMEOUT else Interrupted()
+        if kind is _Unfit:
+            return Raised(cast(_Unfit, error).failure, final=True)
+        if not issubclass(kind, Verdict):
+            return Raised(self._described(error), final=not self._worth_another(error))
+        match error:
+            case Snooze():
+                return Snoozed(_checked(error.start), self.words.reason(error.reason))
+            case Cancel():
+                return Stopped(self.words.reason(error.reason) or "cancelled by its task")
+            case Retry():
+                return Raised(self._described(error), start=error.start and _checked(error.start))
+            case _:
+                return Raised(self._described(error), final=True)
+
+    def _worth_another(self, error: BaseException) -> bool:
+        try:
+            return self.definition.policy.retries(error)
+        except BaseException as trouble:  # noqa: BLE001 - nor may it end the worker
+            told = self._described(trouble)  # what it is chained to, the task's own error, may hold secrets
+            logger.error(  # noqa: TRY400 - as said
+                "retry_on raised; the job is tried again: %s\n%s", told, told.traceback, extra=self.context.labels()
+            )
+            return True
+
+    def _described(self, error: BaseException) -> Failure:
+        return self.words.described(_from_the_users_code(error))
+
+    def _tell_late(self, error: BaseException) -> None:
+        if not issubclass(type(error), asyncio.CancelledError):
+            logger.warning(
+                "raised after its transaction was committed, which changes nothing: %s",
+                self._described(error),
+                extra=self.context.labels(),
+            )
+
+    def unstarted(self) -> Ending:
+        """The ending of an attempt that was cancelled before its first step."""
+        return Stopped(self.reason, started=False) if self.interruption is Interruption.CANCEL else Interrupted()
 
     def timed_out(self) -> Ending:
         """The ending of an attempt that outlived its timeout."""
         seconds = (self.job.timeout or 0) / 1_000_000
-        return Raised(describe(AttemptTimedOut(f"it ran longer than its timeout of {seconds:g} s")))
+        error = AttemptTimedOut(f"it ran longer than its timeout of {seconds:g} s")
+        return Raised(self._described(error), final=not self._worth_another(error))
+
+
+def _verdict_in(error: BaseException) -> BaseException:
+    """The verdict that *error* is a group of, and of nothing else: what a child says in an ``asyncio.TaskGroup``."""
+    inner = alone(error)
+    return inner if issubclass(type(inner), Verdict) else error
+
+
+def _from_the_users_code(error: BaseException) -> BaseException:
+    """*error*, its traceback without our frames at the top: they tell nobody anything, and change with our versions."""
+    trace = traceback_of(error)
+    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(OURS):
+        trace = trace.tb_next
+    return error if trace is None else BaseException.with_traceback(error, trace)

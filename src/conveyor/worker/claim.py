@@ -70,6 +70,7 @@ class Claimer:
         self._identity = identity
         self._burst = burst
         self._woken = asyncio.Event()
+        self._glances = False
         self._stopping = False
         self._quiet = asyncio.Event()
         self._quiet.set()
@@ -88,12 +89,18 @@ class Claimer:
 
     def wake(self) -> None:
         """There may be something due, or room for it."""
+        self._glances = False
+        self._woken.set()
+
+    def glance(self) -> None:
+        """There soon will be, with a commit that nobody hears: a claim would only wait for its writer."""
+        self._glances = self._glances or not self._woken.is_set()
         self._woken.set()
 
     async def stop(self) -> None:
         """Claim nothing more; returns once no claim is under way."""
         self._stopping = True
-        self._woken.set()
+        self.wake()
         await self._quiet.wait()
 
     def settled(self, outcomes: Sequence[Outcome]) -> None:
@@ -101,7 +108,7 @@ class Claimer:
         for outcome in outcomes:
             if self.unconfirmed.get(outcome.id) == outcome.token:
                 del self.unconfirmed[outcome.id]
-        self._woken.set()
+        self.wake()
 
     async def work(self) -> None:
         """The duty."""
@@ -147,8 +154,11 @@ class Claimer:
             return
         due = await self._store.arun(self._store.operations.next_due(list(self._slots.lanes)))
         end = time.monotonic() + (3600.0 if due is None else due / 1_000_000)
-        while not await self._wait(min(poll, end - time.monotonic())):
-            if time.monotonic() >= end or await self._listener.changed():
+        while not await self._wait(min(poll, self._listener.next_look, end - time.monotonic())) or self._glances:
+            if self._glances:
+                self._glances = False
+                self._woken.clear()
+            elif time.monotonic() >= end or await self._listener.changed():
                 return
 
     async def _wait(self, seconds: float) -> bool:

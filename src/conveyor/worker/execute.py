@@ -1,20 +1,24 @@
 """Runs claimed jobs in their slots, and hands each outcome on."""
 
 import asyncio
+import contextvars
 import logging
 import random
 import time
 from collections.abc import Callable, Iterable, Mapping
 
-from conveyor.core import ids
-from conveyor.core.backoff import Backoff
-from conveyor.core.judge import Ending, Interrupted, Raised, Returned, judge
+from conveyor.core.backoff import DEFAULT_BACKOFF
+from conveyor.core.extras import decoded
+from conveyor.core.failure import describe
+from conveyor.core.judge import EXPIRED, Ending, Interrupted, Raised, Returned, Snoozed, Stopped, judge
+from conveyor.core.lifecycle import Event
 from conveyor.core.model import Claimed, Outcome
-from conveyor.job import Desk
 from conveyor.task import Definition
-from conveyor.worker.attempt import Attempt, Interruption
+from conveyor.worker.attempt import Attempt, End, Fenced, Interruption, Unsure, Written
+from conveyor.worker.duty import Trouble
 from conveyor.worker.slots import Lane, Slots
-from conveyor.worker.threads import DaemonThreads
+from conveyor.worker.surround import Surround
+from conveyor.worker.words import labels
 
 logger = logging.getLogger("conveyor.worker")
 
@@ -23,8 +27,8 @@ AGAIN = 1_000_000
 HEED = 1.0
 """Seconds that a thread gets to look at ``ctx.cancelled`` after its timeout, before its worker ends for it."""
 
-Known = Mapping[str, tuple[Definition, Backoff]]
-"""The tasks of this worker, and how each backs off."""
+Known = Mapping[str, Definition]
+"""The tasks of this worker, by name."""
 
 
 class Executor:
@@ -34,29 +38,47 @@ class Executor:
         self,
         known: Known,
         slots: Slots,
-        desk: Desk,
+        surround: Surround,
         *,
-        settle: Callable[[Outcome], None],
+        judged: Callable[[Claimed, Outcome], None],
+        written: Callable[[Claimed, Outcome, bool], None],
+        ended: Callable[[Attempt], None],
         freed: Callable[[], None],
     ) -> None:
-        """*settle* takes each outcome; *freed* is called whenever there may be room for a claim."""
+        """Who is told of what.
+
+        *judged* takes each outcome, to have it written; *written* those that wrote themselves, and whether they
+        stand; *ended* each attempt, before its outcome; *freed* is called whenever there may be room for a claim.
+        """
         self._known = known
         self._slots = slots
-        self._desk = desk
-        self._settle = settle
+        self._surround = surround
+        self._judged = judged
+        self._written = written
+        self._ended = ended
         self._freed = freed
-        self._pool = DaemonThreads("conveyor-task")
+        self._pool = surround.pool("conveyor-task")
         self._open = True
+        self._confirming: set[asyncio.Task[None]] = set()
+        self._scope = contextvars.copy_context()
         self.attempts: dict[bytes, Attempt] = {}
         """What runs, by job."""
 
+    @property
+    def holds(self) -> bool:
+        """Whether any job is here, running or waiting for its slot."""
+        return bool(self.attempts) or any(lane.waiting for lane in self._slots.lanes.values())
+
     def accept(self, runner: bytes, jobs: Iterable[Claimed]) -> None:
-        """Start *jobs*, or line them up for a slot."""
+        """Start *jobs*, or line them up for a slot; end those that are not to be started any more."""
         for job in jobs:
-            if job.id in self.attempts:  # its lost attempt clings on, here of all places: not twice at a time
+            over = _over(job)
+            if over is not None:
+                self._judge(job, runner, over, 0.0)
+            elif job.id in self.attempts:  # its lost attempt clings on, here of all places: not twice at a time
                 self._judge(job, runner, Interrupted(AGAIN), 0.0)
-                continue
-            self._slots.lanes[job.queue].take(job, runner)
+            else:
+                self._slots.lanes[job.queue].take(job, runner)
         for lane in self._slots.lanes.values():
             self._fill(lane)
 
@@ -70,6 +92,17 @@ class Executor:
         for lane in self._slots.lanes.values():
             while lane.waiting:
                 self._judge(*lane.waiting.popleft(), Interrupted(), 0.0)
+
+    def cancel(self, id_: bytes, token: int, reason: str) -> None:
+        """Somebody wants this job cancelled."""
+        attempt = self.attempts.get(id_)
+        if attempt is not None and attempt.job.token == token:
+            attempt.interrupt(Interruption.CANCEL, reason)
+        for lane in self._slots.lanes.values() if attempt is None else ():
+            taken = next((taken for taken in lane.waiting if (taken[0].id, taken[0].token) == (id_, token)), None)
+            if taken is not None:  # it need not wait for a slot to learn that it is not to start
+                lane.waiting.remove(taken)
+                self._judge(*taken, Stopped(reason, started=False), 0.0)
 
     def interrupt(self, why: Interruption) -> None:
         """Ask all that runs to end."""
@@ -90,8 +123,15 @@ class Executor:
             late = attempt.in_thread and attempt.interruption is Interruption.TIMEOUT
             self._end(attempt, attempt.timed_out() if late else Interrupted(pause))
 
+    async def confirmed(self, seconds: float) -> None:
+        """Wait until it is known what became of commits whose answer was lost."""
+        if self._confirming:
+            await asyncio.wait(self._confirming, timeout=seconds)
+
     def close(self) -> None:
         """Let go of the threads, without waiting for them."""
+        for task in self._confirming:
+            task.cancel()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def shut(self) -> None:
@@ -102,19 +142,26 @@ class Executor:
         if not self._open:
             return
         for job, runner in lane.startable():
-            definition, _ = self._known[job.task]
-            attempt = Attempt(job, runner, definition, self._desk)
+            attempt = Attempt(job, runner, self._known[job.task], self._surround)
             self.attempts[job.id] = attempt
-            attempt.task = asyncio.get_running_loop().create_task(self._run(attempt))
+            scope = self._scope.copy()  # the present one may be that of another attempt, which has just ended
+            attempt.task = asyncio.get_running_loop().create_task(self._run(attempt), context=scope)
 
     async def _run(self, attempt: Attempt) -> None:
         try:
-            ending = await attempt.perform(self._pool)
+            end = await attempt.perform(self._pool)
         except asyncio.CancelledError:  # cancelled before its first step
-            ending = Interrupted()
-        self._end(attempt, ending)
+            end = attempt.unstarted()
+        except BaseException as error:  # noqa: BLE001 - nor may it end the worker
+            told = attempt.words.described(error)  # it is chained to the task's own error, which may hold secrets
+            logger.error(  # noqa: TRY400 - as said
+                "the worker failed at ending an attempt: %s\n%s", told, told.traceback, extra=labels(attempt.job)
+            )
+            end = Raised(told)  # a fault of ours must not keep its slot and its lease for ever
+        self._end(attempt, end)
+        attempt.let_go()
 
-    def _end(self, attempt: Attempt, ending: Ending) -> None:
+    def _end(self, attempt: Attempt, end: End) -> None:
         job = attempt.job
         if self.attempts.get(job.id) is not attempt:
             return  # it was abandoned, and its outcome is on its way
@@ -122,35 +169,98 @@ class Executor:
         seconds = time.monotonic() - attempt.started
         lane = self._slots.lanes[job.queue]
         lane.ended(seconds)
-        self._judge(job, attempt.runner, ending, seconds)
+        match end:
+            case Written(result):
+                self._tell_written(attempt, result, seconds, stands=True)
+            case Fenced():
+                self._tell_written(attempt, None, seconds, stands=False)
+            case Unsure():
+                task = asyncio.get_running_loop().create_task(self._confirm(attempt, end, seconds))
+                self._confirming.add(task)
+                task.add_done_callback(self._confirming.discard)
+            case _:
+                self._ended(attempt)
+                self._judge(job, attempt.runner, end, seconds)
         self._fill(lane)
         self._freed()
 
+    async def _confirm(self, attempt: Attempt, unsure: Unsure, seconds: float) -> None:
+        """Ask the store, for as long as it takes: a job that has ended must not run again, nor one be lost."""
+        store, job = self._surround.store, attempt.job
+        trouble = Trouble("it is not known yet whether a transaction was committed")
+        while True:
+            try:
+                stands = await store.arun(store.operations.confirm(job.id, job.token))
+            except Exception as error:  # noqa: BLE001 - whatever it was, it was no answer
+                await trouble.pause(error)
+            else:
+                break
+        if stands:
+            self._tell_written(attempt, unsure.result, seconds, stands=True)
+        else:
+            self._ended(attempt)
+            self._judge(job, attempt.runner, unsure.otherwise, seconds)
+
+    def _tell_written(self, attempt: Attempt, result: bytes | None, seconds: float, *, stands: bool) -> None:
+        job = attempt.job
+        run_time = round(seconds * 1_000_000)
+        outcome = Outcome(job.id, job.token, attempt.runner, Event.SUCCEED, result=result, run_time=run_time)
+        self._written(job, outcome, stands)
+        if stands:
+            _log(job, Returned(result), outcome, seconds)
+        else:
+            logger.warning("its transaction was taken back: the job is no longer this runner's", extra=labels(job))
+
     def _judge(self, job: Claimed, runner: bytes, ending: Ending, seconds: float) -> None:
-        _, backoff = self._known[job.task]
-        outcome = judge(
-            job,
-            runner,
-            ending,
-            backoff=backoff,
-            run_time=round(seconds * 1_000_000),
-            chance=random.random(),  # noqa: S311 - a spread, not a secret
-        )
-        self._settle(outcome)
+        wait = self._wait(job) if isinstance(ending, Raised | Interrupted) else 0
+        outcome = judge(job, runner, ending, wait=wait, run_time=round(seconds * 1_000_000))
+        self._judged(job, outcome)
         _log(job, ending, outcome, seconds)
+
+    def _wait(self, job: Claimed) -> int:
+        """What the task's backoff says; the default when a function of the user's fails at it."""
+        chance = random.random()  # noqa: S311 - a spread, not a secret
+        override = decoded(job.extras).backoff
+        try:
+            return self._known[job.task].policy.wait(job.attempt, chance, override)
+        except BaseException as error:  # noqa: BLE001 - whatever it was, the job is to go on, and the worker too
+            told = describe(error)
+            logger.error(  # noqa: TRY400 - an error's text may hold secrets
+                "backoff raised; the default is used: %s\n%s", told, told.traceback, extra=labels(job)
+            )
+            return round(DEFAULT_BACKOFF.seconds(job.attempt, chance) * 1_000_000)
+
+
+def _over(job: Claimed) -> Stopped | None:
+    """The end of a job that is not to be started any more, by the clock of the store that claimed it."""
+    if job.cancelled is not None:
+        return Stopped(job.cancelled, started=False)
+    if job.expires_at is not None and job.expires_at <= job.last_attempted_at:
+        return Stopped(EXPIRED, expired=True, started=False)
+    return None
+
+
+def _seconds(microseconds: int) -> str:
+    """As a person reads them: a fifth of one is not 0."""
+    seconds = microseconds / 1e6
+    return f"{seconds:.0f}" if seconds >= 10 else f"{seconds:.2g}"  # noqa: PLR2004 - two digits are enough
 
 
 def _log(job: Claimed, ending: Ending, outcome: Outcome, seconds: float) -> None:
-    level = logging.WARNING if isinstance(ending, Raised) else logging.INFO
-    if not logger.isEnabledFor(level):
-        return
-    labels = {"job": ids.text(job.id), "task": job.task, "attempt": job.attempt}
+    if isinstance(ending, Returned) and not logger.isEnabledFor(logging.INFO):
+        return  # what happens most must cost nothing where nobody wants to hear it
     match ending:
         case Returned():
-            logger.info("succeeded in %.3f s", seconds, extra=labels)
-        case Interrupted():
-            logger.info("released, no attempt spent", extra=labels)
-        case Raised(failure) if outcome.delay:
-            logger.warning("failed: %s; again in %.0f s", failure, outcome.delay / 1e6, extra=labels)
+            logger.info("succeeded in %.3f s", seconds, extra=labels(job))
+        case Interrupted(_, None):
+            logger.info("released, no attempt spent; it runs again", extra=labels(job))
+        case Interrupted(_, failure):
+            logger.warning("its transaction was lost, so it runs again: %s", failure, extra=labels(job))
+        case Snoozed(_, reason):
+            logger.info("snoozed%s", reason and f": {reason}", extra=labels(job))
+        case Stopped(reason):
+            logger.info("cancelled: %s", reason, extra=labels(job))
+        case Raised(failure) if outcome.event is Event.RETRY:
+            logger.warning("failed: %s; again in %s s", failure, _seconds(outcome.delay), extra=labels(job))
         case Raised(failure):
-            logger.error("%s: %s", "failed" if outcome.record else "raised", failure, extra=labels)
+            logger.error("failed: %s", failure, extra=labels(job))

@@ -2,9 +2,11 @@
 
 import logging
 import time
+from collections.abc import Callable
 
 from conveyor.core.backoff import jittered
 from conveyor.core.errors import StoreUnavailable
+from conveyor.core.model import Held, Outcome
 from conveyor.store.contract import Store
 
 logger = logging.getLogger("conveyor.worker")
@@ -23,9 +25,10 @@ class Rescuer:
     no attempt. A connection that is lost now and then is no outage, and must not put rescue off for ever.
     """
 
-    def __init__(self, store: Store, lease: float) -> None:
-        """Has not looked yet. *lease* in seconds."""
+    def __init__(self, store: Store, lease: float, tell: Callable[[Held, Outcome], None]) -> None:
+        """Has not looked yet. *lease* in seconds; *tell* hears of each job, and what became of it."""
         self._store = store
+        self._tell = tell
         self._lease = lease
         self._look = 0.0
         self._failed = False
@@ -52,5 +55,7 @@ class Rescuer:
         while more:
             found = await self._store.arun(self._store.operations.rescue(PASS))
             more = found.more
+            for job, outcome in found.jobs:
+                self._tell(job, outcome)
             if found.jobs:
-                logger.warning("took back %d jobs of dead runners", found.jobs)
+                logger.warning("took back %d jobs of dead runners", len(found.jobs))

@@ -6,23 +6,31 @@ import logging
 import math
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from conveyor.core.errors import SchemaOutdated, UsageError
-from conveyor.core.model import Outcome, RunnerInfo
-from conveyor.core.options import checked_name, within
+from conveyor.core.lifecycle import GIVEN_BACK
+from conveyor.core.model import Claimed, Outcome, RunnerInfo
+from conveyor.core.options import number_in
+from conveyor.core.text import checked_name
 from conveyor.core.version import __version__
-from conveyor.job import Desk
-from conveyor.store.contract import Store
+from conveyor.plan import Ring
+from conveyor.store.contract import Settled
 from conveyor.worker.attempt import Attempt, Interruption
 from conveyor.worker.claim import Claimer, Identity
 from conveyor.worker.duty import every, kept, logged
 from conveyor.worker.execute import Executor, Known
 from conveyor.worker.heartbeat import Heartbeat
+from conveyor.worker.progress import Reporter
 from conveyor.worker.rescue import Rescuer
 from conveyor.worker.settle import Settler
 from conveyor.worker.slots import Slots
+from conveyor.worker.surround import Surround
+from conveyor.worker.tell import Teller
+from conveyor.worker.upkeep import Upkeep
+from conveyor.worker.watch import Watch
 
 logger = logging.getLogger("conveyor.worker")
 
@@ -49,11 +57,17 @@ class Settings:
     grace: float = 30.0
     """How long running jobs may go on after the worker was asked to stop."""
     lease: float = 20.0
+    """After how long a silence others take it for dead."""
     beat: float = 5.0
+    """How often it reports; at most half of the lease."""
     sweep: float = 0.5
     """How often deadlines are looked at."""
     rescue: float = 5.0
     """How often dead runners are looked for."""
+    upkeep: float = 60.0
+    """How often expired jobs are ended, and old ones deleted."""
+    report: float = 0.5
+    """How often progress is written."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot work: no slots would wait for ever, a beat beyond its lease would lose it each time."""
@@ -61,7 +75,7 @@ class Settings:
             raise UsageError("a worker needs at least one queue")
         for name, slots in self.queues.items():
             checked_name("queue", name)
-            within(f"slots of {name}", slots, range(1, MOST_SLOTS + 1))
+            number_in(f"slots of {name}", slots, range(1, MOST_SLOTS + 1))
         if not (0 < self.beat <= self.lease / 2 and self.lease < math.inf and 0 <= self.grace < math.inf):
             raise UsageError(
                 f"lease={self.lease}, beat={self.beat}, grace={self.grace}: a beat must be above 0 and at most half "
@@ -72,21 +86,27 @@ class Settings:
 class Runner:
     """One worker. ``run`` works until ``stop`` is called, or, as a burst, until nothing is due."""
 
-    def __init__(self, store: Store, known: Known, desk: Desk, settings: Settings) -> None:
+    def __init__(self, known: Known, surround: Surround, settings: Settings) -> None:
         """*known* are the tasks that it may claim. Must be made in the event loop that runs it."""
-        self._store = store
+        self._surround = surround
+        self._store = store = surround.store
         self._settings = settings
         self._slots = Slots(settings.queues)
-        self._info = RunnerInfo(
-            host=socket.gethostname(),
-            pid=os.getpid(),
-            queues=dict(settings.queues),
-            tasks=tuple(sorted(known)),
-            version=__version__,
-        )
+        self._info = _info(settings, known)
         self._identity = Identity(os.urandom(16))
-        self._settler = Settler(store, self._settled)
-        self._executor = Executor(known, self._slots, desk, settle=self._settler.put, freed=self._wake)
+        self._teller = Teller(known, surround.around, surround.pool)
+        self._reporter = Reporter(store, lambda: list(self._executor.attempts.values()))
+        self._settler = Settler(store, self._settled, self._reporter.flush)
+        self._executor = Executor(
+            known,
+            self._slots,
+            surround,
+            judged=self._judged,
+            written=self._written,
+            ended=self._reporter.ended,
+            freed=self._wake,
+        )
+        self._watch = Watch(store, self._executor, lambda: self._identity.runner)
         self._listener = store.listener(self._identity.runner)
         self._claimer = Claimer(
             store,
@@ -104,6 +124,7 @@ class Runner:
         self._at_once = asyncio.Event()
         self._doomed: list[Attempt] = []
         self._hurry = False
+        self._ran = 0
         self._renewing: asyncio.Task[None] | None = None
 
     def stop(self) -> None:
@@ -115,18 +136,16 @@ class Runner:
     async def run(self) -> int:
         """Work; gives the exit status. Raises when the store cannot be used to begin with."""
         await self._check_schema()
+        async with AsyncExitStack() as stack:
+            self._surround.state = await self._surround.around.open(stack)
+            return await self._work()
+
+    async def _work(self) -> int:
         await asyncio.to_thread(self._heartbeat.start)
         logger.info("worker %s serves %s", self._identity.runner.hex()[:8], _served(self._settings.queues))
-        rescuer = Rescuer(self._store, self._settings.lease)
-        duties = [
-            kept("settle", self._settler.work),
-            every(self._settings.sweep, "deadlines", self._sweep),
-            every(self._settings.rescue, "rescue", rescuer.work),
-            kept("listen", lambda: self._listener.listen(self._claimer.wake)),
-        ]
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(duty) for duty in duties]
+                tasks = [group.create_task(duty) for duty in self._duties()]
                 await self._claim_until_stopped()
                 await self._wind_down()
                 for task in tasks:
@@ -135,6 +154,7 @@ class Runner:
             self._executor.shut()
             self._executor.interrupt(Interruption.SHUTDOWN)
             await asyncio.to_thread(self._heartbeat.stop, clean=False)
+            self._say_stopped()
             raise
         if self._renewing is not None:
             self._renewing.cancel()
@@ -142,7 +162,25 @@ class Runner:
         if not self._hurry:
             await asyncio.to_thread(self._heartbeat.stop, clean=self._claimer.holds_nothing)
         self._executor.close()
+        self._say_stopped()
         return EXIT_THREAD if self._doomed else 0
+
+    def _say_stopped(self) -> None:
+        ran = "1 attempt" if self._ran == 1 else f"{self._ran:,} attempts"
+        logger.info("worker %s stopped after %s", self._identity.runner.hex()[:8], ran)
+
+    def _duties(self) -> Sequence[Coroutine[object, object, None]]:
+        settings = self._settings
+        rescuer = Rescuer(self._store, settings.lease, self._teller.tell)
+        return [
+            kept("settle", self._settler.work),
+            every(settings.sweep, "deadlines", self._sweep),
+            every(settings.report, "progress", self._reporter.work),
+            every(settings.rescue, "rescue", rescuer.work),
+            every(settings.upkeep, "upkeep", Upkeep(self._store).work),
+            kept("cancel", self._watch.work),
+            kept("listen", lambda: self._listener.listen(self._heard)),
+        ]
 
     async def _check_schema(self) -> None:
         there = await self._store.arun(self._store.operations.schema())
@@ -171,18 +209,22 @@ class Runner:
         """Release what has not started; let the rest finish; release what does not."""
         self._executor.give_back()
         if self._executor.attempts:
-            logger.info("%d jobs are running; they have %.0f s", len(self._executor.attempts), self._settings.grace)
+            many = len(self._executor.attempts)
+            have = "1 job is running; it has" if many == 1 else f"{many} jobs are running; they have"
+            logger.info("%s %.0f s", have, self._settings.grace)
             await self._finished(0.0 if self._hurry else self._settings.grace)
         self._executor.interrupt(Interruption.SHUTDOWN)
         cancelled = [a.task for a in self._executor.attempts.values() if a.task and not a.in_thread]
         if cancelled:
             await asyncio.wait(cancelled, timeout=self._soon(UNWIND))
         self._executor.abandon(THREAD_PAUSE)
+        await self._executor.confirmed(self._soon(FLUSH))
         if not self._hurry:
             with logged("unanswered claims stay to be rescued"):
                 await self._claimer.resolve_doubt()
         if not await self._settler.drained(self._soon(FLUSH)):
             logger.error("%d outcomes could not be written; those jobs will run again", len(self._settler))
+        await self._teller.drained(self._soon(FLUSH))
 
     async def _finished(self, seconds: float) -> None:
         """Wait for running jobs, for at most *seconds*, or until told to stop at once."""
@@ -196,8 +238,34 @@ class Runner:
         at_once.cancel()
         done.cancel()
 
-    def _settled(self, outcomes: Sequence[Outcome]) -> None:
+    def _judged(self, job: Claimed, outcome: Outcome) -> None:
+        self._count(outcome)
+        self._teller.expect(job, outcome)
+        self._settler.put(outcome)
+
+    def _written(self, job: Claimed, outcome: Outcome, stands: bool) -> None:  # noqa: FBT001 - a fact, not a switch
+        self._claimer.settled([outcome])
+        if stands:
+            self._count(outcome)
+            self._teller.tell(job, outcome)
+
+    def _count(self, outcome: Outcome) -> None:
+        """Attempts that were spent, not those that were given back."""
+        self._ran += outcome.event not in GIVEN_BACK and not outcome.back
+
+    def _settled(self, outcomes: Sequence[Outcome], answer: Settled) -> None:
         self._claimer.settled(outcomes)
+        for outcome in outcomes if self._teller.expects else ():
+            self._teller.settled(outcome, refused=outcome.id in answer.refused, stopped=outcome.id in answer.stopped)
+
+    def _heard(self, why: Ring) -> None:
+        match why:
+            case Ring.WORK:
+                self._wake()
+            case Ring.SOON:
+                self._claimer.glance()
+            case Ring.CANCEL:
+                self._watch.ring()
 
     def _wake(self) -> None:
         self._claimer.wake()
@@ -255,6 +323,16 @@ class Runner:
         await asyncio.to_thread(self._heartbeat.start)
         self._identity.registered = True
         self._claimer.wake()
+
+
+def _info(settings: Settings, known: Known) -> RunnerInfo:
+    return RunnerInfo(
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        queues=dict(settings.queues),
+        tasks=tuple(sorted(known)),
+        version=__version__,
+    )
 
 
 def _served(queues: Mapping[str, int]) -> str:

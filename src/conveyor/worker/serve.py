@@ -9,10 +9,9 @@ import sys
 import threading
 from collections.abc import Callable
 
-from conveyor.job import Desk
-from conveyor.store.contract import Store
 from conveyor.worker.execute import Known
 from conveyor.worker.runner import Runner, Settings
+from conveyor.worker.surround import Surround
 
 logger = logging.getLogger("conveyor.worker")
 
@@ -23,11 +22,11 @@ LEAVE = 1.0
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
 
-def serve(store: Store, known: Known, desk: Desk, settings: Settings, loop_factory: LoopFactory | None) -> int:
+def serve(known: Known, surround: Surround, settings: Settings, loop_factory: LoopFactory | None) -> int:
     """Work until a signal, or until a burst is over; gives the exit status."""
     loop = (loop_factory or asyncio.new_event_loop)()
     try:
-        return loop.run_until_complete(work(store, known, desk, settings))
+        return loop.run_until_complete(work(known, surround, settings))
     finally:
         loop.run_until_complete(_cleared())
         loop.run_until_complete(loop.shutdown_asyncgens())
@@ -43,14 +42,14 @@ async def _cleared() -> None:
         await asyncio.wait(tasks, timeout=LEAVE)
 
 
-async def work(store: Store, known: Known, desk: Desk, settings: Settings) -> int:
+async def work(known: Known, surround: Surround, settings: Settings) -> int:
     """``serve`` within a running event loop."""
-    runner = Runner(store, known, desk, settings)
+    runner = Runner(known, surround, settings)
     with _signals(runner.stop):
         try:
             return await runner.run()
         finally:
-            await store.aclose()
+            await surround.store.aclose()
 
 
 class _signals(contextlib.AbstractContextManager[None]):  # noqa: N801 - reads as a function

@@ -2,14 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from conveyor.batch import halved
 from conveyor.core import ids
 from conveyor.core.errors import StoreRefused
 from conveyor.core.lifecycle import Event
 from conveyor.core.model import Outcome
-from conveyor.store.contract import Store
+from conveyor.store.contract import Settled, Store
 from conveyor.worker.duty import Trouble
 
 logger = logging.getLogger("conveyor.worker")
@@ -20,10 +20,16 @@ AT_ONCE = 1_000
 class Settler:
     """Outcomes on their way into the store. An outcome stays here until the store has answered for it."""
 
-    def __init__(self, store: Store, settled: Callable[[Sequence[Outcome]], None]) -> None:
-        """*settled* is told of each batch that the store has answered for."""
+    def __init__(
+        self,
+        store: Store,
+        settled: Callable[[Sequence[Outcome], Settled], None],
+        before: Callable[[], Awaitable[None]],
+    ) -> None:
+        """*settled* is told of each batch that the store has answered for; *before* is awaited before each write."""
         self._store = store
         self._settled = settled
+        self._before = before
         self._waiting: list[Outcome] = []
         self._writing = 0
         self._came = asyncio.Event()
@@ -66,21 +72,21 @@ class Settler:
         trouble = Trouble("outcomes cannot be written")
         while batch:
             try:
+                await self._before()
                 parts = await halved(self._send, batch)
             except Exception as error:  # noqa: BLE001 - whatever it was, it was no answer
                 await trouble.pause(error)
                 continue
             refused = [(outcomes[0], answer) for outcomes, answer in parts if isinstance(answer, StoreRefused)]
-            again = {outcome.id for outcome, _ in refused}
-            self._settled([outcome for outcome in batch if outcome.id not in again])
             for outcomes, answer in parts:
                 if not isinstance(answer, StoreRefused):
-                    _fenced([outcome for outcome in outcomes if outcome.id in answer])
+                    self._settled(outcomes, answer)
+                    _fenced([outcome for outcome in outcomes if outcome.id in answer.refused])
             batch = [_bare(outcome, refusal) for outcome, refusal in refused]
             if any(outcome in batch for outcome, _ in refused):  # bare already: the store takes nothing at all
                 await trouble.pause(refused[0][1])
 
-    async def _send(self, batch: Sequence[Outcome]) -> frozenset[bytes]:
+    async def _send(self, batch: Sequence[Outcome]) -> Settled:
         return await self._store.arun(self._store.operations.settle(batch))
 
 

@@ -47,5 +47,7 @@ def _run(future: "Future[T]", call: Callable[[], T]) -> None:
     if future.set_running_or_notify_cancel():
         try:
             future.set_result(call())
+        except StopIteration as error:  # which no future of asyncio's takes, so that who waits would wait for ever
+            future.set_exception(RuntimeError(f"raised StopIteration: {error}"))
         except BaseException as error:  # noqa: BLE001 - it belongs to who waits
             future.set_exception(error)

@@ -1,0 +1,85 @@
+"""What an app puts around its jobs: middleware, hooks, and what lives as long as a worker does."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import cast
+
+from conveyor.context import Context
+from conveyor.core.errors import ConveyorError
+from conveyor.hooks import NO_HOOKS, HookName, HookRegistry, Hooks
+from conveyor.task import Definition, is_async
+
+AsyncWrap = Callable[[Context, Callable[[], Awaitable[object]]], Awaitable[object]]
+"""Around ``async`` tasks: ``async def wrap(ctx, call): ... return await call()``."""
+PlainWrap = Callable[[Context, Callable[[], object]], object]
+"""Around plain tasks: ``def wrap(ctx, call): ... return call()``."""
+Lifespan = Callable[[], AbstractAsyncContextManager[object] | AbstractContextManager[object]]
+
+
+@dataclass
+class Around:
+    """All of it; one for each app."""
+
+    lifespan: Lifespan | None = None
+    async_wraps: list[AsyncWrap] = field(default_factory=list[AsyncWrap])
+    plain_wraps: list[PlainWrap] = field(default_factory=list[PlainWrap])
+    """Outermost first, as they were registered."""
+    hooks: Hooks = NO_HOOKS
+    registry: HookRegistry = field(default_factory=HookRegistry)
+
+    def wrap(self, function: Callable[..., object]) -> None:
+        """Put *function* around every task of its colour."""
+        if not callable(function):
+            raise TypeError(f"middleware takes a function (ctx, call), not {function!r}")
+        if is_async(function):
+            self.async_wraps.append(cast(AsyncWrap, function))
+        else:
+            self.plain_wraps.append(function)
+
+    def called(self, context: Context, call: Callable[[], object]) -> object:
+        """Run a plain task's *call* inside the plain middleware."""
+        for wrap in reversed(self.plain_wraps):
+            call = _plain(wrap, context, call)
+        return call()
+
+    async def awaited(self, context: Context, call: Callable[[], Awaitable[object]]) -> object:
+        """Await an ``async`` task's *call* inside the ``async`` middleware."""
+        for wrap in reversed(self.async_wraps):
+            call = _async(wrap, context, call)
+        return await call()
+
+    def hooks_of(self, definition: Definition) -> Hooks:
+        """Who is told of the ends of a task's attempts, names looked up. ``ConveyorError`` for an unknown one."""
+        every = definition.hooks.joined(self.hooks)
+        find = self.registry.find
+        return Hooks(*(tuple(map(find, hooks)) for hooks in _each(every))) if every else NO_HOOKS
+
+    async def open(self, stack: AsyncExitStack) -> object:
+        """Enter the lifespan into *stack*; gives ``ctx.state``."""
+        if self.lifespan is None:
+            return SimpleNamespace()
+        entered = self.lifespan()
+        if isinstance(entered, AbstractAsyncContextManager):
+            state: object = await stack.enter_async_context(entered)
+        elif isinstance(entered, AbstractContextManager):
+            state = stack.enter_context(entered)
+        else:
+            raise ConveyorError(
+                f"lifespan gave {type(entered).__name__}, which is no context manager; decorate the function with "
+                "contextlib.asynccontextmanager"
+            )
+        return SimpleNamespace() if state is None else state
+
+
+def _plain(wrap: PlainWrap, context: Context, call: Callable[[], object]) -> Callable[[], object]:
+    return lambda: wrap(context, call)
+
+
+def _async(wrap: AsyncWrap, context: Context, call: Callable[[], Awaitable[object]]) -> Callable[[], Awaitable[object]]:
+    return lambda: wrap(context, call)
+
+
+def _each(hooks: Hooks) -> Sequence[tuple[HookName, ...]]:
+    return (hooks.on_success, hooks.on_failure, hooks.on_retry, hooks.on_finish)
