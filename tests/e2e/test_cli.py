@@ -88,7 +88,9 @@ def test_a_worker_stops_on_sigterm_and_shows_in_status_until_then(shop: Terminal
         worker.send_signal(signal.SIGTERM)
         out, err = worker.communicate(timeout=30)
     assert (worker.returncode, out) == (0, "")
+    assert ("the store is sqlite:////" in err.splitlines()[0]) == url.startswith("sqlite")
     assert "SIGTERM: stopping" in err
+    assert "stopped after 0 attempts" in err.splitlines()[-1]
     assert [(w["pid"], w["alive"], w["queues"], w["tasks"]) for w in workers] == [
         (worker.pid, True, {"mail": 2, "default": 10, "slow": 1}, ["shop.fall", "shop.greet"])
     ]
@@ -121,6 +123,18 @@ def test_migrate_makes_the_tables_once(terminal: Terminal, bare_url: str) -> Non
 def test_no_password_is_shown(terminal: Terminal, postgres_url: str) -> None:
     url = postgres_url.replace("postgres@", "postgres:tops3cret@")
     assert "tops3cret" not in terminal.says("status", "--store", url) + terminal.says("migrate", "--store", url)
+
+
+def test_bench_measures(terminal: Terminal) -> None:
+    told = cast(dict[str, dict[str, dict[str, float]]], terminal.tells("bench", "enqueue", "drain", "--jobs", "200"))
+    assert {what: len(rows) for what, rows in told["figures"].items()} == {"enqueue": 3, "drain": 2}
+    assert all(value > 0 for rows in told["figures"].values() for value in rows.values())
+
+
+def test_output_that_the_terminal_cannot_show_is_escaped(terminal: Terminal, store: Store) -> None:
+    enqueue(store, new_job(queue="größe"))
+    terminal.environment["PYTHONIOENCODING"] = "ascii"
+    assert "gr\\xf6\\xdfe" in terminal.says("jobs", "--store", store.url)
 
 
 def test_version(terminal: Terminal) -> None:
@@ -184,7 +198,7 @@ def test_why_a_job_waits_behind_others(terminal: Terminal, store: Store, hire: H
 def test_why_a_job_runs(terminal: Terminal, store: Store, hire: Hire) -> None:
     enqueue(store, new_job())
     job = (hand := hire()).take_one()
-    assert re.match(r"running: attempt 1 since \d\d:\d\d:\d\d UTC by here pid 1\n", why(terminal, store, job.id))
+    assert re.match(r"running: attempt 1 since 20\S+ \d\d:\d\d:\d\d UTC by here pid 1\n", why(terminal, store, job.id))
     hand.die()
     assert "another worker will take it back" in why(terminal, store, job.id)
 
@@ -248,10 +262,10 @@ def test_the_store_is_the_options_then_the_environments_then_the_files(terminal:
 
 def test_an_app_brings_its_own_store_unless_told_otherwise(shop: Terminal) -> None:
     shop.environment |= {"SHOP_URL": file_url("own"), "CONVEYOR_URL": file_url("environment")}
-    assert "sqlite:///own.db" in shop.says("migrate", "--app", "shop")
-    assert "sqlite:///option.db" in shop.says("migrate", "--app", "shop", "--store", file_url("option"))
+    assert "/own.db" in shop.says("migrate", "--app", "shop")
+    assert "/option.db" in shop.says("migrate", "--app", "shop", "--store", file_url("option"))
     del shop.environment["SHOP_URL"]
-    assert "sqlite:///environment.db" in shop.says("migrate", "--app", "shop")
+    assert "/environment.db" in shop.says("migrate", "--app", "shop")
 
 
 def test_a_command_and_a_program_agree_on_the_apps_store(shop: Terminal) -> None:
@@ -305,6 +319,11 @@ BAD_APPS: dict[str, tuple[str, str, str]] = {
     "it raises": ("\nraise RuntimeError('one\\ntwo')", "shop:app", "RuntimeError: one two ("),
     "it lacks a module": ("import nonesuch", "shop:app", "No module named 'nonesuch' ("),
     "it does not parse": ("\n\ndef (", "shop:app", "shop.py"),
+    "it runs a worker": (
+        "from conveyor import Conveyor\napp = Conveyor('sqlite:///:memory:')\napp.run_worker(burst=True)",
+        "shop:app",
+        "shop runs a worker when it is imported; put that under `if __name__ == '__main__':`",
+    ),
     "it exits": ("import sys; sys.exit(3)", "shop:app", "shop:app: importing it"),
     "its store is of no kind": ("from conveyor import Conveyor\nConveyor('x://')", "shop:app", "begins with x://"),
     "no attribute": (SHOP, "shop:nonesuch", "nonesuch"),
@@ -312,7 +331,8 @@ BAD_APPS: dict[str, tuple[str, str, str]] = {
     "not an app": (SHOP, "shop:os", "os is module, not a Conveyor app"),
     "two apps": (TWO, "shop", "2 of them (first, second); say module:attr"),
     "no app": ("x = 1", "shop", "holds none"),
-    "a file": (SHOP, "shop.py", "shop.py"),
+    "a file": (SHOP, "shop.py", "; a module is named, not its file: did you mean 'shop'?"),
+    "a file in a folder": (SHOP, "./site/shop.py:app", "not its file: did you mean 'site.shop'?"),
     "a relative module": (SHOP, ".shop:app", ".shop"),
     "no tasks": ("from conveyor import Conveyor\napp = Conveyor()", "shop:app", "the app has no tasks"),
 }
@@ -351,7 +371,7 @@ def test_a_store_that_cannot_be_used(terminal: Terminal, store_url: str, hint: s
 
 @pytest.mark.parametrize("command", [("status",), ("jobs",), ("why", ID)], ids=" ".join)
 def test_reading_makes_no_database(terminal: Terminal, command: tuple[str, ...]) -> None:
-    assert "conveyor.db yet; name another with --store or --app" in terminal.refuses(*command)
+    assert "conveyor.db yet; enqueue a job, which makes it, or name another with --store" in terminal.refuses(*command)
     assert list(terminal.folder.iterdir()) == []
 
 

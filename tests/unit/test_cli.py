@@ -1,7 +1,6 @@
 """What the command line prints, and how it reads its words. The commands themselves are run in ``tests/e2e``."""
 
 import json
-import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
@@ -11,7 +10,7 @@ import pytest
 
 from conveyor import Conveyor, __version__
 from conveyor.cli import COMMANDS, main
-from conveyor.cli.output import JsonFormatter, TextFormatter, age, counted, job_json, table
+from conveyor.cli.output import age, counted, job_json
 from conveyor.cli.worker import parse_queues
 from conveyor.core.errors import ConveyorError
 from tests.support.jobs import enqueue, new_job, see
@@ -39,7 +38,7 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--help"])
     shown = capsys.readouterr().out
     for command, summary in COMMANDS.items():
-        assert f"{command} " in shown
+        assert f"\n    {command}" in shown
         assert summary in " ".join(shown.split())
 
 
@@ -58,6 +57,35 @@ def test_words_that_make_no_sense_are_one_line(words: list[str], capsys: pytest.
     assert shown.out == ""
     assert shown.err.count("\n") == 1
     assert "--help" in shown.err
+
+
+GUESSES = {
+    "command": (["wroker"], "conveyor: argument COMMAND: there is no 'wroker'; did you mean 'worker'? ("),
+    "capitals": (["Jobs"], "did you mean 'jobs'?"),
+    "option": (["jobs", "--stte", "failed"], "conveyor jobs: there is no option --stte; did you mean '--state'? ("),
+    "option with its value": (["worker", "--grce=3"], "there is no option --grce; did you mean '--grace'? ("),
+    "choice": (["jobs", "--state", "faild"], "argument --state: there is no 'faild'; did you mean 'failed'? ("),
+    "word": (["bench", "drian"], "argument WHAT: there is no 'drian'; did you mean 'drain'? ("),
+    "nothing like it": (["launch"], "there is no 'launch'; choose from 'demo', "),
+    "a word too many": (["jobs", "failed"], "conveyor jobs: unrecognized arguments: failed ("),
+}
+
+
+@pytest.mark.parametrize(("words", "line"), GUESSES.values(), ids=GUESSES)
+def test_a_typo_is_answered_with_a_guess(words: list[str], line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    assert line in capsys.readouterr().err
+
+
+def test_ctrl_c_is_no_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(options: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("conveyor.cli.status.run", interrupted)
+    assert main(["status"]) == 130
+    assert capsys.readouterr() == ("", "")
 
 
 def test_status_of_an_empty_store(app: Conveyor, capsys: pytest.CaptureFixture[str]) -> None:
@@ -115,11 +143,6 @@ def test_ages_have_one_unit(ago: timedelta, text: str) -> None:
     assert age(datetime.now(UTC) - ago) == text
 
 
-def test_columns_are_as_wide_as_their_widest_cell(capsys: pytest.CaptureFixture[str]) -> None:
-    table(("A", "B"), [("one", "x"), ("o", "")])
-    assert capsys.readouterr().out == "A    B\none  x\no\n"
-
-
 def test_a_jobs_record_for_programs(app: Conveyor) -> None:
     job = new_job(queue="mail", priority=3, delay=60_000_000, args='[["größe"],{"loud":true}]'.encode())
     enqueue(app.store, job)
@@ -130,38 +153,3 @@ def test_a_jobs_record_for_programs(app: Conveyor) -> None:
     assert (told["result"], told["error"], told["finished_at"], told["run_time"]) == (None, None, None, None)
     due = datetime.fromisoformat(str(told["run_after"]))
     assert due - datetime.fromisoformat(str(told["enqueued_at"])) == timedelta(minutes=1)
-
-
-def record(**labels: object) -> logging.LogRecord:
-    made = logging.LogRecord("conveyor.worker", logging.WARNING, "", 0, "failed: %s", ("why",), None)
-    made.created = 1_700_000_000.25
-    for name, value in labels.items():
-        setattr(made, name, value)
-    return made
-
-
-def test_log_lines_for_people() -> None:
-    line = TextFormatter().format(record(job="01a2", task="shop.mail", attempt=2))
-    assert line == "2023-11-14T22:13:20.250Z WARNING failed: why job=01a2 task=shop.mail attempt=2"
-    assert TextFormatter().format(record()).endswith("WARNING failed: why")
-
-
-def test_log_lines_for_programs() -> None:
-    assert json.loads(JsonFormatter().format(record(job="01a2", task="shop.mail", attempt=2))) == {
-        "time": "2023-11-14T22:13:20.250+00:00",
-        "level": "warning",
-        "logger": "conveyor.worker",
-        "message": "failed: why",
-        "job": "01a2",
-        "task": "shop.mail",
-        "attempt": 2,
-    }
-
-
-def test_a_logged_error_is_kept_on_one_line_for_programs() -> None:
-    error = ValueError("one\ntwo")
-    made = record()
-    made.exc_info = (type(error), error, None)
-    line = JsonFormatter().format(made)
-    assert "\n" not in line
-    assert json.loads(line)["exception"] == "ValueError: one\ntwo"

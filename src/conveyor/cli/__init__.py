@@ -1,60 +1,84 @@
 """The command line. Each command is a file; this one only finds it, and turns errors into one line."""
 
 import argparse
+import io
 import logging
 import os
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from importlib import import_module
 from typing import Final, NoReturn
 
+from conveyor.cli.words import Nonsense, Parser, complain
 from conveyor.core.errors import ConveyorError
 from conveyor.core.version import __version__
 
 COMMANDS: Final = {
     "demo": "run real jobs on real files, and draw a report",
+    "dev": "migrate, run a worker, and restart it when your code changes",
     "worker": "run jobs until told to stop",
     "migrate": "make or update the store's tables",
     "status": "show jobs by state, and the workers",
+    "queues": "show the queues; pause and resume them",
     "jobs": "list jobs, newest first",
+    "job": "show all that is known of one job",
     "why": "say what a job waits for",
+    "failures": "show what failed, grouped by error",
+    "retry": "run jobs now, those that have ended once more",
+    "cancel": "cancel waiting jobs, and ask running ones to stop",
+    "delete": "delete jobs, and all that is known of them",
+    "prune": "delete ended jobs that were kept long enough",
+    "doctor": "look for what is wrong, and say what to do",
     "bench": "measure this machine and store",
+    "completion": "print a script that completes these commands in your shell",
 }
 
 LEAVE: Final = 0.2
 """Seconds that a thread gets to end by itself."""
 
 
-class Parser(argparse.ArgumentParser):
-    """An ``ArgumentParser`` whose errors are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """Say what is wrong, and where help is."""
-        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; gives the exit status."""
-    parser = Parser(prog="conveyor", description="Background jobs for Python, in the database you already have.")
-    parser.add_argument("--version", action="version", version=f"conveyor {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     words = list(sys.argv[1:] if argv is None else argv)
-    asked = next((word for word in words if word in COMMANDS), None)
+    try:
+        parser, commands = build([word for word in words if word in COMMANDS][:1])
+        options, unknown = parser.parse_known_args(words)
+        if unknown:
+            commands[options.command].gather(options, unknown)
+        return _run(options)
+    except KeyboardInterrupt:
+        return 130
+
+
+def build(wanted: Collection[str]) -> tuple[Parser, Mapping[str, Parser]]:
+    """The parser of the command line, and those of the commands.
+
+    Only the commands *wanted* know their options: each costs the import of what it needs.
+    """
+    parser = Parser(prog="conveyor", description="Background jobs for Python, in the database you already have.")
+    parser.add_argument("--version", action="version", version=f"conveyor {__version__}", help="show the version")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, summary in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=summary.capitalize() + ".")
-        if name == asked:  # only the command that is asked for pays for its import
+        if name in wanted:
             import_module(f"conveyor.cli.{name}").arguments(command)
-    options = parser.parse_args(words)
-    return _run(options)
+    return parser, commands.choices
 
 
 def entry() -> NoReturn:
-    """The console command: ``main``, and the end of the process.
+    """The console command: ``main``, and the end of the process."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot show is no reason to fail
+            stream.reconfigure(errors="backslashreplace")
+    leave(main())
+
+
+def leave(status: int) -> NoReturn:
+    """End the process.
 
     Threads that a user's code left running must not keep it alive: their jobs have been given to others.
     """
-    status = main()
     for thread in threading.enumerate():
         if not thread.daemon and thread is not threading.main_thread():
             thread.join(LEAVE)  # most are only about to end
@@ -75,8 +99,6 @@ def _run(options: argparse.Namespace) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (ConveyorError, OSError) as error:
-        sys.stderr.write(f"conveyor {options.command}: {' '.join(str(error).split())}\n")
-        return 1
-    except KeyboardInterrupt:
-        return 130
+        complain(options.command, str(error))
+        return 2 if isinstance(error, Nonsense) else 1
     return status

@@ -7,12 +7,26 @@ import sys
 import tomllib
 import traceback
 from pathlib import Path
-from typing import cast
+from typing import Final, cast
 from urllib.parse import urlsplit
 
-from conveyor.app import DEFAULT_URL, Conveyor
+from conveyor.app import DEFAULT_URL, Conveyor, importing
 from conveyor.core.errors import UsageError
 from conveyor.store.sqlite.place import Place
+
+
+class MissingStore(UsageError):
+    """The store is a file that is not there yet."""
+
+    cure: Final = "enqueue a job, which makes it, or name another with --store or --app"
+
+    def __str__(self) -> str:
+        """What is wrong, and what to do."""
+        return f"{self.args[0]}; {self.cure}"
+
+
+class BrokenApp(UsageError):
+    """The app's module cannot be imported; ``__cause__`` is what that raised."""
 
 
 def app_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,18 +45,30 @@ def store_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def find_app(options: argparse.Namespace) -> Conveyor:
-    """The app that the user means. Raises ``UsageError`` when there is none, or it cannot be imported."""
-    target = options.app or os.environ.get("CONVEYOR_APP") or _file().get("app")
+def name_app(options: argparse.Namespace) -> str:
+    """The app that the user means, as ``module:attr``. Raises ``UsageError`` when none is named."""
+    target: str | None = options.app or os.environ.get("CONVEYOR_APP") or _file().get("app")
     if not target:
         raise UsageError(
             "which app? Give --app module:attr, set CONVEYOR_APP, or write app = 'module:attr' under "
             "[tool.conveyor] in pyproject.toml"
         )
-    app = _load(target)
+    return target
+
+
+def find_app(options: argparse.Namespace) -> Conveyor:
+    """The app that the user means. Raises ``UsageError`` when there is none, or it cannot be imported."""
+    app = _load(name_app(options))
     if options.store:
         app.use(options.store)
     return app
+
+
+def find_both(options: argparse.Namespace) -> Conveyor:
+    """The app that the user means, on the store that is meant; a bare one where no app is named."""
+    if options.app or os.environ.get("CONVEYOR_APP") or _file().get("app"):
+        return find_app(options)
+    return find_store(options)
 
 
 def find_store(options: argparse.Namespace) -> Conveyor:
@@ -55,28 +81,59 @@ def find_store(options: argparse.Namespace) -> Conveyor:
 
 
 def find_jobs(options: argparse.Namespace) -> Conveyor:
-    """``find_store`` for a command that only reads: it makes no database where there is none."""
+    """``find_store`` for a command about jobs that are there: it makes no database where there is none."""
     app = find_store(options)
-    if urlsplit(app.url).scheme == "sqlite":
-        place = Place(app.url)
-        if not place.memory and not place.file.exists():
-            raise UsageError(f"there is no database {place.file} yet; name another with --store or --app")
+    check_there(app)
     return app
+
+
+def check_there(app: Conveyor) -> None:
+    """Raises ``MissingStore`` when the store is a file, and that is not there."""
+    if missing := missing_file(app):
+        raise MissingStore(f"there is no database {missing} yet")
+
+
+def missing_file(app: Conveyor) -> Path | None:
+    """The file that the store will be once it is used; ``None`` where it is there, or the store is no file."""
+    file = store_file(app)
+    return file if file and not file.exists() else None
+
+
+def whole_url(app: Conveyor) -> str:
+    """The store's URL to be read by people: ``sqlite:///shop.db`` is another store in each folder, this is not."""
+    file = store_file(app)
+    if file is None:
+        return app.store.url  # without a password
+    path = str(file).translate({ord(char): f"%{ord(char):02X}" for char in "%?#"})
+    _, mark, settings = app.url.partition("?")
+    return f"sqlite:///{path}{mark}{settings}"
+
+
+def store_file(app: Conveyor) -> Path | None:
+    """The file that the store is; ``None`` where it is a server, or in memory."""
+    if urlsplit(app.url).scheme != "sqlite":
+        return None
+    place = Place(app.url)
+    return None if place.memory else place.file
 
 
 def _load(target: str) -> Conveyor:
     module_name, _, attribute = target.partition(":")
-    for folder in (_home(), Path.cwd()):
+    for folder in (home(), Path.cwd()):
         if str(folder) not in sys.path:
             sys.path.insert(0, str(folder))
     if not all(part.isidentifier() for part in module_name.split(".")):
         raise UsageError(
             f"--app {target}: {module_name!r} is no module's name; write it as in an import: shop.jobs:app"
+            f"{_not_the_file(module_name)}"
         )
+    before = importing.set(module_name)
     try:
         module = importlib.import_module(module_name)
     except (Exception, SystemExit) as error:
-        raise UsageError(f"--app {target}: {_import_trouble(module_name, error)}") from error
+        raise BrokenApp(f"--app {target}: {_import_trouble(module_name, error)}") from error
+    finally:
+        importing.reset(before)
     if not attribute:
         apps = [name for name, value in vars(module).items() if isinstance(value, Conveyor)]
         if len(apps) != 1:
@@ -95,19 +152,29 @@ def _load(target: str) -> Conveyor:
 
 def _import_trouble(module: str, error: BaseException) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name and module.startswith(error.name):
-        return f"there is no module {error.name!r} in {Path.cwd()} or among the installed packages"
+        there = f"there is no module {error.name!r} in {Path.cwd()} or among the installed packages"
+        return there + _not_the_file(module)
     if isinstance(error, SyntaxError):  # which happens to no frame of the user's
         return f"importing it raised SyntaxError: {error.msg} ({error.filename}:{error.lineno})"
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if not _not_the_users(f.filename)]
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not is_ours(f.filename)]
     where = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
     return f"importing it raised {type(error).__name__}: {error}{where}"
 
 
-def _not_the_users(file: str) -> bool:
+def _not_the_file(name: str) -> str:
+    """The guess for who names the file of a module, as ``shop/jobs.py``; empty for another name."""
+    if not name.endswith(".py"):
+        return ""
+    module = ".".join(part for part in name.removesuffix(".py").split("/") if part not in {"", "."})
+    return f"; a module is named, not its file: did you mean {module!r}?"
+
+
+def is_ours(file: str) -> bool:
+    """Whether a line of a traceback is of Conveyor or of Python's import, and so tells a user nothing."""
     return file.startswith((str(Path(__file__).parents[1]), "<frozen importlib")) or file == importlib.__file__
 
 
-def _home() -> Path:
+def home() -> Path:
     """The folder of the nearest ``pyproject.toml``, upwards from here; here, when there is none."""
     here = Path.cwd()
     return next((folder for folder in (here, *here.parents) if (folder / "pyproject.toml").is_file()), here)
@@ -115,7 +182,7 @@ def _home() -> Path:
 
 def _file() -> dict[str, str]:
     """``[tool.conveyor]`` of the nearest ``pyproject.toml``."""
-    path = _home() / "pyproject.toml"
+    path = home() / "pyproject.toml"
     try:
         table = tomllib.loads(path.read_text("utf-8")).get("tool", {}).get("conveyor", {})
     except FileNotFoundError:

@@ -2,7 +2,7 @@
 
 import argparse
 
-from conveyor.cli.lookup import app_arguments, find_store
+from conveyor.cli.lookup import app_arguments, find_store, whole_url
 from conveyor.cli.output import say
 
 
@@ -17,5 +17,5 @@ def run(options: argparse.Namespace) -> int:
     applied = app.migrate()
     for name in applied:
         say(f"applied {name}")
-    say(f"{app.store.url} is up to date")
+    say(f"{whole_url(app)} is up to date")
     return 0

@@ -2,7 +2,8 @@
 
 import argparse
 
-from conveyor.cli.lookup import app_arguments, find_jobs
+from conveyor.cli.hints import unknown
+from conveyor.cli.lookup import app_arguments, find_jobs, whole_url
 from conveyor.cli.output import age, counted, say, say_json, table
 from conveyor.core.model import Runner
 
@@ -20,12 +21,15 @@ def run(options: argparse.Namespace) -> int:
     counts = app.jobs.counts(queue=options.queue)
     runners = app.jobs.runners()
     if options.json:
-        say_json({"store": app.store.url, "jobs": counts, "workers": [_as_json(runner) for runner in runners]})
+        say_json({"store": whole_url(app), "jobs": counts, "workers": [_as_json(runner) for runner in runners]})
         return 0
-    say(app.store.url)
+    say(whole_url(app))
     say()
     table(("STATE", "JOBS"), [(state, counted(number)) for state, number in counts.items()])
     say()
+    if not any(counts.values()) and (hint := unknown(app, queue=options.queue)):
+        say(hint)
+        say()
     if runners:
         table(("WORKER", "HOST", "PID", "UP", "QUEUES", ""), [_as_row(runner) for runner in runners])
     else:

@@ -2,18 +2,30 @@
 
 import argparse
 import contextlib
+import logging
+from collections.abc import Iterable
 
-from conveyor.cli.lookup import app_arguments, find_app
-from conveyor.cli.output import log_to_stderr
+from conveyor.app import Conveyor
+from conveyor.cli.logs import log_to_stderr
+from conveyor.cli.lookup import app_arguments, find_app, missing_file, store_file, whole_url
+from conveyor.cli.words import meant
 from conveyor.core.errors import UsageError
-from conveyor.core.options import checked_name
+from conveyor.core.text import checked_name
 from conveyor.worker.runner import MOST_SLOTS
 
 DAY = 86_400
 
+logger = logging.getLogger("conveyor.worker")
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
+    work_arguments(parser, grace=30.0)
+    parser.add_argument("--burst", action="store_true", help="end when nothing is due any more")
+
+
+def work_arguments(parser: argparse.ArgumentParser, *, grace: float) -> None:
+    """The options that say how a worker works."""
     app_arguments(parser)
     parser.add_argument(
         "-q",
@@ -23,8 +35,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="queues and how many jobs of each may run at a time, as mail=2,default=10 (default: 10 for each "
         "queue that the app's tasks name)",
     )
-    parser.add_argument("--burst", action="store_true", help="end when nothing is due any more")
-    parser.add_argument("--grace", type=_seconds, default=30.0, help="seconds for running jobs after a signal (30)")
+    parser.add_argument(
+        "--grace", type=_seconds, default=grace, help=f"seconds for running jobs after a signal ({grace:g})"
+    )
     parser.add_argument(
         "--log-level",
         default="info",
@@ -38,10 +51,37 @@ def run(options: argparse.Namespace) -> int:
     """Work until told to stop."""
     log_to_stderr(options.log_level, options.log_format)
     app = find_app(options)
+    queues = served_queues(app, options)
+    name_store(app)
+    tell_unnamed(app, queues)
+    return app.run_worker(queues, burst=options.burst, grace=options.grace)
+
+
+def served_queues(app: Conveyor, options: argparse.Namespace) -> dict[str, int]:
+    """The queues that the user means, and their slots. ``UsageError`` when *app* has nothing to run in them."""
     if not app.tasks:
         raise UsageError("the app has no tasks; does the module that defines them get imported?")
-    queues = parse_queues(options.queues) if options.queues else app.default_queues()
-    return app.run_worker(queues, burst=options.burst, grace=options.grace)
+    return parse_queues(options.queues) if options.queues else app.default_queues()
+
+
+def name_store(app: Conveyor) -> None:
+    """Say which file the store is, once it can be used; one that is not there is made, and that is said."""
+    if store_file(app) is None:
+        return
+    missing = missing_file(app)
+    app.migrate()
+    if missing:
+        logger.info("made %s", missing)
+    logger.info("the store is %s", whole_url(app))
+
+
+def tell_unnamed(app: Conveyor, queues: Iterable[str]) -> None:
+    """Say which of *queues* no task names. Others may enqueue there: only what looks mistyped is a warning."""
+    known = app.default_queues()
+    for name in queues:
+        if name not in known:
+            guess = meant(name, known)
+            logger.log(logging.WARNING if guess else logging.INFO, "no task of the app names queue %r%s", name, guess)
 
 
 def parse_queues(texts: list[str]) -> dict[str, int]:

@@ -11,8 +11,9 @@ from typing import Final
 
 from conveyor.app import Conveyor
 from conveyor.cli.bench.measure import Figures, drain, enqueue, latency
+from conveyor.cli.logs import log_to_stderr
 from conveyor.cli.lookup import store_argument
-from conveyor.cli.output import log_to_stderr, say, say_json
+from conveyor.cli.output import say, say_json
 from conveyor.core.errors import UsageError
 
 MEASURES: Final[dict[str, Callable[[Conveyor, str, argparse.Namespace], Figures]]] = {
@@ -24,7 +25,9 @@ MEASURES: Final[dict[str, Callable[[Conveyor, str, argparse.Namespace], Figures]
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    parser.add_argument("what", nargs="*", metavar="WHAT", help=f"{', '.join(MEASURES)} (all of them)")
+    parser.add_argument(
+        "what", nargs="*", choices=list(MEASURES), metavar="WHAT", help=f"{', '.join(MEASURES)} (all of them)"
+    )
     store_argument(parser)
     parser.add_argument("--jobs", type=int, default=20_000, help="jobs to enqueue and to drain (20000)")
     parser.add_argument("--slots", type=int, default=200, help="how many run at a time in drain (200)")
@@ -36,9 +39,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Measure, and print the figures."""
     log_to_stderr("warning", "text")
-    unknown = [what for what in options.what if what not in MEASURES]
-    if unknown:
-        raise UsageError(f"there is no measure {unknown[0]!r}; there are {', '.join(MEASURES)}")
     if min(options.jobs, options.slots, options.rate, options.seconds) <= 0:
         raise UsageError("--jobs, --slots, --rate and --seconds must be more than 0")
     with tempfile.TemporaryDirectory(prefix="conveyor-bench-") as scratch:

@@ -10,15 +10,18 @@ from collections.abc import Generator, Sequence
 import msgspec
 
 from conveyor.app import Conveyor
+from conveyor.cli.progress import Advance, progress
 from conveyor.core.errors import ConveyorError
 from conveyor.core.lifecycle import State
 from conveyor.core.model import JobInfo
-from conveyor.task import CoroutineTask
+from conveyor.task import CoroutineTask, Enqueueable
 
 Figures = dict[str, float]
 
 PER_CALL = 1_000
 CALLERS = 100
+STEP = 50
+"""Jobs between two words about progress, which cost time that is measured."""
 PAGE = 1_000
 MILLISECOND = 1_000
 PATIENCE = 30.0
@@ -36,24 +39,26 @@ def stamp_task(app: Conveyor) -> CoroutineTask[[int], int]:
 def enqueue(app: Conveyor, queue: str, jobs: int) -> Figures:
     """Jobs per second: many a call, awaited by many callers, and one awaited call at a time."""
     task = stamp_task(app).using(queue=queue)
-    calls = [range(start, min(start + PER_CALL, jobs)) for start in range(0, jobs, PER_CALL)]
     begun = time.perf_counter()
-    for numbers in calls:
-        app.enqueue_many(task.bind(number) for number in numbers)
+    _fill(app, task, jobs)
     figures = {f"jobs/s, {PER_CALL:,} a call": jobs / (time.perf_counter() - begun)}
 
-    async def caller(count: int) -> None:
+    async def caller(count: int, advance: Advance) -> None:
         for number in range(count):
             await task.aenqueue(number)
+            if number % STEP == STEP - 1:
+                advance(STEP)
 
     async def callers() -> None:
-        begun = time.perf_counter()
-        await asyncio.gather(*(caller(jobs // CALLERS) for _ in range(CALLERS)))
-        figures[f"jobs/s, awaited by {CALLERS} callers"] = jobs // CALLERS * CALLERS / (time.perf_counter() - begun)
-        alone = max(jobs // 20, 1)
-        begun = time.perf_counter()
-        await caller(alone)
-        figures["jobs/s, one awaited at a time"] = alone / (time.perf_counter() - begun)
+        each, alone = jobs // CALLERS, max(jobs // 20, 1)
+        with progress(f"enqueue, {CALLERS} callers", each * CALLERS) as advance:
+            begun = time.perf_counter()
+            await asyncio.gather(*(caller(each, advance) for _ in range(CALLERS)))
+            figures[f"jobs/s, awaited by {CALLERS} callers"] = each * CALLERS / (time.perf_counter() - begun)
+        with progress("enqueue, one at a time", alone) as advance:
+            begun = time.perf_counter()
+            await caller(alone, advance)
+            figures["jobs/s, one awaited at a time"] = alone / (time.perf_counter() - begun)
         await app.aclose()
 
     app.run_async(callers())
@@ -61,11 +66,18 @@ def enqueue(app: Conveyor, queue: str, jobs: int) -> Figures:
     return figures
 
 
+def _fill(app: Conveyor, task: Enqueueable[[int], int], jobs: int) -> None:
+    with progress("enqueue", jobs) as advance:
+        for start in range(0, jobs, PER_CALL):
+            numbers = range(start, min(start + PER_CALL, jobs))
+            app.enqueue_many(task.bind(number) for number in numbers)
+            advance(len(numbers))
+
+
 def drain(app: Conveyor, queue: str, jobs: int, slots: int) -> Figures:
     """Jobs per second of one worker, from its start to its end; every one is looked for in history."""
     task = stamp_task(app).using(queue=queue)
-    for start in range(0, jobs, PER_CALL):
-        app.enqueue_many(task.bind(number) for number in range(start, min(start + PER_CALL, jobs)))
+    _fill(app, task, jobs)
     begun, cpu = time.perf_counter(), time.process_time()
     app.run_worker({queue: slots}, burst=True)
     seconds, cpu = time.perf_counter() - begun, time.process_time() - cpu
@@ -78,11 +90,13 @@ def drain(app: Conveyor, queue: str, jobs: int, slots: int) -> Figures:
 def latency(app: Conveyor, queue: str, rate: float, seconds: float) -> Figures:
     """Milliseconds from the call of ``enqueue`` to the start of the function, in another process."""
     task = stamp_task(app).using(queue=queue)
-    with _worker(app, queue):
+    count = max(int(rate * seconds), 1)
+    with _worker(app, queue), progress(f"latency, {rate:g}/s", count) as advance:
         task.enqueue(0).result(PATIENCE)
         sent: dict[str, int] = {}
         begun = time.perf_counter()
-        for number in range(max(int(rate * seconds), 1)):
+        for number in range(count):
+            advance(1)  # before the pause, which swallows what drawing takes
             time.sleep(max(begun + number / rate - time.perf_counter(), 0))
             now = time.time_ns() // 1_000
             sent[task.enqueue(number).id] = now

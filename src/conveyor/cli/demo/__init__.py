@@ -12,8 +12,9 @@ from conveyor.app import Conveyor
 from conveyor.cli.demo.journey import Journey, account, as_run, begin, library, read_back
 from conveyor.cli.demo.report import Totals, render
 from conveyor.cli.demo.tasks import DemoTasks
+from conveyor.cli.logs import log_to_stderr
 from conveyor.cli.lookup import store_argument
-from conveyor.cli.output import log_to_stderr, say
+from conveyor.cli.output import say
 from conveyor.core.errors import UsageError
 from conveyor.core.lifecycle import State
 from conveyor.core.model import Counts
@@ -27,13 +28,16 @@ MOST_SLOTS = 1_000
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    parser.add_argument("folder", nargs="?", type=Path, help="the .py files to measure (Python's own library)")
+    parser.add_argument(
+        "folder", nargs="?", type=Path, metavar="FOLDER", help="the .py files to measure (Python's own library)"
+    )
     store_argument(parser)
     parser.add_argument("--slots", type=int, default=8, help="how many jobs run at a time (8)")
     parser.add_argument("--limit", type=int, help="only the first so many files")
     parser.add_argument(
         "--out",
         type=Path,
+        metavar="FOLDER",
         default=Path("conveyor-demo"),
         help="folder for database and report (conveyor-demo)",
     )

@@ -10,7 +10,7 @@ import msgspec
 
 from conveyor.cli.demo.report import JobRow, Run, Totals
 from conveyor.cli.demo.tasks import read_measures
-from conveyor.client import Jobs
+from conveyor.client.jobs import Jobs
 from conveyor.core.errors import UsageError
 from conveyor.core.lifecycle import State
 from conveyor.core.model import JobInfo

@@ -3,6 +3,7 @@
 import ast
 import asyncio
 import hashlib
+import threading
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +22,10 @@ STUMBLES: Final = 2
 """Attempts of each ``stumble_then_measure`` that fail on purpose."""
 
 
+_PARSING: Final = threading.Lock()
+"""Python 3.11 counts how deep it parses once for all threads: ``SystemError`` when they take turns in the middle."""
+
+
 class Stumbled(Exception):
     """What the task that fails on purpose raises."""
 
@@ -28,7 +33,8 @@ class Stumbled(Exception):
 def measured(data: bytes) -> Measures:
     """Size, lines, functions, classes, nesting and digest of one Python file."""
     try:
-        tree: ast.AST = ast.parse(data)
+        with _PARSING:
+            tree: ast.AST = ast.parse(data)
     except (SyntaxError, ValueError, RecursionError):
         tree = ast.Module([], [])  # the library keeps some broken files, to test its own parser
     lines = data.splitlines()

@@ -1,0 +1,294 @@
+"""Log lines: nothing that is logged can break one, and each says to which attempt it belongs."""
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections.abc import Iterator
+from contextvars import ContextVar
+from decimal import Decimal
+from enum import StrEnum
+from typing import cast
+
+import pytest
+
+from conveyor import Context, Conveyor
+from conveyor.cli.logs import JsonFormatter, TextFormatter, log_to_stderr
+from conveyor.core.lifecycle import State
+
+
+def record(message: object = "failed: %s", *args: object, **extra: object) -> logging.LogRecord:
+    made = logging.LogRecord("conveyor.worker", logging.WARNING, "", 0, message, args or None, None)
+    made.created = 1_700_000_000.25
+    vars(made).update(extra)
+    return made
+
+
+def told(made: logging.LogRecord) -> dict[str, object]:
+    """What a strict reader of JSON finds on the one line."""
+    line = JsonFormatter().format(made)
+    assert line.isascii()
+    assert len(line.splitlines()) == 1
+    found = json.loads(line, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    json.dumps(found, ensure_ascii=False).encode()  # a lone surrogate could not be
+    return cast(dict[str, object], found)
+
+
+LABELS = {"job": "01a2", "task": "shop.mail", "attempt": 2}
+
+
+class Hostile:
+    """Whatever is asked of it, it raises."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text of me")
+
+    __repr__ = __str__
+
+
+class Shade(StrEnum):
+    """A text, as far as JSON is concerned."""
+
+    RED = "red"
+
+
+# ---------------------------------------------------------------- one line
+
+
+def test_lines_for_people() -> None:
+    line = TextFormatter().format(record("failed: %s", "why", **LABELS))
+    assert line == "2023-11-14T22:13:20.250Z WARNING failed: why job=01a2 task=shop.mail attempt=2"
+    assert TextFormatter().format(record("failed")) == "2023-11-14T22:13:20.250Z WARNING failed"
+
+
+def test_lines_for_programs() -> None:
+    assert list(told(record("failed: %s", "why", **LABELS)).items()) == [
+        ("time", "2023-11-14T22:13:20.250+00:00"),
+        ("level", "warning"),
+        ("logger", "conveyor.worker"),
+        ("message", "failed: why"),
+        *LABELS.items(),
+    ]
+
+
+def raised(error: BaseException) -> logging.LogRecord:
+    made = record("failed")
+    with contextlib.suppress(type(error)):
+        raise error
+    made.exc_info = (type(error), error, error.__traceback__)
+    return made
+
+
+def test_an_error_is_a_field_for_programs_and_below_the_line_for_people() -> None:
+    trace = str(told(raised(ValueError("one\ntwo")))["exception"])
+    assert trace.startswith("Traceback (most recent call last):\n")
+    assert trace.endswith("\nValueError: one\ntwo")
+    assert TextFormatter().format(raised(ValueError("one"))).splitlines()[-1] == "ValueError: one"
+
+
+def test_the_stack_is_kept_where_it_was_asked_for() -> None:
+    assert told(record("here", stack_info="Stack:\n  File"))["stack"] == "Stack:\n  File"
+
+
+MESSAGES: dict[str, tuple[logging.LogRecord, str]] = {
+    "lines": (record("one\ntwo\r\u2028three"), "one\ntwo\r\u2028three"),
+    "escapes": (record('\x00\x1b[31m"\\'), '\x00\x1b[31m"\\'),
+    "beyond ASCII": (record("größe %s", "\N{GRINNING FACE}"), "größe \N{GRINNING FACE}"),
+    "half a character": (record("a\ud800b \N{GRINNING FACE}"), "a\ufffdb \N{GRINNING FACE}"),
+    "something else than text": (record(17), "17"),
+    "an argument missing": (record("%s and %s", "one"), "%s and %s (its arguments do not fit: TypeError: "),
+    "an argument too many": (record("none", "one"), "none (its arguments do not fit: TypeError: "),
+    "another kind": (record("%d", "one"), "%d (its arguments do not fit: TypeError: "),
+    "an argument that raises": (record("%s", Hostile()), "%s (its arguments do not fit: RuntimeError: no text"),
+    "a message that raises": (record(Hostile()), "<Hostile whose __str__ raised RuntimeError> (its arg"),
+}
+
+
+@pytest.mark.parametrize(("made", "message"), MESSAGES.values(), ids=MESSAGES)
+def test_no_message_breaks_a_line(made: logging.LogRecord, message: str) -> None:
+    assert str(told(made)["message"]).startswith(message)
+    assert message.replace("\ufffd", "\ud800") in TextFormatter().format(made)
+
+
+class Broken(Exception):
+    """An error that cannot say what it is."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text of me")
+
+
+@pytest.mark.parametrize(
+    "error", [Broken(), ExceptionGroup("both", [ValueError("\ud800"), Broken()]), SystemExit(3), KeyboardInterrupt()]
+)
+def test_no_error_breaks_a_line(error: BaseException) -> None:
+    assert type(error).__name__ in str(told(raised(error))["exception"])
+    assert type(error).__name__ in TextFormatter().format(raised(error))
+
+
+# ---------------------------------------------------------------- extra
+
+circle: list[object] = []
+circle.append(circle)
+
+KEPT: dict[str, tuple[object, object]] = {
+    "text": ("größe", "größe"),
+    "half a character": ({"a": ["\udc80"]}, {"a": ["\ufffd"]}),
+    "number": (1.5, 1.5),
+    "nothing": (None, None),
+    "truth": (True, True),
+    "nested": ({"a": [1, {"b": None}]}, {"a": [1, {"b": None}]}),
+    "tuple": ((1, 2), [1, 2]),
+    "enum of text": (Shade.RED, "red"),
+    "state": (State.READY, "ready"),
+}
+DROPPED: dict[str, object] = {
+    "object": object(),
+    "hostile": Hostile(),
+    "Decimal": Decimal(1),
+    "bytes": b"x",
+    "set": {1},
+    "no number": float("nan"),
+    "no number, nested": [float("inf")],
+    "circle": circle,
+    "key": {(1, 2): 3},
+    "endless": 10**5000,
+}
+
+
+@pytest.mark.parametrize(("value", "kept"), KEPT.values(), ids=KEPT)
+def test_extra_values_that_json_has_are_fields(value: object, kept: object) -> None:
+    found = told(record("x", tenant=value))
+    assert found["tenant"] == kept
+    assert list(found)[-1] == "tenant"
+
+
+@pytest.mark.parametrize("value", DROPPED.values(), ids=DROPPED)
+def test_extra_values_that_json_has_not_are_left_out(value: object) -> None:
+    assert "tenant" not in told(record("x", tenant=value))
+
+
+def test_extra_values_take_no_place_of_ours() -> None:
+    found = told(record("x", time="noon", level="high", logger="mine", exception="none", asctime="now"))
+    assert found["time"] == "2023-11-14T22:13:20.250+00:00"
+    assert (found["level"], found["logger"], found["exception"]) == ("warning", "conveyor.worker", "none")
+    assert not found.keys() & {"asctime", "msg", "args", "process"}
+
+
+@pytest.mark.parametrize("value", [Decimal(7), Hostile()])
+def test_a_label_that_json_has_not_is_text(value: object) -> None:
+    text = "7" if isinstance(value, Decimal) else "<Hostile whose __str__ raised RuntimeError>"
+    assert told(record("x", job=value))["job"] == text
+    assert TextFormatter().format(record("x", job=value)).endswith(f" job={text}")
+
+
+# ---------------------------------------------------------------- during an attempt
+
+
+@pytest.fixture
+def root() -> Iterator[None]:
+    """Logging as it was, after the test."""
+    logger = logging.getLogger()
+    handlers, level = logger.handlers[:], logger.level
+    yield
+    logger.handlers[:] = handlers
+    logger.setLevel(level)
+
+
+@pytest.fixture
+def app() -> Iterator[Conveyor]:
+    made = Conveyor("sqlite:///:memory:")
+    yield made
+    made.close()
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
+    return [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+
+
+@pytest.mark.usefixtures("root")
+def test_whatever_logs_during_an_attempt_says_which(app: Conveyor, capsys: pytest.CaptureFixture[str]) -> None:
+    library = logging.getLogger("some.library")
+
+    @app.task(name="plain")
+    def plain() -> None:
+        library.warning("in a thread")
+        logging.info("at the root")  # noqa: LOG015 - as users do
+
+    @app.task(name="coroutine")
+    async def coroutine() -> None:
+        library.error("in the loop", extra={"tenant": "a"})
+        await asyncio.gather(asyncio.create_task(below()), asyncio.to_thread(library.info, "in a thread below"))
+
+    async def below() -> None:
+        library.info("in a task below")
+
+    log_to_stderr("info", "json")
+    jobs = {"plain": plain.enqueue().id, "coroutine": coroutine.enqueue().id}
+    assert app.run_worker({"default": 1}, burst=True) == 0
+    library.info("outside")
+
+    found = lines(capsys)
+    serves, stopped, outside = (str(line["message"]) for line in found if "job" not in line)
+    name = serves.removesuffix(" serves default=1")
+    assert (stopped, outside) == (f"{name} stopped after 2 attempts", "outside")
+    said: dict[object, set[str]] = {"plain": set(), "coroutine": set()}
+    for line in found:
+        if "job" in line:
+            assert (line["job"], line["attempt"]) == (jobs[str(line["task"])], 1)
+            said[line["task"]].add(str(line["message"]))
+    assert said["plain"] > {"in a thread", "at the root"}
+    assert said["coroutine"] > {"in the loop", "in a task below", "in a thread below"}
+    assert [line["tenant"] for line in found if "tenant" in line] == ["a"]
+
+
+@pytest.mark.usefixtures("root")
+def test_a_line_that_says_itself_what_it_is_about_keeps_that(app: Conveyor, capsys: pytest.CaptureFixture[str]) -> None:
+    @app.task(name="speak", takes_context=True)
+    def speak(ctx: Context) -> None:
+        logging.getLogger("library").warning("of another", extra={"job": "another", "attempt": 7})
+        ctx.log.warning("of its own")
+
+    log_to_stderr("warning", "json")
+    job = speak.enqueue()
+    app.run_worker(burst=True)
+    another, own = lines(capsys)
+    assert (another["job"], another["task"], another["attempt"]) == ("another", "speak", 7)
+    assert (own["job"], own["task"], own["attempt"]) == (job.id, "speak", 1)
+
+
+@pytest.mark.usefixtures("root")
+def test_people_see_it_too(app: Conveyor, capsys: pytest.CaptureFixture[str]) -> None:
+    @app.task(name="speak")
+    async def speak() -> None:
+        logging.getLogger("library").warning("hello")
+
+    log_to_stderr("warning", "text")
+    job = speak.enqueue()
+    app.run_worker(burst=True)
+    assert capsys.readouterr().err.endswith(f"WARNING hello job={job.id} task=speak attempt=1\n")
+
+
+tenant: ContextVar[str] = ContextVar("tenant", default="nobody")
+
+
+@pytest.mark.parametrize("then", ["plain", "coroutine"])
+def test_what_one_job_sets_is_not_seen_by_the_next(app: Conveyor, then: str) -> None:
+    """The next one is started at the end of the one before, in the same breath."""
+    seen: list[str] = []
+
+    @app.task(name="first", priority=1)
+    async def first() -> None:
+        tenant.set("the first's")
+
+    @app.task(name="plain")
+    def plain() -> None:
+        seen.append(tenant.get())
+
+    @app.task(name="coroutine")
+    async def coroutine() -> None:
+        seen.append(tenant.get())
+
+    following = {"plain": plain, "coroutine": coroutine}[then]
+    app.enqueue_many([*(first.bind() for _ in range(20)), *(following.bind() for _ in range(20))])
+    app.run_worker({"default": 1}, burst=True)
+    assert seen == ["nobody"] * 20
