@@ -9,12 +9,21 @@ import pytest
 from tests.support.postgres import PostgresServer, prepare
 
 TEMPLATE = "conveyor_template"
+EVERY_VALUE = {"failure", "hostile_endings", "hostile_values", "redact", "stored_bytes", "text", "times"}
+EVERY_CARRIER = {
+    *("completion", "completion_trouble", "loans", "loans_django", "loans_sqlalchemy", "loans_taught", "lost_commits"),
+    *("suite_for_others", "within", "within_blocks", "within_locks", "within_unique"),
+}
+MATRIX = {f"test_{name}" for name in EVERY_VALUE | EVERY_CARRIER}
+"""Modules that try each of very many things in turn: for `make test`, and not for each time that a file is saved."""
 _numbers = itertools.count(1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs PostgreSQL, asked for by name or through a parameter whose id says so."""
+    """Mark what needs PostgreSQL, asked for by name or through a parameter whose id says so; and the matrices."""
     for item in items:
+        if item.path.stem in MATRIX:
+            item.add_marker(pytest.mark.matrix)
         asked = {"postgres_server", "postgres_url"} & set(getattr(item, "fixturenames", ()))
         callspec = getattr(item, "callspec", None)
         if asked or (callspec is not None and "postgres" in callspec.id):

@@ -20,16 +20,27 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = "src/conveyor"
-FENCING = "tests/contract/test_fencing.py"
+CONTRACT = "tests/contract"
+FENCING = f"{CONTRACT}/test_fencing.py"
 WRONG = f"{FENCING}::test_an_outcome_with_something_wrong_is_refused_and_named"
-RESCUE = "tests/contract/test_rescue.py"
-TARGETS = "tests/contract/test_mutation_targets.py"
+RESCUE = f"{CONTRACT}/test_rescue.py"
+CONTROL = f"{CONTRACT}/test_control.py"
+UNIQUE = f"{CONTRACT}/test_unique.py"
+PROGRESS = f"{CONTRACT}/test_progress.py"
+TARGETS = f"{CONTRACT}/test_mutation_targets.py"
+DUTIES = "tests/unit/test_worker_duties.py"
 LIFE = "tests/faults/test_worker_life.py"
 HEARTBEAT = f"{LIFE}::test_heartbeat_on_the_loop_would_double_a_job_that_blocks_the_loop"
-RAN_SINCE = "tests/contract/test_repeat_enqueue.py::test_a_job_that_has_run_since_stays_as_it_is"
+RAN_SINCE = f"{CONTRACT}/test_repeat_enqueue.py::test_a_job_that_has_run_since_stays_as_it_is"
 REPEATED = f"{FENCING}::test_a_repeated_settle_changes_nothing_and_is_not_refused"
-REWRITTEN = "tests/contract/test_meanwhile.py::test_a_job_whose_row_is_rewritten_during_its_settle_is_settled_once"
-GIVEN_BACK = "tests/contract/test_settle.py::test_a_release_gives_the_attempt_back_and_leaves_no_record"
+REWRITTEN = f"{CONTRACT}/test_meanwhile.py::test_a_job_whose_row_is_rewritten_during_its_settle_is_settled_once"
+GIVEN_BACK = f"{CONTRACT}/test_settle.py::test_a_release_gives_the_attempt_back_and_leaves_no_record"
+ASKED = f"{CONTROL}::test_a_job_that_was_asked_ends_by_itself_or_as_cancelled"
+PAUSED = f"{CONTRACT}/test_queues.py::test_nothing_of_a_paused_queue_is_claimed_until_it_is_resumed"
+KINDS = ("sqlite-file", "postgres")
+DIALECTS = ("sqlite", "postgres")
+SPINE, OPTIONS = "migrations/0001_spine", "migrations/0002_options"
+SETTLES = ("settle_final", "settle_delete")
 
 
 SHOWN = 100
@@ -53,30 +64,114 @@ class Mutant(NamedTuple):
     """All of these must fail."""
 
 
-def _unfenced(what: str, postgres: str, finals: str, again: str) -> list[Mutant]:
-    """Settle without one of the two things that fence it: the condition as each statement words it."""
-    wrong = {"token": "an older token", "runner": "another runner"}[what]
-    final, more = ("postgres/settle_final.sql", "postgres/settle_again.sql")
-    lite = [Edit(f"store/sqlite/{name}.sql", finals, "") for name in ("settle_final", "settle_delete")]
-    return [
-        Mutant(
-            f"postgres: an end is written whatever its {what}",
-            [Edit(f"store/{final}", postgres, "")],
-            [f"{WRONG}[postgres-{wrong}-succeed]"],
-        ),
-        Mutant(
-            f"postgres: a retry is written whatever its {what}",
-            [Edit(f"store/{more}", postgres, "")],
-            [f"{WRONG}[postgres-{wrong}-retry]"],
-        ),
-        Mutant(f"sqlite: an end is written whatever its {what}", lite, [f"{WRONG}[sqlite-file-{wrong}-succeed]"]),
-        Mutant(
-            f"sqlite: a retry is written whatever its {what}",
-            [Edit("store/sqlite/settle_again.sql", again, "")],
-            [f"{WRONG}[sqlite-file-{wrong}-retry]"],
-        ),
-    ]
+def _on_both(name: str, sqlite: Sequence[Edit], postgres: Sequence[Edit], test: str, case: str = "") -> Mutant:
+    """The same break in both dialects, that a test must notice on both stores: as ``[kind-case]``."""
+    return Mutant(name, [*sqlite, *postgres], [f"{test}[{kind}{case and '-' + case}]" for kind in KINDS])
 
+
+def _sql(name: str, old: str, new: str, *, dialect: str = "sqlite") -> Edit:
+    return Edit(f"store/{dialect}/{name}.sql", old, new)
+
+
+def _lite(name: str, old: str, new: str = "") -> Edit:
+    return _sql(name, old, new)
+
+
+def _post(name: str, old: str, new: str = "") -> Edit:
+    return _sql(name, old, new, dialect="postgres")
+
+
+ORPHANS_BY_AGE = (
+    _lite(
+        "orphans",
+        "FROM (SELECT DISTINCT runner FROM conveyor_job WHERE state = 'running')\n"
+        "    WHERE NOT conveyor_alive(runner) ORDER BY",
+        "FROM conveyor_job WHERE last_attempted_at < :now - 20000000 ORDER BY",
+    ),
+    _post(
+        "orphans",
+        "AND NOT EXISTS (\n"
+        "        SELECT FROM conveyor_runner r WHERE r.id = j.runner AND r.expires_at > conveyor_now())",
+        "AND j.last_attempted_at < conveyor_now() - 20000000",
+    ),
+)
+FETCH = "(queue, priority DESC, run_after);"
+COUNTED_LATE = (
+    _lite("claim", "attempt = attempt + 1, "),
+    _lite("claimed", "run_after, attempt, max", "run_after, attempt + 1, max"),
+    _lite("settle_final", "j.attempt - (", "j.attempt + 1 - (given.flags >> 1 & 1) - ("),
+    _lite("settle_again", "attempt - (", "attempt + 1 - (:flags >> 1 & 1) - ("),
+    _post("claim", "attempt = j.attempt + 1,", "attempt = j.attempt,"),
+    _post("claim", "j.run_after, j.attempt, j.max", "j.run_after, j.attempt + 1, j.max"),
+    _post("settle_final", " attempt - (", " attempt + 1 - (flags >> 1 & 1) - ("),
+    _post("settle_again", "j.attempt - (", "j.attempt + 1 - (held.flags >> 1 & 1) - ("),
+)
+COMPLETION = "tests/contract/test_completion_trouble.py"
+STANDS_STILL = (
+    "tests/contract/test_meanwhile.py::test_a_completion_that_stands_still_holds_up_the_rescue_of_no_other_job"
+)
+WAITS = "tests/contract/test_within_locks.py::test_the_first_statement_of_a_transaction_waits_for_the_writer"
+WRONG_COMPLETION = f"{COMPLETION}::test_a_completion_with_something_wrong_ends_nothing"
+SWALLOWED = "tests/contract/test_lost_commits.py::test_it_runs_again_though_the_task_has_swallowed_the_error"
+TRANSACTIONS: tuple[Mutant, ...] = (
+    *(
+        Mutant(
+            f"postgres: a transaction completes its job whatever its {what}",
+            [Edit("store/postgres/complete.sql", condition, "true")],
+            [f"{WRONG_COMPLETION}[{what}-postgresql]"],
+        )
+        for what, condition in (
+            ("token", "token = CAST(:token AS bigint)"),
+            ("runner", "runner = CAST(CAST(:runner AS text) AS uuid)"),
+        )
+    ),
+    *(
+        Mutant(
+            f"sqlite: a transaction completes its job whatever its {what}",
+            [
+                Edit(f"store/sqlite/{name}.sql", f" AND {what} = :{what}", "")
+                for name in ("complete", "complete_delete")
+            ],
+            [f"{WRONG_COMPLETION}[{what}-sqlite]"],
+        )
+        for what in ("token", "runner")
+    ),
+    Mutant(
+        "postgres: the row of a transaction's job is looked for where it was",
+        [
+            Edit(
+                "store/postgres/complete.sql",
+                "id = CAST(CAST(:id AS text) AS uuid)",
+                "ctid = (SELECT ctid FROM conveyor_job WHERE id = CAST(CAST(:id AS text) AS uuid) FOR UPDATE)",
+            )
+        ],
+        [
+            f"{COMPLETION}::test_a_row_that_is_rewritten_at_that_moment_is_completed_all_the_same[{change}]"
+            for change in ("progress = 'x'", "cancelled = 'x'")
+        ],
+    ),
+    Mutant(
+        "a transaction whose commit was lost is believed to stand if the task says nothing",
+        [
+            Edit(
+                "worker/attempt.py",
+                "return Unsure(Interrupted(LOST_PAUSE, self._described(completing.break_)), completing.result)",
+                "return ending()",
+            )
+        ],
+        [f"{SWALLOWED}[using-postgres-psycopg]"],
+    ),
+    Mutant(
+        "postgres: a rescue does not pass by a transaction that stands still",
+        [Edit("store/postgres/orphans.sql", "FOR UPDATE SKIP LOCKED", "FOR UPDATE NOWAIT")],
+        [f"{STANDS_STILL}[postgres]"],
+    ),
+    Mutant(
+        "sqlite: a transaction of the user's reads before it writes",
+        [Edit("store/sqlite/plans.py", '            yield self.statement("take_lock")\n', "            pass\n")],
+        [f"{WAITS}[sqlite-sqlite3-by-hand]"],
+    ),
+)
 
 MUTANTS: tuple[Mutant, ...] = (
     # First, as it takes longest.
@@ -95,19 +190,39 @@ MUTANTS: tuple[Mutant, ...] = (
                 "if not asyncio.run_coroutine_threadsafe(asyncio.sleep(0, self), self._loop).result()._renewed():",
             ),
         ],
-        [f"{HEARTBEAT}[{kind}]" for kind in ("sqlite-file", "postgres")],
+        [f"{HEARTBEAT}[{kind}]" for kind in KINDS],
     ),
-    *_unfenced(
-        "token",
-        "AND j.token = given.k ",
-        "j.token = json_extract(given.value, '$.token') AND ",
-        "AND token = :token ",
+    # -- outcomes
+    _on_both(
+        "an end is written whatever its token",
+        [
+            _lite("settle_final", "j.token = given.token AND "),
+            _lite("settle_delete", "j.token = json_extract(given.value, '$[0]') AND "),
+        ],
+        [_post("settle_final", "AND j.token = given.k ")],
+        WRONG,
+        "an older token-succeed",
     ),
-    *_unfenced(
-        "runner",
-        "AND j.runner = given.r ",
-        "AND j.runner = substr(:runners, given.key * 16 + 1, 16)",
-        "AND runner = :runner ",
+    _on_both(
+        "an end is written whatever its runner",
+        [_lite(name, "AND j.runner = substr(:runners, given.key * 16 + 1, 16)") for name in SETTLES],
+        [_post("settle_final", "AND j.runner = given.r ")],
+        WRONG,
+        "another runner-succeed",
+    ),
+    _on_both(
+        "a retry is written whatever its token",
+        [_lite("settle_again", "AND token = :token ")],
+        [_post("settle_again", "AND j.token = given.k ")],
+        WRONG,
+        "an older token-retry",
+    ),
+    _on_both(
+        "a retry is written whatever its runner",
+        [_lite("settle_again", "AND runner = :runner ")],
+        [_post("settle_again", "AND j.runner = given.r ")],
+        WRONG,
+        "another runner-retry",
     ),
     Mutant(
         "a rescue keeps the token",
@@ -118,115 +233,160 @@ MUTANTS: tuple[Mutant, ...] = (
                 "TAKEN_BACK: frozenset[Event] = frozenset()",
             )
         ],
-        [
-            f"{FENCING}::test_the_late_outcome_of_a_rescued_attempt_is_refused[{kind}-succeed]"
-            for kind in ("sqlite-file", "postgres")
-        ],
+        [f"{FENCING}::test_the_late_outcome_of_a_rescued_attempt_is_refused[{kind}-succeed]" for kind in KINDS],
     ),
     Mutant(
         "a settle that finds nothing does not ask history",
         [
             Edit(
                 "store/sqlplans.py",
-                "recorded = yield from self.recorded(left)",
+                "recorded = yield from self.recorded(gone)",
                 "recorded: frozenset[bytes] = frozenset()",
             )
         ],
-        [f"{REPEATED}[{kind}-succeed]" for kind in ("sqlite-file", "postgres")],
+        [f"{REPEATED}[{kind}-succeed]" for kind in KINDS],
     ),
     Mutant(
         "postgres: an end is kept though its row was rewritten and stays",
-        [Edit("store/postgres/settle_final.sql", "FROM held JOIN gone USING (id), clock", "FROM held, clock")],
+        [_post("settle_final", "FROM held JOIN gone USING (id), clock", "FROM held, clock")],
         [f"{REWRITTEN}[True-succeed-postgres]"],
     ),
+    _on_both(
+        "a release spends an attempt",
+        [_lite("settle_again", "attempt = attempt - (:flags >> 2 & 1)", "attempt = attempt")],
+        [_post("settle_again", "attempt = j.attempt - (held.flags >> 2 & 1)", "attempt = j.attempt")],
+        GIVEN_BACK,
+    ),
+    Mutant(
+        "attempts are counted at the settle, so a death spends none",
+        COUNTED_LATE,
+        [f"{RESCUE}::test_a_job_without_attempts_left_is_failed_as_lost[{kind}-0]" for kind in KINDS],
+    ),
+    Mutant(
+        "rescue goes by the age of the attempt",
+        ORPHANS_BY_AGE,
+        [f"{TARGETS}::test_a_job_that_runs_for_long_is_left_to_its_living_runner[{kind}]" for kind in KINDS],
+    ),
+    # -- keys
     Mutant(
         "a repeated enqueue is one statement",
-        [Edit("store/sqlplans.py", "            yield from self.delete_finished(jobs)\n", "")],
-        [f"{RAN_SINCE}[{kind}-succeed]" for kind in ("sqlite-file", "postgres")],
-    ),
-    Mutant(
-        "postgres: a release spends an attempt",
-        [Edit("store/postgres/settle_again.sql", "attempt = j.attempt - held.back", "attempt = j.attempt")],
-        [f"{GIVEN_BACK}[postgres]"],
-    ),
-    Mutant(
-        "sqlite: a release spends an attempt",
-        [Edit("store/sqlite/settle_again.sql", "attempt = attempt - :back", "attempt = attempt")],
-        [f"{GIVEN_BACK}[sqlite-file]"],
-    ),
-    Mutant(
-        "postgres: attempts are counted at the settle, so a death spends none",
-        [
-            Edit("store/postgres/claim.sql", "attempt = j.attempt + 1,", "attempt = j.attempt,"),
-            Edit("store/postgres/claim.sql", "j.run_after, j.attempt, j.max", "j.run_after, j.attempt + 1, j.max"),
-            Edit(
-                "store/postgres/settle_final.sql",
-                "priority, attempt, max_attempts, crashes + crash",
-                "priority, attempt + 1 - fence, max_attempts, crashes + crash",
-            ),
-            Edit("store/postgres/settle_again.sql", "j.attempt - held.back", "j.attempt + 1 - held.back - held.fence"),
-        ],
-        [f"{RESCUE}::test_a_job_without_attempts_left_is_failed_as_lost[postgres-0]"],
-    ),
-    Mutant(
-        "sqlite: attempts are counted at the settle, so a death spends none",
-        [
-            Edit("store/sqlite/claim.sql", "attempt = attempt + 1, ", ""),
-            Edit("store/sqlite/claimed.sql", "run_after, attempt, max", "run_after, attempt + 1, max"),
-            Edit(
-                "store/sqlite/settle_final.sql",
-                "j.priority, j.attempt,",
-                "j.priority, j.attempt + 1 - json_extract(given.value, '$.fence'),",
-            ),
-            Edit("store/sqlite/settle_again.sql", "attempt - :back", "attempt + 1 - :back - :fence"),
-        ],
-        [f"{RESCUE}::test_a_job_without_attempts_left_is_failed_as_lost[sqlite-file-0]"],
-    ),
-    Mutant(
-        "postgres: rescue goes by the age of the attempt",
         [
             Edit(
-                "store/postgres/orphans.sql",
-                "AND NOT EXISTS (\n"
-                "        SELECT FROM conveyor_runner r WHERE r.id = j.runner AND r.expires_at > conveyor_now())",
-                "AND j.last_attempted_at < conveyor_now() - 20000000",
+                "store/arrivals.py", "            if left:\n                yield from self.delete_finished(left)\n", ""
             )
         ],
-        [f"{TARGETS}::test_a_job_that_runs_for_long_is_left_to_its_living_runner[postgres]"],
+        [f"{RAN_SINCE}[{kind}-succeed]" for kind in KINDS],
+    ),
+    _on_both(
+        "a unique key is not unique",
+        [_lite(OPTIONS, "CREATE UNIQUE INDEX conveyor_job_unique", "CREATE INDEX conveyor_job_unique")],
+        [_post(OPTIONS, "CREATE UNIQUE INDEX conveyor_job_unique", "CREATE INDEX conveyor_job_unique")],
+        f"{UNIQUE}::test_a_second_job_is_dropped_and_the_first_is_named",
+    ),
+    _on_both(
+        "a key that is taken is an error of the database",
+        [_lite("join", "ON CONFLICT DO NOTHING ")],
+        [_post("join", "    ON CONFLICT DO NOTHING\n")],
+        f"{UNIQUE}::test_a_second_job_is_dropped_and_the_first_is_named",
+    ),
+    _on_both(
+        "a claim does not free the key of a job that holds it until it starts",
+        [_lite("claim", "CASE WHEN until_start THEN NULL ELSE unique_key END", "unique_key")],
+        [_post("claim", "CASE WHEN j.until_start THEN NULL ELSE j.unique_key END", "j.unique_key")],
+        f"{UNIQUE}::test_a_key_that_is_held_until_the_start_is_free_from_then_on",
+        "retry",
+    ),
+    # -- what people do
+    Mutant(
+        "a cancel takes running jobs too",
+        [Edit("store/control.py", "reason, \"state = 'waiting'\"", "reason, '1 = 1'")],
+        [f"{CONTROL}::test_every_waiting_job_is_cancelled_and_no_other[{kind}]" for kind in KINDS],
+    ),
+    _on_both(
+        "a job that was asked to stop is made ready again",
+        [_lite("settle_again", " AND cancelled IS NULL")],
+        [_post("settle_again", "          AND j.cancelled IS NULL\n")],
+        ASKED,
+        "retry",
     ),
     Mutant(
-        "sqlite: rescue goes by the age of the attempt",
+        "a repeated settle does not say what its first try has stopped",
+        [Edit("store/sqlplans.py", "            stopped |= yield from self._ended_before(gone)\n", "")],
+        [f"{ASKED}[{kind}-retry]" for kind in KINDS],
+    ),
+    _on_both(
+        "a paused queue is claimed from",
+        [_lite("lanes", "    WHERE NOT EXISTS (SELECT 1 FROM conveyor_queue q WHERE q.name = want.value)\n")],
+        [_post("claim", "    WHERE NOT EXISTS (SELECT 1 FROM conveyor_queue q WHERE q.name = want.queue)\n")],
+        PAUSED,
+    ),
+    _on_both(
+        "a job that is wanted once more begins with its token anew",
+        [_lite("revive", "SELECT id, token, :now", "SELECT id, 0, :now")],
+        [_post("revive_ended", "SELECT id, token, clock.now", "SELECT id, 0, clock.now")],
+        f"{CONTROL}::test_a_job_that_has_ended_is_ready_once_more",
+        "failed",
+    ),
+    Mutant(
+        "a job whose time is over is started",
         [
             Edit(
-                "store/sqlite/orphans.sql",
-                "FROM (SELECT DISTINCT runner FROM conveyor_job WHERE state = 'running')\n"
-                "    WHERE NOT conveyor_alive(runner) ORDER BY",
-                "FROM conveyor_job WHERE last_attempted_at < :now - 20000000 ORDER BY",
+                "worker/execute.py",
+                "if job.expires_at is not None and job.expires_at <= job.last",
+                "if False and job.last",
             )
         ],
-        [f"{TARGETS}::test_a_job_that_runs_for_long_is_left_to_its_living_runner[sqlite-file]"],
+        [f"{DUTIES}::test_a_job_whose_time_is_over_or_that_nobody_wants_is_not_started[changes0-expire-expired]"],
     ),
-    *(
-        Mutant(
-            f"{dialect}: the fetch index holds {what}",
-            [Edit(f"store/{dialect}/migrations/0001_spine.sql", "(queue, priority DESC, run_after);", columns)],
-            [f"{TARGETS}::{test}[{kind}]" for test in tests],
-        )
-        for dialect, kind in (("postgres", "postgres"), ("sqlite", "sqlite-file"))
-        for what, columns, tests in (
-            (
-                "the id",
-                "(queue, priority DESC, run_after, id);",
-                ["test_the_id_of_a_job_is_in_no_index_but_its_own"],
-            ),
-            (
-                "ready jobs alone",
-                "(queue, priority DESC, run_after) WHERE state = 'waiting';",
-                ["test_no_index_names_a_column_that_a_claim_changes"]
-                + ["test_a_claim_writes_to_no_index"] * (dialect == "postgres"),
-            ),
-        )
+    # -- transactions and progress
+    _on_both(
+        "a completion is written whatever its token",
+        [_lite(name, "AND token = :token ") for name in ("complete", "complete_delete")],
+        [_post("complete", " AND token = CAST(:token AS bigint)")],
+        f"{PROGRESS}::test_a_completion_of_somebody_else_changes_nothing",
+        "token",
     ),
+    _on_both(
+        "a completion is written whatever its runner",
+        [_lite(name, "AND runner = :runner ") for name in ("complete", "complete_delete")],
+        [_post("complete", "AND runner = CAST(CAST(:runner AS text) AS uuid) ")],
+        f"{PROGRESS}::test_a_completion_of_somebody_else_changes_nothing",
+        "runner",
+    ),
+    _on_both(
+        "progress is written whatever its token",
+        [_lite("report", "AND token = :token ")],
+        [_post("report", "AND j.token = given.k ")],
+        f"{PROGRESS}::test_progress_of_somebody_else_is_dropped_and_holds_back_no_other",
+        "token",
+    ),
+    Mutant(
+        "a job joins the transaction of a connection that nobody has looked through",
+        [
+            Edit(
+                "client/sending.py", "block.isolation = run(self._visit(loan.name), loan.carry)", "block.isolation = ''"
+            )
+        ],
+        [f"{TARGETS}::test_a_connection_to_another_store_takes_no_job[{kind}]" for kind in KINDS],
+    ),
+    # -- indexes
+    Mutant(
+        "the fetch index holds the id",
+        [_sql(SPINE, FETCH, "(queue, priority DESC, run_after, id);", dialect=dialect) for dialect in DIALECTS],
+        [f"{TARGETS}::test_the_id_of_a_job_is_in_no_index_but_its_own[{kind}]" for kind in KINDS],
+    ),
+    Mutant(
+        "the fetch index holds ready jobs alone",
+        [
+            _sql(SPINE, FETCH, "(queue, priority DESC, run_after) WHERE state = 'waiting';", dialect=dialect)
+            for dialect in DIALECTS
+        ],
+        [
+            *(f"{TARGETS}::test_no_index_names_a_column_that_a_claim_changes[{kind}]" for kind in KINDS),
+            f"{TARGETS}::test_a_claim_writes_to_no_index[postgres]",
+        ],
+    ),
+    *TRANSACTIONS,
 )
 
 

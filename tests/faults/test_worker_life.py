@@ -87,7 +87,7 @@ def test_claims_that_have_not_started_are_released_at_sigterm(yard: Yard) -> Non
     waiting = yard.enqueue("nap", 0, count=100)
     until(lambda: sum(row.state == "running" for row in read_tables(yard.url).hot) > 1)
     worker.signal(signal.SIGTERM)
-    worker.says("they have 20 s")
+    worker.says("it has 20 s")
     until(lambda: sum(row.state == "running" for row in read_tables(yard.url).hot) <= 1)
     assert worker.ends() == 0
     rows = [row for row in read_tables(yard.url).hot if row.job in waiting]

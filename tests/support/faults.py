@@ -77,7 +77,18 @@ class Faults:
                 statement = cast("Callable[..., sqlite3.Cursor]", super().execute)
                 if sql == "ROLLBACK":
                     return statement(sql)
-                return faults.around(sql[:20], lambda: statement(sql, *args), self.lose)
+                made: list[sqlite3.Cursor] = []
+
+                def call() -> sqlite3.Cursor:
+                    made.append(statement(sql, *args))
+                    return made[0]
+
+                def lose() -> NoReturn:
+                    for cursor in made:  # what failed is not in progress any more
+                        cursor.close()
+                    self.lose()
+
+                return faults.around(sql[:20], call, lose)
 
             def executemany(self, sql: str, *args: object) -> sqlite3.Cursor:
                 statements = cast("Callable[..., sqlite3.Cursor]", super().executemany)
