@@ -1,9 +1,13 @@
 """A terminal, and the stores that two processes can share."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
+from psycopg import sql
+from psycopg.rows import TupleRow
 
 from conveyor.store.contract import Store
 from tests.support.cli import Terminal
@@ -34,6 +38,28 @@ def bare_url(postgres_server: PostgresServer) -> Iterator[str]:
     """The address of a database of PostgreSQL without Conveyor's tables."""
     yield postgres_server.create_database("bare")
     postgres_server.drop_database("bare")
+
+
+@pytest.fixture
+def port_of_shop(request: pytest.FixtureRequest) -> Iterator[Callable[[], int]]:
+    """The port of a server with an empty database ``shop``, for a page that needs one; made when it is asked for."""
+    with ExitStack() as stack:
+        yield lambda: stack.enter_context(_shop(request.getfixturevalue("postgres_server")))
+
+
+@contextmanager
+def _shop(server: PostgresServer) -> Iterator[int]:
+    server.create_database("shop")
+    with psycopg.connect(server.url(), autocommit=True) as connection:
+        before = _roles(connection)
+        yield server.port
+        server.drop_database("shop")
+        for role in _roles(connection) - before:  # which are the server's, not the database's
+            connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
+
+
+def _roles(connection: psycopg.Connection[TupleRow]) -> set[str]:
+    return {name for (name,) in connection.execute("SELECT rolname FROM pg_roles")}
 
 
 @pytest.fixture

@@ -9,13 +9,15 @@ from typing import NamedTuple
 
 from conveyor.cli import COMMANDS
 from conveyor.core.lifecycle import MOVES, diagram
+from tests.support.matrix import HEAD, matrix
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
-DOCUMENTS = [README, *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = sorted(path for path in (ROOT / "docs").rglob("*.md") if "_build" not in path.parts)
+DOCUMENTS = [README, *PAGES]
 
 _GENERATED = re.compile(r"(<!-- generated: ([\w-]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
-_FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+_FENCE = re.compile(r"^```(\w*|{[\w-]+})\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
 class Block(NamedTuple):
@@ -39,6 +41,7 @@ def generated() -> dict[str, str]:
             ("From", "Event", "To", "Meaning"),
             [(move.source or "", move.event, move.target, move.meaning) for move in MOVES],
         ),
+        "transactions": table(HEAD, matrix()),
         "commands": "\n".join(command(name, summary) for name, summary in COMMANDS.items()),
     }
 
