@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
+FAST   := not postgres and not soak and not matrix
 UV     := $(shell command -v uv 2>/dev/null)
 
 # The Python that is here is the Python that is meant.
@@ -36,13 +37,13 @@ dev: $(VENV)/.dev ## Install Conveyor editable, with its tools and test servers,
 	@echo "Ready: . $(BIN)/activate"
 
 test: $(VENV)/.dev ## Run all tests but the soak; PostgreSQL included
-	$(BIN)/pytest -n 2 $(ARGS)
+	$(BIN)/pytest -n 3 --dist worksteal $(ARGS)
 
 fast: $(VENV)/.dev ## Run the unit tests and the SQLite contract: seconds
-	$(BIN)/pytest tests/unit tests/contract -m "not postgres and not soak" $(ARGS)
+	$(BIN)/pytest -n 2 --dist worksteal tests/unit tests/contract -m "$(FAST)" $(ARGS)
 
 smoke: $(VENV)/.smoke ## Run the short selection for one more Python or PostgreSQL
-	$(BIN)/pytest -m smoke $(ARGS)
+	$(BIN)/pytest -n 2 --dist worksteal -m smoke $(ARGS)
 
 soak: $(VENV)/.dev ## Run the long tests: minutes to hours
 	$(BIN)/pytest -m soak --timeout 0 $(ARGS)
@@ -55,7 +56,7 @@ check: $(VENV)/.dev ## Lint, types, layers, bounds and the fast tests: what a ch
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 	$(BIN)/python tools/bounds.py
-	$(BIN)/pytest -n 2 tests/unit tests/contract -m "not postgres and not soak"
+	$(BIN)/pytest -n 2 --dist worksteal tests/unit tests/contract -m "$(FAST)"
 
 coverage: $(VENV)/.dev ## Run the fast tests with coverage
 	$(BIN)/coverage run -m pytest tests/unit tests/contract -m "not postgres and not soak" -p no:xdist -q
@@ -68,14 +69,14 @@ mutants: $(VENV)/.dev ## Break the code on purpose; each break must be caught
 bench: $(VENV)/.dev ## Measure throughput and latency on this machine
 	$(BIN)/conveyor bench $(ARGS)
 
-docs: ## Say where the documentation is
-	@echo "README.md     what it is, and a whole program"
-	@echo "docs/         tutorial, how-to, explanation, reference, glossary (plain Markdown)"
+docs: $(VENV)/.dev ## Build the documentation as a site; a warning is an error
+	@$(BIN)/python -m sphinx -b html -W --keep-going -q docs docs/_build/html
+	@echo "The documentation is in docs/_build/html/index.html"
 
 clean: ## Go back to a bare clone: environments, caches and builds
-	rm -rf $(VENV) .venv-* build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-* build dist docs/_build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	rm -rf htmlcov .coverage .coverage.* conveyor-demo
-	find src tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src tests tools docs -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # ------------------------------------------------------- the environment
 # A stamp beside the environment says which extras it has, so that each is installed once.
