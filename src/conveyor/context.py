@@ -9,6 +9,7 @@ from typing import Final, Protocol, Self
 
 import msgspec
 
+from conveyor.core import ids
 from conveyor.core.codec import Foreign
 from conveyor.core.errors import NotInTransaction, PayloadError
 from conveyor.core.extras import decoded
@@ -181,7 +182,7 @@ class Context:
 
     def labels(self) -> dict[str, object]:
         """What identifies the attempt in a log line."""
-        return {"job": self.job.id, "task": self._claimed.task, "attempt": self.attempt}
+        return labels(self._claimed)
 
 
 running: ContextVar[Context] = ContextVar("conveyor_context")
@@ -193,6 +194,11 @@ def current() -> Context:
         return running.get()
     except LookupError:
         raise LookupError("conveyor.current() has a value only inside a running task") from None
+
+
+def labels(claimed: Claimed) -> dict[str, object]:
+    """What identifies an attempt in a log line, also where it has no context: not yet, or not any more."""
+    return {"job": ids.text(claimed.id), "task": claimed.task, "attempt": claimed.attempt}
 
 
 def encoded(progress: Progress) -> bytes:

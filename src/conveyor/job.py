@@ -4,7 +4,6 @@ import asyncio
 import math
 import time
 import warnings
-from asyncio import get_running_loop
 from collections.abc import Callable, Generator
 from datetime import timedelta
 from typing import Generic, Protocol, TypeVar
@@ -12,6 +11,7 @@ from typing import Generic, Protocol, TypeVar
 from conveyor.core import ids
 from conveyor.core.errors import ConveyorWarning, JobFailed, UsageError
 from conveyor.core.lifecycle import State
+from conveyor.core.loops import loop_runs_here
 from conveyor.core.model import JobInfo
 from conveyor.core.text import free_text
 
@@ -218,9 +218,7 @@ class Job(Generic[R_co]):
 
 def _warn() -> None:
     """A wait inside a running event loop holds up everything else in it, and what it waits for, perhaps."""
-    try:
-        get_running_loop()
-    except RuntimeError:
+    if not loop_runs_here():
         return
     warnings.warn(
         "result() inside a running event loop holds it up until the job has ended; use `await ....aresult()`",

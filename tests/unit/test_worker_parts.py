@@ -146,6 +146,7 @@ async def test_an_attempt_whose_outcome_cannot_be_judged_is_still_settled() -> N
     executor.accept(RUNNER, [JOB._replace(attempts=b"spoiled")])
     await soon(lambda: bool(outcomes))
     executor.close()
+    assert [(outcome.id, outcome.token) for outcome in outcomes] == [(JOB.id, JOB.token)]
 
 
 # ---------------------------------------------------------------- claimer

@@ -19,6 +19,7 @@ from conveyor.core.errors import (
     UsageError,
 )
 from conveyor.core.lifecycle import State
+from conveyor.core.loops import loop_runs_here
 from conveyor.core.model import JobInfo, NewJob
 from conveyor.core.unique import hold_of, named
 from conveyor.drivers.lend import lend
@@ -240,11 +241,7 @@ class Client:
 
     def _warn(self, block: Within | None) -> None:
         """Once: a blocking call inside a running event loop holds up everything else in it."""
-        if self._warned or block is not None:
-            return
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
+        if self._warned or block is not None or not loop_runs_here():
             return
         self._warned = True
         warnings.warn(

@@ -14,6 +14,7 @@ from queue import SimpleQueue
 from typing import Final, ParamSpec, TypeVar
 
 from conveyor.core.errors import UsageError
+from conveyor.core.loops import loop_runs_here
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -82,11 +83,8 @@ def beside(
 
 def no_loop_here(instead: str) -> None:
     """``UsageError`` where an event loop runs; *instead* is what to write there."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return
-    raise UsageError(f"an event loop runs here, which this would hold up; use `{instead}`")
+    if loop_runs_here():
+        raise UsageError(f"an event loop runs here, which this would hold up; use `{instead}`")
 
 
 def _run(future: "Future[T]", call: Callable[[], T]) -> None:

@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import Callable, Iterable, Mapping
 
+from conveyor.context import labels
 from conveyor.core.backoff import DEFAULT_BACKOFF
 from conveyor.core.extras import decoded
 from conveyor.core.failure import describe
@@ -18,7 +19,6 @@ from conveyor.worker.attempt import Attempt, End, Fenced, Interruption, Unsure, 
 from conveyor.worker.duty import Trouble
 from conveyor.worker.slots import Lane, Slots
 from conveyor.worker.surround import Surround
-from conveyor.worker.words import labels
 
 logger = logging.getLogger("conveyor.worker")
 

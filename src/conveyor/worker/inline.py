@@ -21,6 +21,7 @@ from conveyor.core.errors import ConveyorError, StoreUnavailable
 from conveyor.core.extras import decoded
 from conveyor.core.judge import Returned, Snoozed, Stopped
 from conveyor.core.lifecycle import State
+from conveyor.core.loops import loop_runs_here
 from conveyor.core.model import Claimed, JobInfo, NewJob
 from conveyor.drivers.within import Within, current
 from conveyor.job import Desk, Job
@@ -257,9 +258,7 @@ Run = Callable[[Coroutine[object, object, T]], T]
 @contextmanager
 def _loop() -> "Generator[Run[object]]":
     """An event loop to run coroutines on: in this thread, or, when one runs here already, in another."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
+    if not loop_runs_here():
         with asyncio.Runner() as runner:
             yield lambda coroutine: runner.run(coroutine, context=contextvars.copy_context())
         return

@@ -2,7 +2,7 @@
 
 import logging
 
-from conveyor.core import ids
+from conveyor.context import labels
 from conveyor.core.extras import Extras
 from conveyor.core.failure import Failure, describe
 from conveyor.core.model import Claimed
@@ -56,8 +56,3 @@ class Words:
                 extra=labels(self._job),
             )
             return Redactor(blind=True)
-
-
-def labels(job: Claimed) -> dict[str, object]:
-    """What identifies an attempt in a log line."""
-    return {"job": ids.text(job.id), "task": job.task, "attempt": job.attempt}
