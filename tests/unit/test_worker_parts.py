@@ -1,6 +1,7 @@
 """The worker's parts by themselves, each with the trouble that it must outlive."""
 
 import asyncio
+import math
 import threading
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
@@ -250,6 +251,36 @@ async def test_a_burst_that_was_woken_during_an_empty_claim_looks_once_more() ->
     async with asyncio.timeout(2):
         await claiming.work()
     assert len(looks) == 2
+
+
+async def test_what_comes_due_between_a_claim_and_the_look_at_the_next_one_is_claimed_at_once() -> None:
+    sights: list[tuple[str, object]] = []
+    again = asyncio.Event()
+
+    async def arun(asked: tuple[str, object]) -> object:
+        sights.append(asked)
+        if asked[0] == "next_due":
+            return -1
+        if len(sights) > 1:
+            again.set()
+        return []
+
+    operations = SimpleNamespace(claim=lambda *args: ("claim", args[-1]), next_due=lambda _, sight: ("next_due", sight))
+    identity = Identity(RUNNER)
+    claiming = claimer(cast(Store, SimpleNamespace(arun=arun, operations=operations)), Hall(), lambda: identity)
+    claiming._burst = False
+    claiming._listener = cast(Listener, SimpleNamespace(hears=True, next_look=math.inf, idle=never))
+    work = asyncio.create_task(claiming.work())
+    async with asyncio.timeout(5):
+        await again.wait()
+    work.cancel()
+    await asyncio.wait([work])
+    assert [name for name, _ in sights[:3]] == ["claim", "next_due", "claim"]
+    assert len({id(sight) for _, sight in sights}) == 1
+
+
+async def never(_: float) -> bool:
+    return False
 
 
 # ----------------------------------------------------------------- rescue

@@ -23,6 +23,7 @@ from conveyor.core.model import (
 )
 from conveyor.drivers.lent import Kind
 from conveyor.plan import Plan, Ring
+from conveyor.store.sight import Sight
 
 T = TypeVar("T")
 
@@ -117,15 +118,22 @@ class Operations(Protocol):
         """Whether the attempt of that token has ended its job, once all that is under way has come to an end."""
         ...
 
-    def claim(self, runner: bytes, room: Mapping[str, int], tasks: Sequence[str]) -> Plan[Sequence[Claimed]]:
+    def claim(
+        self, runner: bytes, room: Mapping[str, int], tasks: Sequence[str], sight: Sight | None = None
+    ) -> Plan[Sequence[Claimed]]:
         """Due jobs of *tasks* are the runner's: at most ``room[queue]`` of each, by priority, then by time.
 
-        Each has spent an attempt and bears a new token. None, unless the runner's lease lives.
+        Each has spent an attempt and bears a new token. None, unless the runner's lease lives. *sight* is the
+        claimer's own, and learns how far it has seen.
         """
         ...
 
-    def next_due(self, queues: Sequence[str]) -> Plan[int | None]:
-        """Microseconds until the next job of *queues* comes due; ``None`` when none is scheduled."""
+    def next_due(self, queues: Sequence[str], sight: Sight | None = None) -> Plan[int | None]:
+        """Microseconds until the next job of *queues* comes due; ``None`` when none is scheduled.
+
+        With the *sight* of a claimer also what came due since its latest claim, which may have missed it: then 0 or
+        less.
+        """
         ...
 
     def settle(self, outcomes: Sequence[Outcome]) -> Plan[Settled]:

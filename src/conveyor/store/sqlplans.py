@@ -15,6 +15,7 @@ from conveyor.plan import Plan, Ring, Row, Steps
 from conveyor.store.arrivals import Arrivals
 from conveyor.store.contract import Rescued, Settled
 from conveyor.store.reads import Reads
+from conveyor.store.sight import Sight
 from conveyor.store.sqlbase import number
 
 SETTLE_ROUNDS: Final = 20
@@ -30,11 +31,13 @@ class SqlOperations(Arrivals, Reads):
     """The operations that SQLite and PostgreSQL share; ``store.contract.Operations`` says what each owes."""
 
     @abstractmethod
-    def claim_steps(self, runner: bytes, room: Mapping[str, int], tasks: Sequence[str]) -> Steps[Sequence[Claimed]]:
+    def claim_steps(
+        self, runner: bytes, room: Mapping[str, int], tasks: Sequence[str], sight: Sight
+    ) -> Steps[Sequence[Claimed]]:
         """The steps of ``claim``."""
 
     @abstractmethod
-    def next_due_steps(self, queues: Sequence[str]) -> Steps[int | None]:
+    def next_due_steps(self, queues: Sequence[str], since: int | None) -> Steps[int | None]:
         """The steps of ``next_due``."""
 
     @abstractmethod
@@ -65,13 +68,15 @@ class SqlOperations(Arrivals, Reads):
     def write_reports(self, reports: Sequence[Report]) -> Steps[None]:
         """Keep how far running attempts have come."""
 
-    def claim(self, runner: bytes, room: Mapping[str, int], tasks: Sequence[str]) -> Plan[Sequence[Claimed]]:
+    def claim(
+        self, runner: bytes, room: Mapping[str, int], tasks: Sequence[str], sight: Sight | None = None
+    ) -> Plan[Sequence[Claimed]]:
         """See ``Operations.claim``."""
-        return Plan(partial(self.claim_steps, runner, room, tasks))
+        return Plan(partial(self.claim_steps, runner, room, tasks, sight or Sight()))
 
-    def next_due(self, queues: Sequence[str]) -> Plan[int | None]:
+    def next_due(self, queues: Sequence[str], sight: Sight | None = None) -> Plan[int | None]:
         """See ``Operations.next_due``."""
-        return Plan(partial(self.next_due_steps, queues), writes=False)
+        return Plan(partial(self.next_due_steps, queues, sight.until if sight else None), writes=False)
 
     def settle(self, outcomes: Sequence[Outcome]) -> Plan[Settled]:
         """See ``Operations.settle``."""

@@ -12,6 +12,7 @@ from conveyor.core.model import Claimed, NewJob, Outcome, RunnerInfo
 from conveyor.drivers.lent import Kind
 from conveyor.plan import Plan, Ring, Steps
 from conveyor.store.contract import Control, Lease, Listener, Operations, Settled, Store
+from conveyor.store.sight import Sight
 from conveyor.testing.clock import MovableClock
 from conveyor.testing.log import Log
 
@@ -102,11 +103,13 @@ class WatchedOperations:
         """See ``Operations.join``."""
         return self._over(self._inner.join(jobs), len(jobs))
 
-    def claim(self, runner: bytes, room: Mapping[str, int], tasks: Sequence[str]) -> Plan[Sequence[Claimed]]:
+    def claim(
+        self, runner: bytes, room: Mapping[str, int], tasks: Sequence[str], sight: Sight | None = None
+    ) -> Plan[Sequence[Claimed]]:
         """See ``Operations.claim``."""
         turns = self._store.turns
         if turns is None:
-            return self._inner.claim(runner, room, tasks)
+            return self._inner.claim(runner, room, tasks, sight)
         return Plan(partial(turns.claim, self._inner, runner, room, tasks))
 
     def settle(self, outcomes: Sequence[Outcome]) -> Plan[Settled]:

@@ -11,6 +11,7 @@ from conveyor.core.errors import OutcomeUnknown
 from conveyor.core.lifecycle import Event
 from conveyor.core.model import Outcome
 from conveyor.store.contract import Listener, Store
+from conveyor.store.sight import Sight
 from conveyor.worker.execute import Executor
 from conveyor.worker.settle import Settler
 from conveyor.worker.slots import Slots
@@ -22,6 +23,8 @@ POLL = 1.0
 POLL_HEARING = 5.0
 LATE_COMMIT = 0.05
 """An enqueue that saw no idle worker commits within this many seconds, but for rare ones, which polling finds."""
+LONGEST_REST = 60.0
+"""Seconds after which a claim is due in any case."""
 UNSETTLED = 2_000
 """So many unwritten outcomes, and nothing more is claimed."""
 DOUBT = 60.0
@@ -69,6 +72,7 @@ class Claimer:
         self._tasks = tasks
         self._identity = identity
         self._burst = burst
+        self._sight = Sight()
         self._woken = asyncio.Event()
         self._glances = False
         self._stopping = False
@@ -129,7 +133,8 @@ class Claimer:
         identity = self._identity()
         self._quiet.clear()
         try:
-            jobs = await self._store.arun(self._store.operations.claim(identity.runner, room, self._tasks))
+            plan = self._store.operations.claim(identity.runner, room, self._tasks, self._sight)
+            jobs = await self._store.arun(plan)
         except (OutcomeUnknown, asyncio.CancelledError):
             identity.doubtful_until = time.monotonic() + DOUBT
             raise
@@ -152,8 +157,8 @@ class Claimer:
         if await self._listener.idle(poll + LATE_COMMIT):
             await self._wait(LATE_COMMIT)
             return
-        due = await self._store.arun(self._store.operations.next_due(list(self._slots.lanes)))
-        end = time.monotonic() + (3600.0 if due is None else due / 1_000_000)
+        due = await self._store.arun(self._store.operations.next_due(list(self._slots.lanes), self._sight))
+        end = time.monotonic() + (LONGEST_REST if due is None else due / 1_000_000)
         while not await self._wait(min(poll, self._listener.next_look, end - time.monotonic())) or self._glances:
             if self._glances:
                 self._glances = False

@@ -27,7 +27,8 @@ picked AS MATERIALIZED (
         ) AS due
         LIMIT want.room
     ) AS taken
-)
+),
+claimed AS (
 UPDATE conveyor_job j
 SET state = 'running', runner = :runner, attempt = j.attempt + 1,
     token = greatest(j.token + 1, clock.now),
@@ -36,3 +37,5 @@ SET state = 'running', runner = :runner, attempt = j.attempt + 1,
 FROM clock WHERE j.ctid = ANY (ARRAY(SELECT tid FROM picked))
 RETURNING uuid_send(j.id), j.task, j.queue, j.priority, j.run_after, j.attempt, j.max_attempts, j.crashes, j.token,
           j.timeout, j.args, j.attempts, j.last_attempted_at, j.expires_at, j.extras, j.cancelled
+)
+SELECT clock.now, claimed.* FROM clock LEFT JOIN claimed ON true

@@ -12,6 +12,7 @@ from conveyor.plan import Column, Plan, Row, Statement, Steps
 from conveyor.store.arrivals import Given
 from conveyor.store.control import SqlControl
 from conveyor.store.reading import Dialect
+from conveyor.store.sight import Sight
 from conveyor.store.sqlbase import SqlBase, number
 from conveyor.store.sqlfiles import sql
 from conveyor.store.sqlplans import SqlOperations, id_set, in_turn
@@ -106,7 +107,9 @@ class PostgresOperations(PostgresDialect, SqlOperations):
         """See ``SqlOperations.delete_finished``."""
         yield self.statement("repeat_clean", id=Column("uuid", [job.id for job in jobs]))
 
-    def claim_steps(self, runner: bytes, room: Mapping[str, int], tasks: Sequence[str]) -> Steps[Sequence[Claimed]]:
+    def claim_steps(
+        self, runner: bytes, room: Mapping[str, int], tasks: Sequence[str], sight: Sight
+    ) -> Steps[Sequence[Claimed]]:
         """See ``SqlOperations.claim_steps``."""
         answer = yield self.statement(
             "claim",
@@ -115,11 +118,12 @@ class PostgresOperations(PostgresDialect, SqlOperations):
             room=Column("int8", tuple(room.values())),
             tasks=Column("text", tasks),
         )
-        return in_turn([Claimed._make(row) for row in answer.rows])
+        (sight.until,) = {cast(int, row[0]) for row in answer.rows}
+        return in_turn([Claimed._make(row[1:]) for row in answer.rows if row[1] is not None])
 
-    def next_due_steps(self, queues: Sequence[str]) -> Steps[int | None]:
+    def next_due_steps(self, queues: Sequence[str], since: int | None) -> Steps[int | None]:
         """See ``SqlOperations.next_due_steps``."""
-        answer = yield self.statement("next_due", queue=Column("text", queues))
+        answer = yield self.statement("next_due", queue=Column("text", queues), since=since)
         return cast(int | None, answer.rows[0][0])
 
     def write_final(self, outcomes: Sequence[Outcome]) -> Steps[int]:

@@ -8,5 +8,5 @@ WITH RECURSIVE lane (queue, priority) AS (
     FROM lane WHERE lane.priority IS NOT NULL
 )
 SELECT min((SELECT min(j.run_after) FROM conveyor_job j
-            WHERE j.queue = lane.queue AND j.priority = lane.priority AND j.run_after > :now)) - :now
+            WHERE j.queue = lane.queue AND j.priority = lane.priority AND j.run_after > coalesce(:since, :now))) - :now
 FROM lane

@@ -14,6 +14,7 @@ from conveyor.plan import Params, Row, Statement, Steps
 from conveyor.store.arrivals import Given
 from conveyor.store.control import SqlControl
 from conveyor.store.reading import Dialect
+from conveyor.store.sight import Sight
 from conveyor.store.sqlbase import SqlBase
 from conveyor.store.sqlfiles import sql
 from conveyor.store.sqlplans import SqlOperations, id_set, in_turn
@@ -98,11 +99,14 @@ class SqliteOperations(SqliteDialect, SqlOperations):
         yield self.statement("complete", **key, **texts)
         return bool((yield self.statement("complete_delete", **key)).rows)
 
-    def claim_steps(self, runner: bytes, room: Mapping[str, int], tasks: Sequence[str]) -> Steps[Sequence[Claimed]]:
+    def claim_steps(
+        self, runner: bytes, room: Mapping[str, int], tasks: Sequence[str], sight: Sight
+    ) -> Steps[Sequence[Claimed]]:
         """See ``SqlOperations.claim_steps``."""
         claimed: list[Claimed] = []
         if not (yield self.statement("alive", runner=runner)).rows[0][0]:
             return claimed
+        began = self.params()["now"]
         lanes = yield self.statement("lanes", queues=json.dumps(list(room)))
         left = dict(room)
         known = json.dumps(list(tasks))
@@ -115,11 +119,12 @@ class SqliteOperations(SqliteDialect, SqlOperations):
                 jobs = [_claimed(row) for row in _TAKEN.decode(cast(str, taken.rows[0][0]))]
                 left[queue] -= len(jobs)
                 claimed += jobs
+        sight.until = cast(int, began)
         return in_turn(claimed)
 
-    def next_due_steps(self, queues: Sequence[str]) -> Steps[int | None]:
+    def next_due_steps(self, queues: Sequence[str], since: int | None) -> Steps[int | None]:
         """See ``SqlOperations.next_due_steps``."""
-        answer = yield self.statement("next_due", queues=json.dumps(list(queues)))
+        answer = yield self.statement("next_due", queues=json.dumps(list(queues)), since=since)
         return cast(int | None, answer.rows[0][0])
 
     def write_final(self, outcomes: Sequence[Outcome]) -> Steps[int]:

@@ -3,6 +3,7 @@
 from conveyor.core.extras import Extras, marked
 from conveyor.core.lifecycle import Event, State
 from conveyor.store.contract import Store
+from conveyor.store.sight import Sight
 from conveyor.testing.contract.hands import (
     HOUR,
     QUEUE,
@@ -96,6 +97,19 @@ class Claims(Suite):
         assert wait is not None
         assert HOUR * 0.9 < wait <= HOUR
         assert store.run(due(["nothing here"])) is None
+
+    def test_a_job_that_comes_due_just_after_an_empty_claim_is_told_of(self, store: Store, hand: Hand) -> None:
+        """Else nobody would look for it until something else happens."""
+        sight = Sight()
+        claim, due = store.operations.claim(hand.id, {QUEUE: 1}, [TASK], sight), store.operations.next_due
+        assert not store.run(claim)
+        job = new_job()
+        enqueue(store, job)
+        wait = store.run(due([QUEUE], sight))
+        assert wait is not None
+        assert wait <= 0
+        assert [taken.id for taken in store.run(claim)] == [job.id]
+        assert store.run(due([QUEUE], sight)) is None
 
     def test_nothing_of_a_paused_queue_is_claimed(self, store: Store, hand: Hand) -> None:
         """Until it is resumed; both may be said again."""

@@ -1,0 +1,15 @@
+"""What one claimer remembers from one claim to the next."""
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Sight:
+    """How far a claimer has seen.
+
+    Between a claim that found nothing and the question when the next job comes due, one may come due. So the answer
+    counts from the claim, and not from when it was asked.
+    """
+
+    until: int | None = None
+    """The store's clock at the latest claim, in microseconds: what came due until then was seen by it."""
