@@ -131,8 +131,7 @@ class Operations(Protocol):
     def next_due(self, queues: Sequence[str], sight: Sight | None = None) -> Plan[int | None]:
         """Microseconds until the next job of *queues* comes due; ``None`` when none is scheduled.
 
-        With the *sight* of a claimer also what came due since its latest claim, which may have missed it: then 0 or
-        less.
+        With the *sight* of a claimer also what came due since its latest claim, and was missed by that: 0 or less.
         """
         ...
 

@@ -24,7 +24,7 @@ POLL_HEARING = 5.0
 LATE_COMMIT = 0.05
 """An enqueue that saw no idle worker commits within this many seconds, but for rare ones, which polling finds."""
 LONGEST_REST = 60.0
-"""Seconds after which a claim is due in any case."""
+"""Seconds after which a claim is due though nothing is scheduled: a job must not wait long for what we overlooked."""
 UNSETTLED = 2_000
 """So many unwritten outcomes, and nothing more is claimed."""
 DOUBT = 60.0

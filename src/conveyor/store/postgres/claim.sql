@@ -29,13 +29,14 @@ picked AS MATERIALIZED (
     ) AS taken
 ),
 claimed AS (
-UPDATE conveyor_job j
-SET state = 'running', runner = :runner, attempt = j.attempt + 1,
-    token = greatest(j.token + 1, clock.now),
-    started_at = coalesce(j.started_at, clock.now), last_attempted_at = clock.now,
-    unique_key = CASE WHEN j.until_start THEN NULL ELSE j.unique_key END
-FROM clock WHERE j.ctid = ANY (ARRAY(SELECT tid FROM picked))
-RETURNING uuid_send(j.id), j.task, j.queue, j.priority, j.run_after, j.attempt, j.max_attempts, j.crashes, j.token,
-          j.timeout, j.args, j.attempts, j.last_attempted_at, j.expires_at, j.extras, j.cancelled
+    UPDATE conveyor_job j
+    SET state = 'running', runner = :runner, attempt = j.attempt + 1,
+        token = greatest(j.token + 1, clock.now),
+        started_at = coalesce(j.started_at, clock.now), last_attempted_at = clock.now,
+        unique_key = CASE WHEN j.until_start THEN NULL ELSE j.unique_key END
+    FROM clock WHERE j.ctid = ANY (ARRAY(SELECT tid FROM picked))
+    RETURNING uuid_send(j.id), j.task, j.queue, j.priority, j.run_after, j.attempt, j.max_attempts, j.crashes, j.token,
+              j.timeout, j.args, j.attempts, j.last_attempted_at, j.expires_at, j.extras, j.cancelled
 )
+-- The clock comes with each job, and once without any: how far the claimer has seen.
 SELECT clock.now, claimed.* FROM clock LEFT JOIN claimed ON true

@@ -118,8 +118,8 @@ class PostgresOperations(PostgresDialect, SqlOperations):
             room=Column("int8", tuple(room.values())),
             tasks=Column("text", tasks),
         )
-        (sight.until,) = {cast(int, row[0]) for row in answer.rows}
-        return in_turn([Claimed._make(row[1:]) for row in answer.rows if row[1] is not None])
+        sight.until = cast(int, answer.rows[0][0])
+        return in_turn([Claimed._make(job) for _, *job in answer.rows if job[0] is not None])
 
     def next_due_steps(self, queues: Sequence[str], since: int | None) -> Steps[int | None]:
         """See ``SqlOperations.next_due_steps``."""

@@ -106,7 +106,7 @@ class SqliteOperations(SqliteDialect, SqlOperations):
         claimed: list[Claimed] = []
         if not (yield self.statement("alive", runner=runner)).rows[0][0]:
             return claimed
-        began = self.params()["now"]
+        began = self.params()["now"]  # before any lane is looked into: each statement reads the clock anew
         lanes = yield self.statement("lanes", queues=json.dumps(list(room)))
         left = dict(room)
         known = json.dumps(list(tasks))
