@@ -1,11 +1,13 @@
 """What every test may ask for: a PostgreSQL server for the run, a fresh database for the test."""
 
-import itertools
+import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 
 import pytest
 
+from tests.support.databases import Databases
+from tests.support.pgbouncer import PgBouncer
 from tests.support.postgres import PostgresServer, prepare
 
 TEMPLATE = "conveyor_template"
@@ -16,7 +18,21 @@ EVERY_CARRIER = {
 }
 MATRIX = {f"test_{name}" for name in EVERY_VALUE | EVERY_CARRIER}
 """Modules that try each of very many things in turn: for `make test`, and not for each time that a file is saved."""
-_numbers = itertools.count(1)
+Reach = Callable[[str], str]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Find the tests without looking for garbage, and take nothing of them for garbage later.
+
+    They stay to the end, and are so many that each full collection would take a quarter of a second longer for them.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -24,7 +40,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.stem in MATRIX:
             item.add_marker(pytest.mark.matrix)
-        asked = {"postgres_server", "postgres_url"} & set(getattr(item, "fixturenames", ()))
+        asked = {"postgres_server", "postgres_url", "pooler"} & set(getattr(item, "fixturenames", ()))
         callspec = getattr(item, "callspec", None)
         if asked or (callspec is not None and "postgres" in callspec.id):
             item.add_marker(pytest.mark.postgres)
@@ -38,9 +54,31 @@ def postgres_server() -> Iterator[PostgresServer]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def databases(postgres_server: PostgresServer) -> Iterator[Databases]:
+    """Copies of the prepared template."""
+    with Databases(postgres_server, TEMPLATE) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def pooler(postgres_server: PostgresServer) -> Iterator[PgBouncer]:
+    """A pgbouncer in transaction mode in front of that server."""
+    with PgBouncer(postgres_server.url()) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def reach(request: pytest.FixtureRequest) -> Reach:
+    """How tests reach a database: by its own address, or through ``pooler`` with CONVEYOR_TEST_PG_POOLER=1."""
+    if os.environ.get("CONVEYOR_TEST_PG_POOLER", "0") in {"", "0"}:
+        return str
+    pooler: PgBouncer = request.getfixturevalue("pooler")
+    return pooler.url
+
+
 @pytest.fixture
-def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
-    """The address of a database of this test's own, a copy of the prepared template."""
-    name = f"test_{next(_numbers)}"
-    yield postgres_server.create_database(name, template=TEMPLATE)
-    postgres_server.drop_database(name)
+def postgres_url(request: pytest.FixtureRequest, databases: Databases, reach: Reach) -> Iterator[str]:
+    """The address of a database of this test's own, in which is what is in the prepared template, and no more."""
+    with databases.lent() as url:
+        yield url if request.node.get_closest_marker("direct") else reach(url)

@@ -10,6 +10,7 @@ import pytest
 
 from conveyor import Conveyor
 from conveyor.store.contract import Store
+from tests.conftest import Reach
 from tests.support.carriers import CARRIERS, Carrier, Held, Kind, outside
 from tests.support.ground import Ground, Lender
 from tests.support.jobs import Hand, Hire
@@ -83,9 +84,9 @@ def carrier(request: pytest.FixtureRequest) -> Carrier:
 
 
 @pytest.fixture(scope="session")
-def lenders(postgres_server: PostgresServer) -> str:
+def lenders(postgres_server: PostgresServer, reach: Reach) -> str:
     """A database for all tests of loans, which are many."""
-    return postgres_server.create_database("lenders")
+    return reach(postgres_server.create_database("lenders"))
 
 
 @pytest.fixture
@@ -104,9 +105,9 @@ def held(carrier: Carrier, lender_url: str) -> Iterator[Held]:
 
 
 @pytest.fixture(scope="session")
-def postgres_ground(postgres_server: PostgresServer) -> str:
+def postgres_ground(postgres_server: PostgresServer, reach: Reach) -> str:
     """A database with our tables and a user's own, for all tests of what joins a transaction."""
-    url = postgres_server.create_database("ground")
+    url = reach(postgres_server.create_database("ground"))
     prepare(url)
     make_tables(url)
     return url
@@ -157,9 +158,9 @@ def lender(ground: Ground) -> Iterator[Lender]:
 
 
 @pytest.fixture(scope="session")
-def postgres_elsewhere(postgres_server: PostgresServer) -> str:
+def postgres_elsewhere(postgres_server: PostgresServer, reach: Reach) -> str:
     """Another store, with the user's tables beside it."""
-    url = postgres_server.create_database("elsewhere")
+    url = reach(postgres_server.create_database("elsewhere"))
     prepare(url)
     make_tables(url)
     return url

@@ -19,7 +19,8 @@ from tests.support.postgres import session, waiting
 from tests.support.stores import Loop, open_store
 from tests.support.waiting import until
 
-pytestmark = pytest.mark.parametrize("url", ["postgres"], indirect=True)
+pytestmark = [pytest.mark.direct, pytest.mark.parametrize("url", ["postgres"], indirect=True)]
+"""A default is for new sessions, and a pooler has old ones."""
 
 LEVELS = ("repeatable read", "serializable")
 REWRITE = "UPDATE conveyor_job SET progress = '{}'"

@@ -33,6 +33,8 @@ def fall() -> None:
 """
 DOWN = "postgresql://127.0.0.1:1/shop?connect_timeout=1"
 ID = "01a20275-4efd-7236-9828-a833eae408d6"
+Lines = dict[tuple[str, ...], str]
+"""What each command says, by its words."""
 
 
 @pytest.fixture
@@ -120,15 +122,31 @@ def test_migrate_makes_the_tables_once(terminal: Terminal, bare_url: str) -> Non
     assert states(terminal, "--store", bare_url) == {}
 
 
+def test_migrate_looks_and_writes_down_before_it_changes_anything(terminal: Terminal, bare_url: str) -> None:
+    name, words = f"{bare_url.partition('@')[2]}", ["migrate", "--store", bare_url]
+    before, script, done, after, nonsense, both = terminal.does(
+        [*words, "--check"],
+        [*words, "--sql", "0", "1", "--lock-timeout", "0.5s"],
+        words,
+        [*words, "--check"],
+        [*words, "--sql", "1", "1"],
+        [*words, "--check", "--sql", "0", "1"],
+    )
+    assert before.status == 1
+    assert before.out.startswith("missing 0001_spine\n")
+    assert before.out.endswith(f"{name} needs `conveyor migrate`\n")
+    assert script.out.startswith("-- Conveyor ")
+    assert "SET LOCAL lock_timeout = '500ms';\n" in script.out
+    assert script.out.endswith("VALUES (1, '0001_spine');\nCOMMIT;\n")
+    assert (done.status, "applied 0001_spine" in done.out) == (0, True)
+    assert (after.status, after.out.endswith(f"{name} is up to date\n")) == (0, True)
+    assert (nonsense.status, "FROM and TO are numbers" in nonsense.err) == (1, True)
+    assert (both.status, "not allowed with argument --check" in both.err) == (2, True)
+
+
 def test_no_password_is_shown(terminal: Terminal, postgres_url: str) -> None:
     url = postgres_url.replace("postgres@", "postgres:tops3cret@")
     assert "tops3cret" not in terminal.says("status", "--store", url) + terminal.says("migrate", "--store", url)
-
-
-def test_bench_measures(terminal: Terminal) -> None:
-    told = cast(dict[str, dict[str, dict[str, float]]], terminal.tells("bench", "enqueue", "drain", "--jobs", "200"))
-    assert {what: len(rows) for what, rows in told["figures"].items()} == {"enqueue": 3, "drain": 2}
-    assert all(value > 0 for rows in told["figures"].values() for value in rows.values())
 
 
 def test_output_that_the_terminal_cannot_show_is_escaped(terminal: Terminal, store: Store) -> None:
@@ -362,11 +380,27 @@ BAD_STORES = {
 }
 
 
-@pytest.mark.parametrize("command", [("migrate",), ("status",), ("worker", "--app", "shop")], ids=" ".join)
-@pytest.mark.parametrize(("store_url", "hint"), BAD_STORES.values(), ids=BAD_STORES)
-def test_a_store_that_cannot_be_used(terminal: Terminal, store_url: str, hint: str, command: tuple[str, ...]) -> None:
+STORED = (("migrate",), ("status",))
+
+
+@pytest.fixture(scope="module")
+def said_of_stores(tmp_path_factory: pytest.TempPathFactory) -> Lines:
+    """What each of these commands says of each store that cannot be used."""
+    terminal = Terminal(tmp_path_factory.mktemp("stores"))
     terminal.write("shop.py", SHOP)
-    assert hint in terminal.refuses(*command, "--store", store_url)
+    urls = [url for url, _ in BAD_STORES.values()]
+    return terminal.refuses_each((*command, "--store", url) for command in STORED for url in urls)
+
+
+@pytest.mark.parametrize("command", STORED, ids=" ".join)
+@pytest.mark.parametrize(("url", "hint"), BAD_STORES.values(), ids=BAD_STORES)
+def test_a_store_that_cannot_be_used(said_of_stores: Lines, url: str, hint: str, command: tuple[str, ...]) -> None:
+    assert hint in said_of_stores[*command, "--store", url]
+
+
+@pytest.mark.parametrize(("url", "hint"), BAD_STORES.values(), ids=BAD_STORES)
+def test_nor_can_a_worker_use_it(shop: Terminal, url: str, hint: str) -> None:
+    assert hint in shop.refuses("worker", "--app", "shop", "--store", url)
 
 
 @pytest.mark.parametrize("command", [("status",), ("jobs",), ("why", ID)], ids=" ".join)
@@ -423,11 +457,19 @@ BAD_WORDS: dict[str, tuple[tuple[str, ...], str]] = {
 }
 
 
+@pytest.fixture(scope="module")
+def said_of_words(tmp_path_factory: pytest.TempPathFactory) -> Lines:
+    """What is said of all that makes no sense."""
+    terminal = Terminal(tmp_path_factory.mktemp("words"))
+    terminal.write("shop.py", SHOP)
+    terminal.environment["CONVEYOR_APP"] = "shop:app"
+    terminal.says("migrate")
+    return terminal.refuses_each(words for words, _ in BAD_WORDS.values())
+
+
 @pytest.mark.parametrize(("words", "hint"), BAD_WORDS.values(), ids=BAD_WORDS)
-def test_words_that_make_no_sense(shop: Terminal, words: tuple[str, ...], hint: str) -> None:
-    shop.environment["CONVEYOR_APP"] = "shop:app"
-    shop.says("migrate")
-    line = shop.refuses(*words)
+def test_words_that_make_no_sense(said_of_words: Lines, words: tuple[str, ...], hint: str) -> None:
+    line = said_of_words[words]
     assert hint in line
     assert "_seconds" not in line
 

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeVar, cast
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import aiosqlite
 import asyncpg
@@ -28,6 +29,8 @@ from psycopg import IsolationLevel
 from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 from sqlalchemy.util.concurrency import await_only, in_greenlet
+
+from tests.support.pgbouncer import past
 
 T = TypeVar("T")
 Kind = Literal["sqlite", "postgresql"]
@@ -259,7 +262,7 @@ class Asyncpg(Held):
             self._pool = self.finish(_pool(how.url))
             self.connection = self.finish(self._pool.acquire())
         else:
-            self.connection = self.finish(asyncpg.connect(how.url))
+            self.connection = self.finish(asyncpg.connect(how.url, **_cacheless(how.url)))
 
     def begin(self) -> None:
         self._nested.append(self.connection.transaction(isolation=self._isolation))
@@ -307,6 +310,9 @@ class SqlAlchemy(Held):
         options: dict[str, Any] = {"connect_args": {"autocommit": False}} if off else {}
         if how.autocommit or how.isolation is not None:
             options["isolation_level"] = "AUTOCOMMIT" if how.autocommit else how.isolation
+        if driver == "asyncpg" and (args := _cacheless(how.url)):
+            name = {"prepared_statement_name_func": lambda: f"named_{uuid4()}"}
+            options["connect_args"] = args | name | {"prepared_statement_cache_size": 0}
         create: Any = create_async_engine if self._async else sqlalchemy.create_engine
         self.engine = create(f"{scheme}+{driver}:{rest}", **options)
         if scheme == "sqlite":
@@ -406,7 +412,12 @@ class Django(Held):
 
 async def _pool(url: str) -> Any:
     """Made inside of its loop, as asyncpg wants it."""
-    return await asyncpg.create_pool(url, min_size=1, max_size=1)
+    return await asyncpg.create_pool(url, min_size=1, max_size=1, **_cacheless(url))
+
+
+def _cacheless(url: str) -> dict[str, Any]:
+    """What asyncpg needs behind a pooler, for it prepares whatever it sends, and keeps that."""
+    return {"statement_cache_size": 0} if past(url) else {}
 
 
 def _set_autocommit(connection: Any, *, value: bool) -> None:
@@ -544,7 +555,7 @@ def outside(url: str) -> Generator[Any]:
     if url.startswith("sqlite"):
         connection: Any = sqlite3.connect(Opening(url).path, isolation_level=None)
     else:
-        connection = psycopg.connect(url, autocommit=True)
+        connection = psycopg.connect(url, autocommit=True, prepare_threshold=None)
     try:
         yield connection
     finally:

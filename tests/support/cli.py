@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -113,11 +113,20 @@ class Terminal:
 
     def refuses(self, *words: str) -> str:
         """The one line by which the command refuses."""
-        done = self.run(*words)
-        assert done.status in {1, 2}, done
-        assert done.out == ""
-        (line,) = done.err.splitlines()
-        command = f"conveyor {words[0]}: " if words and not words[0].startswith("-") else "conveyor: "
-        assert line.startswith((command, "conveyor: "))
-        assert "Traceback" not in line
-        return line
+        return _refusal(words, self.run(*words))
+
+    def refuses_each(self, commands: Iterable[tuple[str, ...]]) -> dict[tuple[str, ...], str]:
+        """The lines by which commands refuse, one after the other in one process."""
+        each = list(commands)
+        return {words: _refusal(words, done) for words, done in zip(each, self.does(*each), strict=True)}
+
+
+def _refusal(words: Sequence[str], done: Done) -> str:
+    """The one line by which the command of *words* has refused."""
+    assert done.status in {1, 2}, done
+    assert done.out == ""
+    (line,) = done.err.splitlines()
+    command = f"conveyor {words[0]}: " if words and not words[0].startswith("-") else "conveyor: "
+    assert line.startswith((command, "conveyor: "))
+    assert "Traceback" not in line
+    return line

@@ -78,7 +78,7 @@ def command(name: str, summary: str) -> str:
 
 def _words(action: argparse.Action) -> str:
     choices = "|".join(action.choices) if action.choices else action.dest.upper()
-    name = str(action.metavar or choices)
+    name = " ".join(action.metavar) if isinstance(action.metavar, tuple) else action.metavar or choices
     if not action.option_strings:
         return f"`{name}`" if action.required else f"`[{name}]`"
     value = "" if action.nargs == 0 else f" {name}"

@@ -36,7 +36,7 @@ class Explained:
     Without those that the planner asks for, once for a statement: to learn where an index ends it looks at up to 100.
     """
     nodes: tuple[str, ...]
-    """Its steps, with the table or index where there is one."""
+    """The steps that it took, with the table or index where there is one."""
 
 
 @dataclass
@@ -101,7 +101,8 @@ def _all(node: Node) -> Iterator[Node]:
 
 def _nodes(node: Node) -> Iterator[str]:
     where = node.get("Index Name") or node.get("Relation Name") or node.get("CTE Name") or ""
-    yield f"{node['Node Type']} {where}".strip()
+    if node["Actual Loops"]:
+        yield f"{node['Node Type']} {where}".strip()
     for part in node.get("Plans", ()):
         yield from _nodes(part)
 

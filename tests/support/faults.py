@@ -8,8 +8,10 @@ from typing import Any, Literal, NoReturn, TypeVar, cast
 
 import psycopg
 import pytest
-from psycopg import Connection
 from psycopg.waiting import Ready, Wait
+
+from conveyor.drivers.postgres_wire import Wire
+from conveyor.store.postgres import links
 
 T = TypeVar("T")
 When = Literal["before", "after"]
@@ -47,13 +49,13 @@ class Faults:
 
     def install(self, patch: pytest.MonkeyPatch) -> None:
         """Spoil the connections that both libraries make from now on."""
-        patch.setattr(psycopg, "connect", self._postgres())
+        patch.setattr(links, "Wire", self._postgres())
         patch.setattr(sqlite3, "connect", self._sqlite(sqlite3.connect))
 
-    def _postgres(self) -> Connect:
+    def _postgres(self) -> type[Wire]:
         faults = self
 
-        class Spoilt(Connection[tuple[object, ...]]):
+        class Spoilt(Wire):
             """Every round trip of psycopg's, COMMIT included, is a generator that goes through ``wait``."""
 
             def wait(self, gen: Generator[Wait, Ready | int, T], *args: Any, **kwargs: Any) -> T:
@@ -65,7 +67,7 @@ class Faults:
 
                 return faults.around("round trip", lambda: waiting(gen, *args, **kwargs), lose)
 
-        return Spoilt.connect
+        return Spoilt
 
     def _sqlite(self, connect: Connect) -> Connect:
         faults = self

@@ -7,9 +7,10 @@ One plain test serves both colours, as in ``carriers``: with a connection that i
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from contextvars import copy_context
 from dataclasses import replace
+from functools import cached_property
 from typing import Any, TypeVar, cast
 
 from conveyor import Conveyor, Job
@@ -42,10 +43,25 @@ class Site:
         self.url = url
         self.app = Conveyor(url)
         self.task: Noted = self.app.task(name="noted")(_noted)
+        self._kept = ExitStack()
+
+    @cached_property
+    def _server(self) -> Any:
+        """One connection for all looks at a server: to connect takes it longer than to answer."""
+        return self._kept.enter_context(outside(self.url))
+
+    @contextmanager
+    def outside(self) -> Generator[Any]:
+        """Another connection, in autocommit."""
+        if self.url.startswith("postgresql"):
+            yield self._server
+        else:
+            with outside(self.url) as file:
+                yield file
 
     def stored(self) -> list[int]:
         """The unfinished jobs of ``task`` that everybody sees, by their argument, in the order of their turn."""
-        with outside(self.url) as connection:
+        with self.outside() as connection:
             rows = connection.execute(
                 "SELECT args FROM conveyor_job WHERE task = 'noted' ORDER BY run_after"
             ).fetchall()
@@ -53,24 +69,25 @@ class Site:
 
     def own(self) -> list[int]:
         """What everybody sees of the user's own."""
-        with outside(self.url) as connection:
+        with self.outside() as connection:
             return [n for (n,) in connection.execute("SELECT n FROM own ORDER BY n").fetchall()]
 
     def execute(self, text: str) -> None:
         """A statement from outside."""
-        with outside(self.url) as connection:
+        with self.outside() as connection:
             connection.execute(text)
 
     def transactions(self) -> set[str]:
         """Which transactions have written the rows that are there; PostgreSQL tells."""
-        with outside(self.url) as connection:
+        with self.outside() as connection:
             return {
                 cast(str, xmin)
-                for table in ("conveyor_job", "conveyor_history", "own")
+                for table in ("conveyor_job", "conveyor_past", "own")
                 for (xmin,) in connection.execute(f"SELECT xmin::text FROM {table}").fetchall()
             }
 
     def close(self) -> None:
+        self._kept.close()
         self.app.close()
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 def main() -> None:
     root = Path(sys.argv[1])
     sys.stdin.buffer.read()
-    pid = server_of(root / "data")
+    pid = server_of(root / "data", "postmaster.pid") or server_of(root / "pgbouncer.ini", "../pgbouncer.pid")
     if pid is not None:
         server = os.pidfd_open(pid)
         signal.pidfd_send_signal(server, signal.SIGQUIT)
@@ -23,14 +23,14 @@ def main() -> None:
     shutil.rmtree(root, ignore_errors=True)
 
 
-def server_of(data: Path) -> int | None:
-    """Return the server's pid if it runs on *data* still; a pid alone could be another process by now."""
+def server_of(argument: Path, pid_file: str) -> int | None:
+    """Return the pid in *pid_file* if it runs with *argument* still; a pid alone could be another process by now."""
     try:
-        pid = int((data / "postmaster.pid").read_text().split()[0])
+        pid = int(Path(os.path.normpath(argument / pid_file)).read_text().split()[0])
         command = Path(f"/proc/{pid}/cmdline").read_bytes()
     except (OSError, ValueError, IndexError):
         return None
-    return pid if os.fsencode(data) in command.split(b"\0") else None
+    return pid if os.fsencode(argument) in command.split(b"\0") else None
 
 
 if __name__ == "__main__":

@@ -92,6 +92,7 @@ class Proxy:
         task = self._loop.create_task(_Line(self, reader, writer).carry(*self._server))
         self._lines.add(task)
         task.add_done_callback(self._lines.discard)
+        task.add_done_callback(lambda _: writer.transport.abort())  # it may have been cancelled before it began
 
     def commit(self, *, marked: bool) -> Cut | None:
         """What becomes of this COMMIT."""
@@ -127,9 +128,9 @@ class _Line:
                 await self._up()
         finally:
             down.cancel()
-            await asyncio.wait([down])
-            self._to_client.transport.abort()
+            self._to_client.transport.abort()  # at once: what follows may be cancelled
             self._to_server.transport.abort()
+            await asyncio.wait([down])
 
     async def _up(self) -> None:
         await self._begin()

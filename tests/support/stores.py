@@ -11,6 +11,7 @@ from conveyor.plan import Answer, Plan, Statement, Steps
 from conveyor.store.contract import Store
 from conveyor.store.postgres.opened import PostgresStore
 from conveyor.store.sqlite.opened import SqliteStore
+from tests.support.pgbouncer import past
 
 T = TypeVar("T")
 
@@ -31,8 +32,8 @@ def sqlite_url(folder: Path) -> str:
 
 
 def open_store(url: str) -> Store:
-    """A store by its address, with the machine's clock."""
-    return SqliteStore(url, SystemClock()) if url.startswith("sqlite") else PostgresStore(url)
+    """A store by its address, with the machine's clock; behind a pooler of ours, it listens past it."""
+    return SqliteStore(url, SystemClock()) if url.startswith("sqlite") else PostgresStore(url, past(url))
 
 
 def rows(store: Store, text: str) -> Sequence[tuple[object, ...]]:
@@ -41,7 +42,7 @@ def rows(store: Store, text: str) -> Sequence[tuple[object, ...]]:
     def steps() -> Steps[Answer]:
         return (yield Statement(text, {}))
 
-    answer = store.run(Plan(steps))
+    answer = store.run(Plan(steps, patience=60))
     return [tuple(cell.bytes if isinstance(cell, UUID) else cell for cell in row) for row in answer.rows]
 
 

@@ -52,14 +52,14 @@ class Process:
         """Whether it has not ended."""
         return self._process.poll() is None
 
-    def says(self, text: str) -> None:
+    def says(self, text: str, patience: float = SETTLING) -> None:
         """Wait until it has said *text*."""
-        until(lambda: text in self.said or not self.lives, patience=SETTLING)
+        until(lambda: text in self.said or not self.lives, patience=patience)
         assert text in self.said, self.said
 
-    def working(self) -> "Process":
+    def working(self, patience: float = SETTLING) -> "Process":
         """Wait until it has its lease."""
-        self.says(" serves ")
+        self.says(" serves ", patience)
         return self
 
     def signal(self, number: signal.Signals) -> None:
@@ -114,8 +114,10 @@ def locked(url: str) -> bool:
 class Yard:
     """See above. ``close`` ends all its processes."""
 
-    def __init__(self, url: str, folder: Path) -> None:
+    def __init__(self, url: str, folder: Path, *, through: str = "") -> None:
+        """*through* is the address for its processes, if it is another one."""
         self.url = url
+        self.through = through or url
         self.folder = folder
         self.store: Store = open_store(url)
         self.history = History(folder)
@@ -124,7 +126,7 @@ class Yard:
     def start(self, *arguments: str) -> Process:
         """Start ``python -m`` *arguments*, in the surroundings of this yard."""
         path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(ROOT)]))
-        surroundings = {"PYTHONPATH": path, "CONVEYOR_URL": self.url, HISTORY: str(self.folder)}
+        surroundings = {"PYTHONPATH": path, "CONVEYOR_URL": self.through, HISTORY: str(self.folder)}
         log = self.folder / f"{len(self.processes)}.log"
         self.processes.append(Process(arguments, {**os.environ, **surroundings}, log, self.history))
         return self.processes[-1]

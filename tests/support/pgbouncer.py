@@ -1,0 +1,202 @@
+"""A pgbouncer in front of a test's server, in transaction mode: where nothing of a session may be relied on.
+
+Its binary is Debian's: the one that is installed, or else its package, fetched and unpacked into a cache folder, for
+which nobody need be root. As with servers, it never outlives the process that made it.
+"""
+
+import fcntl
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+from urllib.parse import urlsplit
+
+import psycopg
+
+from tests.support.postgres import (
+    NOBODY,
+    PATIENCE,
+    SUPERUSER,
+    ServerError,
+    _free_port,
+    _start_guard,
+    _world_folder,
+)
+
+PACKAGES: Final = ("pgbouncer", "libevent-2.1-7", "libc-ares2")
+"""What it needs beyond what any Debian has."""
+SETTINGS: Final = {
+    "pool_mode": "transaction",
+    "auth_type": "any",
+    "default_pool_size": "10",
+    "max_client_conn": "500",
+    "server_reset_query": "DISCARD ALL",
+    "server_reset_query_always": "1",
+    "ignore_startup_parameters": "extra_float_digits",
+    "server_idle_timeout": "5",
+    "unix_socket_dir": "",
+    "logfile": "",
+}
+
+
+_behind: dict[int, int | None] = {}
+"""The servers' ports by those of poolers."""
+
+
+class PgBouncer:
+    """One pgbouncer on 127.0.0.1, which leads to every database of the server that *url* is of.
+
+    *settings* go to its file.
+    """
+
+    def __init__(self, url: str, **settings: str) -> None:
+        """Write its file; start() starts it."""
+        where = urlsplit(url)
+        self.root = _world_folder("conveyor-pgbouncer-")
+        self.port = _free_port()
+        self.process: subprocess.Popen[bytes] | None = None
+        self._guard = _start_guard(self.root)
+        try:
+            self._binary = _usable(find_binary(), self.root)
+            settings = SETTINGS | {"listen_addr": "127.0.0.1", "listen_port": str(self.port)} | settings
+            settings |= {"pidfile": str(self.root / "pgbouncer.pid")}
+            lines = [f"{name} = {value}" for name, value in settings.items()]
+            user = where.username or SUPERUSER
+            databases = f"* = host={where.hostname} port={where.port} user={user}"
+            text = "\n".join(["[databases]", databases, "[pgbouncer]", *lines, ""])
+            self._file.write_text(text)
+            if os.geteuid() == 0:
+                os.chown(self.root, NOBODY, NOBODY)
+        except BaseException:
+            self.close()
+            raise
+
+    def url(self, url: str) -> str:
+        """The database at *url*, a server's, through here."""
+        where = urlsplit(url)
+        _behind[self.port] = where.port
+        return where._replace(netloc=f"{where.username}@127.0.0.1:{self.port}").geturl()
+
+    def start(self) -> Self:
+        """Start it and return once it answers."""
+        command = [str(self._binary), str(self._file)]
+        if os.geteuid() == 0:
+            command[1:1] = ["-u", "nobody"]
+        environment = {**os.environ, "LD_LIBRARY_PATH": str(self._binary.parent)}
+        with (self.root / "pgbouncer.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True
+            )
+        self._wait_ready(self.process)
+        return self
+
+    def stop(self) -> None:
+        """End it at once: its clients are cut off, and so is what they have under way."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGTERM)
+            self.process.wait(PATIENCE)
+            self.process = None
+
+    def restart(self) -> None:
+        """End it at once, and start it on the same port."""
+        self.stop()
+        self.start()
+
+    def close(self) -> None:
+        """End it if it runs, and remove all that was made for it."""
+        try:
+            self.stop()
+        finally:
+            shutil.rmtree(self.root, ignore_errors=True)
+            if self._guard.stdin is not None:
+                self._guard.stdin.close()
+            self._guard.wait(PATIENCE)
+
+    def __enter__(self) -> Self:
+        try:
+            return self.start()
+        except BaseException:
+            self.close()
+            raise
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def _file(self) -> Path:
+        return self.root / "pgbouncer.ini"
+
+    def _wait_ready(self, process: subprocess.Popen[bytes]) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                psycopg.connect(self.url(f"postgresql://{SUPERUSER}@h/postgres"), connect_timeout=5).close()
+            except psycopg.OperationalError as error:
+                if process.poll() is not None or time.monotonic() > deadline:
+                    log = (self.root / "pgbouncer.log").read_text(errors="replace")[-2000:]
+                    raise ServerError(
+                        f"pgbouncer did not start on port {self.port} ({error}); it said:\n{log}"
+                    ) from None
+            else:
+                return
+
+
+def past(url: str) -> str | None:
+    """The server's own address, if *url* leads through a pooler of this process."""
+    port = next((port for port in _behind if f":{port}/" in url), None)
+    return None if port is None else url.replace(f":{port}/", f":{_behind[port]}/")
+
+
+def find_binary() -> Path:
+    """Return the pgbouncer that is installed, or one from the cache, fetched if need be."""
+    installed = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if installed:
+        return Path(installed)
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "conveyor-tests" / "pgbouncer"
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # test processes start side by side
+        binary = cache / "unpacked" / "usr" / "sbin" / "pgbouncer"
+        if not binary.exists():
+            _fetch(cache)
+        return binary
+
+
+def _fetch(cache: Path) -> None:
+    """Unpack what Debian's packages hold; nothing is installed."""
+    try:
+        if os.geteuid() == 0:  # a bare container has no lists of packages
+            subprocess.run(["apt-get", "update", "-qq"], capture_output=True, check=False)
+        _run(cache, "apt-get", "download", *PACKAGES)
+        for package in cache.glob("*.deb"):
+            _run(cache, "dpkg", "-x", package.name, "new")
+    except FileNotFoundError:
+        raise ServerError("no pgbouncer, and no apt-get to fetch it with; install it") from None
+    (cache / "new").rename(cache / "unpacked")
+
+
+def _run(folder: Path, *command: str) -> None:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        what = f"{' '.join(command)}: {done.stderr.strip()}"
+        raise ServerError(f"no pgbouncer, and it cannot be fetched; on Debian: apt-get install pgbouncer ({what})")
+
+
+def _usable(binary: Path, root: Path) -> Path:
+    """A copy below *root*, where the user that it runs as may read it, with its libraries beside it."""
+    copy = root / "bin"
+    copy.mkdir(mode=0o755)
+    libraries = [
+        *binary.parents[2].glob("usr/lib/*/libevent-2.1.so*"),
+        *binary.parents[2].glob("usr/lib/*/libcares.so*"),
+    ]
+    for file in (binary, *libraries):
+        shutil.copy(file, copy)
+        (copy / file.name).chmod(0o755)
+    return copy / binary.name
