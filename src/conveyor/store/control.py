@@ -8,7 +8,7 @@ from typing import Final, cast
 from conveyor.core.judge import EXPIRED
 from conveyor.core.model import JobFilter
 from conveyor.plan import Plan, Ring, Row, Steps
-from conveyor.store.contract import Pass
+from conveyor.store.contract import Arranged, Pass
 from conveyor.store.reading import conditions, filter_params
 from conveyor.store.sqlbase import SqlBase
 
@@ -70,6 +70,15 @@ class SqlControl(SqlBase):
     def prune(self, limit: int) -> Plan[int]:
         """See ``Control.prune``."""
         return Plan(partial(self.pruned, limit))
+
+    def arrange(self) -> Plan[Arranged]:
+        """See ``Control.arrange``. History is one table, unless a dialect says otherwise."""
+
+        def steps() -> Steps[Arranged]:
+            yield from ()
+            return Arranged()
+
+        return Plan(steps, writes=False)
 
     def pause(self, queue: str) -> Plan[None]:
         """See ``Control.pause``."""

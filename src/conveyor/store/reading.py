@@ -42,16 +42,18 @@ _COLUMNS = (
 class Dialect:
     """What reading must know of a dialect."""
 
-    def __init__(self, *, now: str, id_form: str, id_list: str, contains: str) -> None:
+    def __init__(self, *, now: str, id_form: str, id_list: str, contains: str, ended: str = "conveyor_history") -> None:
         """Expressions of the dialect.
 
         *now* is the clock; *id_form* wraps a column so that an id arrives as 16 bytes; *id_list* is the condition
-        that an id is one of those given; *contains* the condition that the column holds the text ``:tag``.
+        that an id is one of those given; *contains* the condition that the column holds the text ``:tag``; *ended* the
+        part of history in which the job ``:id`` lies, if it does.
         """
         self.now = now
         self.id_form = id_form
         self.id_list = id_list
         self.contains = contains
+        self.ended = ended
 
     def columns(self, table: str) -> str:
         """The columns of a job's record in *table*, in the order of ``job_info``."""
@@ -123,9 +125,10 @@ def _moment(value: object) -> datetime | None:
 
 
 def get_job(dialect: Dialect, params: Params) -> Steps[JobInfo | None]:
-    """The record of the job ``:id``, from whichever table it lies in."""
-    parts = [f"SELECT {dialect.columns(table)} FROM {table} WHERE id = :id" for table in _TABLES]  # noqa: S608 - texts of ours only
-    answer = yield Statement(" UNION ALL ".join(parts), params)
+    """The record of the job ``:id``, from whichever table it lies in; history is not looked at for one that waits."""
+    places = {"conveyor_job": "conveyor_job", "conveyor_history": dialect.ended}
+    parts = [f"SELECT {dialect.columns(table)} FROM {place} WHERE id = :id" for table, place in places.items()]  # noqa: S608 - texts of ours only
+    answer = yield Statement(f"{' UNION ALL '.join(parts)} LIMIT 1", params)
     return job_info(answer.rows[0]) if answer.rows else None
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import cast
+from typing import Final, cast
 
 import msgspec
 
@@ -26,6 +26,9 @@ from conveyor.plan import Plan, Row, Statement, Steps
 from conveyor.store.reading import conditions, count_jobs, filter_params, get_job, list_jobs, number_of
 from conveyor.store.sqlbase import SqlBase, number
 from conveyor.store.sqlfiles import sql
+
+MINUTES: Final = 600.0
+"""Seconds, for what reads all there is."""
 
 
 class Reads(SqlBase):
@@ -51,7 +54,8 @@ class Reads(SqlBase):
 
     def number(self, where: JobFilter) -> Plan[int]:
         """See ``Operations.number``."""
-        return Plan(lambda: number_of(self.reading, where, self.params() | self.filtered(where)), writes=False)
+        params = self.params() | self.filtered(where)
+        return Plan(lambda: number_of(self.reading, where, params), writes=False, patience=MINUTES)
 
     def ahead(self, job: JobInfo, limit: int) -> Plan[int]:
         """See ``Operations.ahead``."""

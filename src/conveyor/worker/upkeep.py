@@ -24,6 +24,7 @@ class Upkeep:
         """One round."""
         await self._expire()
         await self._prune()
+        await self._arrange()
 
     async def _expire(self) -> None:
         ended = 0
@@ -44,3 +45,8 @@ class Upkeep:
                 break
         if gone:
             logger.info("deleted %d ended jobs whose time to stay was over", gone)
+
+    async def _arrange(self) -> None:
+        done = await self._store.arun(self._store.control.arrange())
+        if done.made or done.dropped:
+            logger.info("history has got %d new partitions, and lost %d that were over", done.made, done.dropped)

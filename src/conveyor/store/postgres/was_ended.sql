@@ -1,1 +1,1 @@
-SELECT count(*) FROM conveyor_history WHERE id = :id AND token = :token
+SELECT count(*) FROM conveyor_ended(:id) WHERE token = :token

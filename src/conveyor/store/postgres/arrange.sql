@@ -1,0 +1,1 @@
+SELECT made, dropped, held FROM conveyor_arrange()
