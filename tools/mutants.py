@@ -27,6 +27,7 @@ RESCUE = f"{CONTRACT}/test_rescue.py"
 CONTROL = f"{CONTRACT}/test_control.py"
 UNIQUE = f"{CONTRACT}/test_unique.py"
 PROGRESS = f"{CONTRACT}/test_progress.py"
+CURSOR = f"{CONTRACT}/test_cursor.py"
 TARGETS = f"{CONTRACT}/test_mutation_targets.py"
 DUTIES = "tests/unit/test_worker_duties.py"
 LIFE = "tests/faults/test_worker_life.py"
@@ -93,6 +94,44 @@ ORPHANS_BY_AGE = (
         "AND NOT EXISTS (\n"
         "        SELECT FROM conveyor_runner r WHERE r.id = j.runner AND r.expires_at > conveyor_now())",
         "AND j.last_attempted_at < conveyor_now() - 20000000",
+    ),
+)
+CURSORS = (
+    (
+        "a claimer never steps back",
+        "lane.passed, lane.at = lane.at, min(lane.floor, lane.at)",
+        "lane.passed = lane.at",
+        ["test_a_late_commit_that_nobody_hears_is_found_by_the_next_step_back"],
+    ),
+    (
+        "the floor does not wait for transactions that are under way",
+        "if self.notes and self.notes[0].mark <= self._xmin else None",
+        "if self.notes else None",
+        ["test_a_late_commit_that_nobody_hears_is_found_by_the_next_step_back"],
+    ),
+    (
+        "the floor does not ask where the cursor was",
+        "min(note.place(queue, priority), note.time - SLACK)",
+        "note.time - SLACK",
+        ["test_a_row_that_was_locked_in_an_old_backlog_is_found_by_the_next_step_back"],
+    ),
+    (
+        "the time that a commit tells of is not heard",
+        "            lane.at = min(lane.at, due)\n            self._keep_busy(queue, priority)\n\n    def _pass",
+        "            self._keep_busy(queue, priority)\n\n    def _pass",
+        ["test_a_commit_that_rings_is_claimed_at_once_however_old_its_stamp_is"],
+    ),
+    (
+        "the cursor passes what a claim has not looked into",
+        "left = {queue: room[queue] for queue in said.looked}",
+        "left = dict(room)",
+        ["test_a_paused_queue_is_not_passed", "test_who_has_lost_the_lease_passes_nothing"],
+    ),
+    (
+        "priorities that had no jobs are not looked for",
+        "if now - self._wide_at >= wide:",
+        "if self.whole:",
+        ["test_a_priority_that_had_no_jobs_before_is_looked_for_now_and_then"],
     ),
 )
 FETCH = "(queue, priority DESC, run_after);"
@@ -368,6 +407,11 @@ MUTANTS: tuple[Mutant, ...] = (
             )
         ],
         [f"{TARGETS}::test_a_connection_to_another_store_takes_no_job[{kind}]" for kind in KINDS],
+    ),
+    # -- the cursor of claims on PostgreSQL
+    *(
+        Mutant(name, [Edit("store/postgres/sight.py", old, new)], [f"{CURSOR}::{test}[postgres]" for test in tests])
+        for name, old, new, tests in CURSORS
     ),
     # -- indexes
     Mutant(

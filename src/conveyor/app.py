@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
 from contextvars import ContextVar
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import urlsplit
@@ -14,6 +13,7 @@ from urllib.parse import urlsplit
 from conveyor.around import Around
 from conveyor.client.desk import StoreDesk
 from conveyor.client.jobs import Jobs
+from conveyor.client.migrations import Migrations
 from conveyor.client.queues import Queues
 from conveyor.client.sending import Client
 from conveyor.core.clock import Clock, SystemClock
@@ -25,11 +25,12 @@ from conveyor.drivers.within import entered
 from conveyor.hooks import Hook
 from conveyor.job import Job
 from conveyor.registry import Registry
-from conveyor.store.contract import Store
+from conveyor.store.contract import LOCK_TIMEOUT, Store
 from conveyor.task import Call, Definition, Sender, Task, default_name
 
 if TYPE_CHECKING:  # a process that only enqueues does not pay for the worker's modules
     from conveyor.core.health import Finding
+    from conveyor.store.ground import Ground
     from conveyor.worker.inline import Inline
     from conveyor.worker.runner import Runner, Settings
     from conveyor.worker.serve import LoopFactory
@@ -53,17 +54,22 @@ class Conveyor:
     commits at a power cut for speed), ``sqlite:///:memory:`` or ``postgresql://...``. Without it, the environment's
     ``CONVEYOR_URL``, else ``sqlite:///conveyor.db``. Nothing is opened before it is needed.
 
+    *listen_url*, else ``CONVEYOR_LISTEN_URL``, is for workers behind a pooler: the PostgreSQL server's own address.
     *include* names modules whose ``@conveyor.task`` tasks become the app's; they are imported at first use.
     *lifespan* takes the app and gives a context manager, plain or async, that a worker enters once, before its first
     job; what it gives is each job's ``ctx.state``.
     """
 
     def __init__(
-        self, url: str | None = None, *, include: Sequence[str] = (), lifespan: Lifespan | None = None
+        self,
+        url: str | None = None,
+        *,
+        listen_url: str | None = None,
+        include: Sequence[str] = (),
+        lifespan: Lifespan | None = None,
     ) -> None:
         """Raises ``UsageError`` for a URL of no known kind."""
-        self.url = url or os.environ.get("CONVEYOR_URL") or DEFAULT_URL
-        _check_kind(self.url)
+        self.url, self.listen_url = _addresses(url, listen_url)
         self._registry = Registry(include, self._sender)
         self._around = Around(lifespan=None if lifespan is None else partial(lifespan, self))
         self._opened: Store | None = None
@@ -74,6 +80,7 @@ class Conveyor:
         """Looking at jobs, cancelling, retrying and deleting them."""
         self.queues = Queues(lambda: self.store)
         """How full queues are; pausing and resuming them."""
+        self.migrations = Migrations(lambda: self.store)  # what ``migrate`` would do
         self.task = TaskMaker(self._sender, self._registry.add)
         """``@app.task`` makes a function a task; see ``TaskMaker``."""
 
@@ -90,7 +97,7 @@ class Conveyor:
 
     def _open(self) -> Store:
         with opening():
-            store = self._opened or open_store(self.url, SystemClock())
+            store = self._opened or open_store(self.url, SystemClock(), self.listen_url)
             if self._opened is None:
                 self._opened = store
             return self._opened
@@ -157,30 +164,22 @@ class Conveyor:
 
         As all hooks: in a worker, once the end is written, and at most once.
         """
-        return self._told(on_success=hook)
+        return self._around.told(on_success=hook)
 
     def on_failure(self, hook: Hook) -> Hook:
         """Tell *hook* of every job that fails for good, or is put into quarantine."""
-        return self._told(on_failure=hook)
+        return self._around.told(on_failure=hook)
 
     def on_retry(self, hook: Hook) -> Hook:
         """Tell *hook* of every attempt that fails and is followed by another."""
-        return self._told(on_retry=hook)
+        return self._around.told(on_retry=hook)
 
     def on_finish(self, hook: Hook) -> Hook:
         """Tell *hook* of every job that an attempt has ended: it succeeded, failed, was cancelled or quarantined.
 
         Not of one that was cancelled, expired or was deleted while it waited.
         """
-        return self._told(on_finish=hook)
-
-    def _told(self, **when: Hook) -> Hook:
-        ((moment, hook),) = when.items()
-        if not callable(hook):
-            raise TypeError(f"{moment} takes a function, not {hook!r}")
-        known = self._around.hooks
-        self._around.hooks = replace(known, **{moment: (*getattr(known, moment), hook)})
-        return hook
+        return self._around.told(on_finish=hook)
 
     def doctor(self, *, deep: bool = False) -> "Sequence[Finding]":
         """What there is to say of the store, its queues and its workers, and what to do; a few cheap questions.
@@ -196,9 +195,12 @@ class Conveyor:
         """``doctor`` for async code, in a thread of its own."""
         return await asyncio.to_thread(self.doctor, deep=deep)
 
-    def migrate(self) -> list[str]:
-        """Bring the store's tables to this version; the names of the migrations applied."""
-        return self.store.migrate()
+    def migrate(self, *, lock_timeout: float = LOCK_TIMEOUT) -> list[str]:
+        """Bring the store's tables to this version; the names of the migrations applied.
+
+        A table in use is waited for *lock_timeout* seconds at a time, several times; then: ``StoreUnavailable``.
+        """
+        return self.store.migrate(lock_timeout)
 
     def run_worker(
         self,
@@ -246,8 +248,7 @@ class Conveyor:
         """Use another store than the one that the app was made with. ``UsageError`` once the first is in use."""
         if self._opened is not None:
             raise UsageError("the app has used its store already; choose another before that")
-        _check_kind(url)
-        self.url = url
+        self.url, self.listen_url = _addresses(url, None)
 
     @contextmanager
     def rigged(self, rig: "Rig") -> "Generator[Callable[[], Surround]]":
@@ -294,6 +295,16 @@ class Conveyor:
         return Inline(self._surround)
 
 
+def _addresses(url: str | None, listen_url: str | None) -> tuple[str, str | None]:
+    """Where the store is, and where a worker listens, if not there; checked."""
+    store = url or os.environ.get("CONVEYOR_URL") or DEFAULT_URL
+    listen = listen_url or os.environ.get("CONVEYOR_LISTEN_URL") or None
+    _check_kind(store)
+    if listen and not listen.startswith(("postgresql://", "postgres://")):
+        raise UsageError("listen_url must begin with postgresql://: it is a PostgreSQL server's own address")
+    return store, listen
+
+
 def _check_kind(url: str) -> None:
     try:
         scheme = urlsplit(url).scheme
@@ -323,8 +334,8 @@ def _loop_factory() -> "LoopFactory | None":
     return uvloop.new_event_loop
 
 
-def open_store(url: str, clock: Clock) -> Store:
-    """The store at *url*; *clock* is for SQLite, whose clock is its processes' own."""
+def open_store(url: str, clock: Clock, listen_url: str | None = None) -> Store:
+    """The store at *url*; *clock* is for SQLite, whose clock is its processes' own, *listen_url* for PostgreSQL."""
     _check_kind(url)
     if urlsplit(url).scheme == "sqlite":
         from conveyor.store.sqlite.opened import SqliteStore
@@ -333,7 +344,23 @@ def open_store(url: str, clock: Clock) -> Store:
     try:
         from conveyor.store.postgres.opened import PostgresStore
     except ImportError as error:
-        raise UsageError(
-            f"PostgreSQL needs psycopg ({error}); install Conveyor with its extra: 'conveyor[postgres]'"
-        ) from error
-    return PostgresStore(url)
+        raise _without_psycopg(error) from error
+    return PostgresStore(url, listen_url)
+
+
+def open_ground(url: str) -> "Ground":
+    """A new, empty store beside the one at *url*, which is left alone, to measure on: see ``store.ground``."""
+    _check_kind(url)
+    if urlsplit(url).scheme == "sqlite":
+        from conveyor.store.sqlite.ground import SqliteGround
+
+        return SqliteGround(url)
+    try:
+        from conveyor.store.postgres.bench.ground import PostgresGround
+    except ImportError as error:
+        raise _without_psycopg(error) from error
+    return PostgresGround(url)
+
+
+def _without_psycopg(error: ImportError) -> UsageError:
+    return UsageError(f"PostgreSQL needs psycopg ({error}); install Conveyor with its extra: 'conveyor[postgres]'")

@@ -2,13 +2,13 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import cast
 
 from conveyor.context import Context
 from conveyor.core.errors import ConveyorError
-from conveyor.hooks import NO_HOOKS, HookName, HookRegistry, Hooks
+from conveyor.hooks import NO_HOOKS, Hook, HookName, HookRegistry, Hooks
 from conveyor.task import Definition, is_async
 
 AsyncWrap = Callable[[Context, Callable[[], Awaitable[object]]], Awaitable[object]]
@@ -37,6 +37,14 @@ class Around:
             self.async_wraps.append(cast(AsyncWrap, function))
         else:
             self.plain_wraps.append(function)
+
+    def told(self, **when: Hook) -> Hook:
+        """Tell a hook of all tasks' ends of a kind: ``told(on_failure=hook)``; gives the hook back."""
+        ((moment, hook),) = when.items()
+        if not callable(hook):
+            raise TypeError(f"{moment} takes a function, not {hook!r}")
+        self.hooks = replace(self.hooks, **{moment: (*getattr(self.hooks, moment), hook)})
+        return hook
 
     def called(self, context: Context, call: Callable[[], object]) -> object:
         """Run a plain task's *call* inside the plain middleware."""

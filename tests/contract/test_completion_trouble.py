@@ -157,7 +157,8 @@ def test_another_store_is_refused_and_its_connection_left_as_it_was(
     if way.carrier is not None:
         done = work(body)
         assert not done.perform().itself
-        assert Site(away).own() == [7]
+        with contextlib.closing(Site(away)) as there:
+            assert there.own() == [7]
     assert (site.own(), site.stored()) == ([], [])
 
 

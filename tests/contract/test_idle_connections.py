@@ -21,7 +21,7 @@ TERMINATE = (
     "AND datname = current_database() AND backend_type = 'client backend'"
 )
 
-pytestmark = pytest.mark.parametrize("url", ["postgres"], indirect=True)
+pytestmark = [pytest.mark.direct, pytest.mark.parametrize("url", ["postgres"], indirect=True)]
 
 
 def many_idle(store: Store) -> None:

@@ -239,6 +239,7 @@ def notified(connection: psycopg.Connection[tuple[object, ...]]) -> list[str]:
     raise AssertionError("our own notification did not come")
 
 
+@pytest.mark.direct
 @ON_POSTGRES
 def test_notifications_are_sent_only_while_somebody_asked_for_them(store: Store, url: str, hand: Hand) -> None:
     ears = store.listener(hand.id)
@@ -262,7 +263,15 @@ def test_notifications_are_sent_only_while_somebody_asked_for_them(store: Store,
         assert notified(connection) == []
         assert asyncio.run(asked())
         work()
-        assert sorted(notified(connection)) == ["default", "default", "other", "third"]
+        notes = [note.split(" ", 2) for note in notified(connection)]
+        assert sorted((priority, queue) for priority, _, queue in notes) == [
+            ("0", "default"),
+            ("0", "default"),
+            ("0", "other"),
+            ("0", "third"),
+        ]
+        late = rows(store, "SELECT max(run_after) FROM conveyor_job WHERE queue = 'default'")[0][0]
+        assert str(late) in {due for _, due, _ in notes}
         rows(store, "SELECT setval('conveyor_bell', conveyor_now() - 1)")
         work()
         assert notified(connection) == []
@@ -286,10 +295,11 @@ async def test_asking_never_shortens_what_another_asked_for(store: Store) -> Non
     await store.aclose()
 
 
+@pytest.mark.direct
 @ON_POSTGRES
 async def test_a_lost_listening_connection_rings_and_is_made_anew(store: Store, url: str, folder: Path) -> None:
     async with listening(store, url, folder) as (_, rung):
-        others = "FROM pg_stat_activity WHERE query LIKE '%pg_notify%' AND pid <> pg_backend_pid()"
+        others = "FROM pg_stat_activity WHERE query LIKE 'LISTEN %' AND pid <> pg_backend_pid()"
         assert rows(store, f"SELECT count(pg_terminate_backend(pid)) {others}") == [(1,)]
         for why in Ring:  # whatever was notified meanwhile is lost, and it hears again by now
             await heard(rung, why)

@@ -107,6 +107,7 @@ def test_a_claim_that_frees_a_key_writes_to_its_index(store: Store, url: str, ha
     assert claimed_in_place(store, url, hand) == (10, 0)
 
 
+@pytest.mark.direct
 @pytest.mark.parametrize("url", SHARED, indirect=True)
 def test_a_connection_to_another_store_takes_no_job(store: Store, url: str, folder: Path) -> None:
     """To another file, or to another schema of the same database."""

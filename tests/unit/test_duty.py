@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from conveyor.core.errors import OutcomeUnknown, StoreUnavailable
-from conveyor.worker.duty import FIRST_PAUSE, LONGEST_PAUSE, Trouble, every, kept
+from conveyor.worker.duty import ALL_SAID, FIRST_PAUSE, LONGEST_PAUSE, SAID_AGAIN, Trouble, every, kept
 
 
 class Clock:
@@ -90,6 +90,18 @@ async def test_a_failure_each_quarter_of_a_minute_is_no_quiet_minute(clock: Cloc
         await trouble.pause(ValueError())
         clock.now += 15
     assert clock.sleeps[-1] == LONGEST_PAUSE
+
+
+async def test_an_outage_does_not_fill_the_log(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    trouble = Trouble("it")
+    begun = clock.now
+    while clock.now < begun + 600:
+        await trouble.pause(StoreUnavailable("gone"))
+    assert 600 / SAID_AGAIN <= len(caplog.records) < 600 / SAID_AGAIN + ALL_SAID
+    assert [record.getMessage().startswith("it: gone; again in") for record in caplog.records[:4]] == [True] * 3 + [
+        False
+    ]
+    assert "it: gone (7 more times since); again in 2.0 s" in caplog.text
 
 
 @pytest.mark.usefixtures("clock")

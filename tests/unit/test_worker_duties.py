@@ -15,7 +15,7 @@ from conveyor.core.lifecycle import Event, State
 from conveyor.core.model import Held, Outcome, Report
 from conveyor.core.policy import Policy
 from conveyor.hooks import Ended, Hooks
-from conveyor.store.contract import Pass, Store
+from conveyor.store.contract import Arranged, Pass, Store
 from conveyor.task import Definition, define
 from conveyor.worker import watch
 from conveyor.worker.attempt import Attempt, Interruption
@@ -245,6 +245,9 @@ class Rooms:
         done = min(self.old, limit)
         self.old -= done
         return done
+
+    def arrange(self) -> Arranged:
+        return Arranged()
 
     async def arun(self, answer: object) -> object:
         await asyncio.sleep(0)

@@ -15,6 +15,7 @@ from conveyor.core.lifecycle import Event
 from conveyor.core.model import Claimed, Outcome
 from conveyor.job import Desk
 from conveyor.store.contract import Lease, Listener, Rescued, Settled, Store
+from conveyor.store.sight import Sight
 from conveyor.task import define
 from conveyor.worker.attempt import Interruption
 from conveyor.worker.claim import Claimer, Identity
@@ -154,7 +155,7 @@ async def test_an_attempt_whose_outcome_cannot_be_judged_is_still_settled() -> N
 
 
 def claimer(store_: Store, hall: Hall, identity: Callable[[], Identity]) -> Claimer:
-    listener = cast(Listener, None)
+    listener = cast(Listener, SimpleNamespace(sight=Sight()))
     return Claimer(store_, listener, hall.slots, hall.executor, settler(store_), ["wait"], identity, burst=True)
 
 
@@ -247,7 +248,7 @@ async def test_a_burst_that_was_woken_during_an_empty_claim_looks_once_more() ->
 
     identity = Identity(RUNNER)
     claiming = claimer(store(claim=claim), Hall(), lambda: identity)
-    claiming._listener = cast(Listener, SimpleNamespace(hears=False))
+    claiming._listener = cast(Listener, SimpleNamespace(hears=False, sight=Sight()))
     async with asyncio.timeout(2):
         await claiming.work()
     assert len(looks) == 2
@@ -269,7 +270,7 @@ async def test_what_comes_due_between_a_claim_and_the_look_at_the_next_one_is_cl
     identity = Identity(RUNNER)
     claiming = claimer(cast(Store, SimpleNamespace(arun=arun, operations=operations)), Hall(), lambda: identity)
     claiming._burst = False
-    claiming._listener = cast(Listener, SimpleNamespace(hears=True, next_look=math.inf, idle=never))
+    claiming._listener = cast(Listener, SimpleNamespace(hears=True, next_look=math.inf, idle=never, sight=Sight()))
     work = asyncio.create_task(claiming.work())
     async with asyncio.timeout(5):
         await again.wait()

@@ -47,6 +47,9 @@ STORED_RUNNING = "running"
 class Event(StrEnum):
     """What happens to a job. ``COME_DUE`` is the passing of time: it writes nothing."""
 
+    __hash__ = str.__hash__
+    """Equal to what Enum's own gives, which is a function in Python, and called several times for each job."""
+
     ENQUEUE = "enqueue"
     COME_DUE = "come due"
     CLAIM = "claim"

@@ -1,10 +1,10 @@
 """psycopg 3, blocking and async."""
 
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from struct import Struct
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 import psycopg
@@ -27,6 +27,7 @@ _ARRAY = {"uuid": 2951, "text": 1009, "int2": 1005, "int8": 1016, "bytea": 1001}
 _MARK = {"uuid": UUID, "text": str, "int2": bool, "int8": int, "bytea": bytes}
 """psycopg tells dumpers apart by types only: one for each kind, whichever."""
 _NULL = _LENGTH.pack(-1)
+_UUID = _LENGTH.pack(16)
 
 
 def adapt(connection: Connection[TupleRow] | AsyncConnection[TupleRow]) -> None:
@@ -39,7 +40,7 @@ def carry(connection: Connection[TupleRow]) -> Callable[[Statement], Answer]:
 
     def execute(statement: Statement) -> Answer:
         with connection.cursor(binary=True) as cursor:
-            cursor.execute(placeholders(statement.text), statement.params, prepare=False)
+            cursor.execute(placeholders(statement.text), statement.params, prepare=statement.steady)
             return Answer(cursor.fetchall() if cursor.description else (), cursor.rowcount)
 
     return execute
@@ -50,7 +51,7 @@ def acarry(connection: AsyncConnection[TupleRow]) -> Callable[[Statement], Await
 
     async def execute(statement: Statement) -> Answer:
         async with connection.cursor(binary=True) as cursor:
-            await cursor.execute(placeholders(statement.text), statement.params, prepare=False)
+            await cursor.execute(placeholders(statement.text), statement.params, prepare=statement.steady)
             return Answer(await cursor.fetchall() if cursor.description else (), cursor.rowcount)
 
     return execute
@@ -126,17 +127,21 @@ class ColumnDumper(Dumper):
         values = obj.values
         if not values:
             return _HEADER.pack(0, 0, _ELEMENT[self.kind], 0, 0)[:12]
-        has_null = int(None in values)
-        header = _HEADER.pack(1, has_null, _ELEMENT[self.kind], len(values), 1)
+        has_null = None in values
+        header = _HEADER.pack(1, int(has_null), _ELEMENT[self.kind], len(values), 1)
+        if values.count(values[0]) == len(values):  # as most columns are: one queue, one task, no result
+            return header + b"".join(self._cells(values[:1])) * len(values)
+        if self.kind == "uuid" and not has_null:
+            return header + _UUID + _UUID.join(cast("Sequence[bytes]", values))
         return header + b"".join(self._cells(values))
 
-    def _cells(self, values: Any) -> Generator[bytes]:
+    def _cells(self, values: Any) -> list[bytes]:
         integer = _INTEGERS.get(self.kind)
         if integer is not None:
             size = integer.size - _LENGTH.size
             pack = integer.pack
-            return (_NULL if value is None else pack(size, value) for value in values)
+            return [_NULL if value is None else pack(size, value) for value in values]
         if self.kind == "text":
             values = [None if value is None else value.encode() for value in values]
         length = _LENGTH.pack
-        return (_NULL if value is None else length(len(value)) + value for value in values)
+        return [_NULL if value is None else length(len(value)) + value for value in values]

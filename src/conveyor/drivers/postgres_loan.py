@@ -12,6 +12,7 @@ from psycopg.types.string import StrDumperUnknown, TextLoader
 
 from conveyor.drivers.lent import AsyncLoan, BlockingLoan, Kind, Loan
 from conveyor.drivers.postgres import placeholders
+from conveyor.drivers.postgres_wire import DEADLINE, limited
 from conveyor.plan import Answer, Statement
 
 _OPEN = (TransactionStatus.INTRANS, TransactionStatus.INERROR)
@@ -80,7 +81,7 @@ class PsycopgLoan(_Facts, BlockingLoan):
 
     def _carry(self, statement: Statement) -> Answer:
         """With a cursor of psycopg's own: the connection's cursor factory is made for the user's statements."""
-        with Cursor(self._connection, row_factory=tuple_row) as cursor:
+        with limited(self._connection, DEADLINE), Cursor(self._connection, row_factory=tuple_row) as cursor:
             _plain(cursor)
             cursor.execute(placeholders(statement.text), statement.params, prepare=False)
             return Answer(cursor.fetchall() if cursor.description else (), cursor.rowcount)
@@ -88,21 +89,24 @@ class PsycopgLoan(_Facts, BlockingLoan):
     def _begin(self) -> None:
         """As a block of psycopg's: it works in autocommit too, and forbids commit() and rollback() inside."""
         self._block = self._connection.transaction()
-        self._block.__enter__()
+        with limited(self._connection, DEADLINE):
+            self._block.__enter__()
 
     def _commit(self) -> None:
         block, self._block = self._block, None
         if block is not None:
-            block.__exit__(None, None, None)
+            with limited(self._connection, DEADLINE):
+                block.__exit__(None, None, None)
 
     def _rollback(self) -> None:
         """The block knows it best; what it has left open (a block inside of it was not ended, say) goes by hand."""
         block, self._block = self._block, None
         error = Rollback()
-        if block is not None:
-            block.__exit__(Rollback, error, None)
-        if self._status in _OPEN:
-            self._connection.execute("ROLLBACK")
+        with limited(self._connection, DEADLINE):
+            if block is not None:
+                block.__exit__(Rollback, error, None)
+            if self._status in _OPEN:
+                self._connection.execute("ROLLBACK")
 
 
 class AsyncPsycopgLoan(_Facts, AsyncLoan):
@@ -117,24 +121,28 @@ class AsyncPsycopgLoan(_Facts, AsyncLoan):
         self._block: AbstractAsyncContextManager[object] | None = None
 
     async def _carry(self, statement: Statement) -> Answer:
-        async with AsyncCursor(self._connection, row_factory=tuple_row) as cursor:
-            _plain(cursor)
-            await cursor.execute(placeholders(statement.text), statement.params, prepare=False)
-            return Answer(await cursor.fetchall() if cursor.description else (), cursor.rowcount)
+        with limited(self._connection, DEADLINE):
+            async with AsyncCursor(self._connection, row_factory=tuple_row) as cursor:
+                _plain(cursor)
+                await cursor.execute(placeholders(statement.text), statement.params, prepare=False)
+                return Answer(await cursor.fetchall() if cursor.description else (), cursor.rowcount)
 
     async def _begin(self) -> None:
         self._block = self._connection.transaction()
-        await self._block.__aenter__()
+        with limited(self._connection, DEADLINE):
+            await self._block.__aenter__()
 
     async def _commit(self) -> None:
         block, self._block = self._block, None
         if block is not None:
-            await block.__aexit__(None, None, None)
+            with limited(self._connection, DEADLINE):
+                await block.__aexit__(None, None, None)
 
     async def _rollback(self) -> None:
         block, self._block = self._block, None
         error = Rollback()
-        if block is not None:
-            await block.__aexit__(Rollback, error, None)
-        if self._status in _OPEN:
-            await self._connection.execute("ROLLBACK")
+        with limited(self._connection, DEADLINE):
+            if block is not None:
+                await block.__aexit__(Rollback, error, None)
+            if self._status in _OPEN:
+                await self._connection.execute("ROLLBACK")

@@ -27,6 +27,8 @@ WRITABLE: Final = 1
 READ_ONLY: Final = 3
 ROUNDS: Final = 20
 """So often a key was taken and its holder gone when we looked: somebody enqueues and ends such jobs all the time."""
+EACH: Final = 0.01
+"""Seconds of patience for each job of many: a thin line, or a busy server, needs its time for ten thousand."""
 
 Holders = Mapping[bytes, bytes]
 
@@ -95,7 +97,8 @@ class Arrivals(SqlBase):
     def enqueue(self, jobs: Sequence[NewJob]) -> Plan[Holders]:
         """See ``Operations.enqueue``. One statement, unless some of *jobs* are unique."""
         several = len(jobs) > 1 and any(job.unique for job in jobs)
-        return Plan(partial(self._enqueue, "enqueue", jobs, several=several), atomic=several, rings=Ring.WORK)
+        steps = partial(self._enqueue, "enqueue", jobs, several=several)
+        return Plan(steps, atomic=several, rings=Ring.WORK, patience=len(jobs) * EACH)
 
     def repeat_enqueue(self, jobs: Sequence[NewJob]) -> Plan[Holders]:
         """See ``Operations.repeat_enqueue``.
@@ -112,7 +115,7 @@ class Arrivals(SqlBase):
                 yield from self.delete_finished(left)
             return holders
 
-        return Plan(steps, atomic=True, rings=Ring.WORK)
+        return Plan(steps, atomic=True, rings=Ring.WORK, patience=len(jobs) * EACH)
 
     def holder(self, key: str) -> Plan[bytes | None]:
         """See ``Operations.holder``."""

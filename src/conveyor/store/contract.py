@@ -1,7 +1,7 @@
 """What every store owes. The contract suite in ``tests/contract`` proves it, for each store, from outside."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 from conveyor.core.health import Finding
 from conveyor.core.model import (
@@ -26,6 +26,9 @@ from conveyor.plan import Plan, Ring
 from conveyor.store.sight import Sight
 
 T = TypeVar("T")
+
+LOCK_TIMEOUT: Final = 3.0
+"""Seconds that a migration waits for a table at a time; all who come after it wait as long."""
 
 
 class Rescued(NamedTuple):
@@ -69,6 +72,17 @@ class Pass(NamedTuple):
     """The highest id that was picked."""
     asked: int = 0
     """Of the changed jobs, those that run, and were asked to stop."""
+
+
+class Arranged(NamedTuple):
+    """What was done to the parts that history is kept in."""
+
+    made: int = 0
+    """Parts, for jobs that are to end."""
+    dropped: int = 0
+    """Parts, with all the ended jobs in them."""
+    held: bool = False
+    """Whether nothing was done, because somebody uses history and was not to be disturbed."""
 
 
 class Operations(Protocol):
@@ -263,7 +277,14 @@ class Control(Protocol):
         ...
 
     def prune(self, limit: int) -> Plan[int]:
-        """Up to *limit* ended jobs are gone that were to stay no longer; how many."""
+        """Up to *limit* ended jobs are gone that were to stay no longer; how many.
+
+        Where history is kept in parts, not those that go with a part of it.
+        """
+        ...
+
+    def arrange(self) -> Plan[Arranged]:
+        """There are parts of history for what will end, and none of which no job is to stay; where it has parts."""
         ...
 
     def pause(self, queue: str) -> Plan[None]:
@@ -293,6 +314,11 @@ class Lease(Protocol):
 
 class Listener(Protocol):
     """How a worker hears that something may be due. Never the only wake-up: polling is the floor."""
+
+    @property
+    def sight(self) -> Sight:
+        """How far the worker has seen, to be given to its claims; what is heard of may move it back."""
+        ...
 
     @property
     def hears(self) -> bool:
@@ -372,14 +398,36 @@ class Store(Protocol):
         """The same for async code."""
         ...
 
-    def migrate(self) -> list[str]:
-        """Bring the store to the newest schema; the names of the migrations applied."""
+    def migrate(self, lock_timeout: float = LOCK_TIMEOUT) -> list[str]:
+        """Bring the store to the newest schema; the names of the migrations applied.
+
+        Whoever uses a table meanwhile is waited for *lock_timeout* seconds at a time, 0 for as long as it takes; raises
+        ``HeldElsewhere`` when that was in vain several times. What was applied by then stays.
+        """
+        ...
+
+    def pending(self) -> list[str]:
+        """The names of the migrations that are missing; nothing is changed, and no store is made."""
+        ...
+
+    def script(self, first: int, last: int, lock_timeout: float = LOCK_TIMEOUT) -> str:
+        """The SQL that brings a schema at migration *first* to *last*, as ``migrate`` would.
+
+        Raises ``UsageError`` when there are no such migrations, or the store has no such script.
+        """
         ...
 
     def examine(self, *, deep: bool) -> Sequence[Finding]:
         """What there is to say of this kind of store; *deep*: also what takes long to find out.
 
         Nothing is raised: what cannot be looked at is a finding.
+        """
+        ...
+
+    def amiss(self) -> Sequence[Finding]:
+        """Whether its tables are there, whole, and to be used; quick enough for each start of a worker.
+
+        Raises as ``run`` does.
         """
         ...
 

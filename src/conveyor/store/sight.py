@@ -11,5 +11,13 @@ class Sight:
     counts from the claim, and not from when it was asked.
     """
 
+    whole: bool = True
+    """Whether the latest claim looked at all that there is."""
     until: int | None = None
     """The store's clock at the latest claim, in microseconds: what came due until then was seen by it."""
+
+    def forget(self) -> None:
+        """Let the next claim look at all that there is."""
+
+    def look_wide(self) -> None:
+        """Let the next claim look wherever a job may have been enqueued since the one before."""

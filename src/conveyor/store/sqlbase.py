@@ -35,6 +35,10 @@ class SqlBase(ABC):
         """The statement of the file *name*, with its values."""
         return Statement(sql(self.folder, name), self.params(**params))
 
+    def steady(self, name: str, **params: object) -> Statement:
+        """The same for one that is carried out in the same way whatever is in the tables."""
+        return Statement(sql(self.folder, name), self.params(**params), steady=True)
+
 
 def number(answer: Answer) -> int:
     """The one number of an answer."""

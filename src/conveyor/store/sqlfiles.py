@@ -7,6 +7,7 @@ from importlib.resources import files
 _COMMENT = re.compile(r"^\s*--.*$", re.MULTILINE)
 _SPACE = re.compile(r"\s+")
 _PART = re.compile(r"\{(?!where\})(\w+)\}")
+_STATEMENT = re.compile(r"((?:\$\$.*?\$\$|.)*?)(?:;\s*$|\Z)", re.MULTILINE | re.DOTALL)
 
 
 @cache
@@ -30,6 +31,6 @@ def migrations(dialect: str) -> tuple[tuple[int, str, str], ...]:
 
 
 def statements(text: str) -> list[str]:
-    """The single statements of a migration; they are separated by a semicolon at a line's end."""
-    parts = re.split(r";\s*$", _COMMENT.sub("", text), flags=re.MULTILINE)
-    return [part.strip() for part in parts if part.strip()]
+    """The single statements of a migration; each ends with a semicolon at a line's end, but for those in a body."""
+    parts = (found[1].strip() for found in _STATEMENT.finditer(_COMMENT.sub("", text)))
+    return [part for part in parts if part]

@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from operator import attrgetter
 from typing import Final, cast
 
 import msgspec
@@ -189,8 +190,7 @@ class SqlOperations(Arrivals, Reads):
         return Plan(steps)
 
 
-def _by_id(outcome: Outcome) -> bytes:
-    return outcome.id
+_by_id: Final = attrgetter("id")
 
 
 def _stopped(outcome: Outcome) -> Outcome:
@@ -200,7 +200,8 @@ def _stopped(outcome: Outcome) -> Outcome:
 
 def in_turn(claimed: list[Claimed]) -> list[Claimed]:
     """Claimed jobs in the order in which they are to start."""
-    claimed.sort(key=lambda job: (-job.priority, job.run_after))
+    claimed.sort(key=attrgetter("run_after"))
+    claimed.sort(key=attrgetter("priority"), reverse=True)
     return claimed
 
 

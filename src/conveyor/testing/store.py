@@ -11,7 +11,7 @@ from conveyor.core.lifecycle import Event
 from conveyor.core.model import Claimed, NewJob, Outcome, RunnerInfo
 from conveyor.drivers.lent import Kind
 from conveyor.plan import Plan, Ring, Steps
-from conveyor.store.contract import Control, Lease, Listener, Operations, Settled, Store
+from conveyor.store.contract import LOCK_TIMEOUT, Control, Lease, Listener, Operations, Settled, Store
 from conveyor.store.sight import Sight
 from conveyor.testing.clock import MovableClock
 from conveyor.testing.log import Log
@@ -110,6 +110,8 @@ class WatchedOperations:
         turns = self._store.turns
         if turns is None:
             return self._inner.claim(runner, room, tasks, sight)
+        if sight is not None:
+            sight.whole = True  # a turn looks at all there is, and remembers nothing
         return Plan(partial(turns.claim, self._inner, runner, room, tasks))
 
     def settle(self, outcomes: Sequence[Outcome]) -> Plan[Settled]:
@@ -200,13 +202,25 @@ class WatchedStore:
         """See ``Store``."""
         return await self._inner.aconnect()
 
-    def migrate(self) -> list[str]:
+    def migrate(self, lock_timeout: float = LOCK_TIMEOUT) -> list[str]:
         """See ``Store``."""
-        return self._inner.migrate()
+        return self._inner.migrate(lock_timeout)
+
+    def pending(self) -> list[str]:
+        """See ``Store``."""
+        return self._inner.pending()
+
+    def script(self, first: int, last: int, lock_timeout: float = LOCK_TIMEOUT) -> str:
+        """See ``Store``."""
+        return self._inner.script(first, last, lock_timeout)
 
     def examine(self, *, deep: bool) -> Sequence[Finding]:
         """See ``Store``."""
         return self._inner.examine(deep=deep)
+
+    def amiss(self) -> Sequence[Finding]:
+        """See ``Store``."""
+        return self._inner.amiss()
 
     def lease(self, runner: bytes, info: RunnerInfo, seconds: float) -> Lease:
         """See ``Store``."""

@@ -237,7 +237,7 @@ class Attempt:
             raise _Unfit(self._described(error)) from error
 
     def _returned(self, value: object) -> End:
-        return self._ended(partial(self._kept, value))
+        return self._kept(value) if self._completing is None else self._ended(partial(self._kept, value))
 
     def _kept(self, value: object) -> Ending:
         try:

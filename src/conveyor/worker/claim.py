@@ -3,15 +3,15 @@
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from conveyor.core import ids
 from conveyor.core.errors import OutcomeUnknown
-from conveyor.core.lifecycle import Event
+from conveyor.core.lifecycle import Event, ending
 from conveyor.core.model import Outcome
 from conveyor.store.contract import Listener, Store
-from conveyor.store.sight import Sight
 from conveyor.worker.execute import Executor
 from conveyor.worker.settle import Settler
 from conveyor.worker.slots import Slots
@@ -72,9 +72,10 @@ class Claimer:
         self._tasks = tasks
         self._identity = identity
         self._burst = burst
-        self._sight = Sight()
         self._woken = asyncio.Event()
         self._glances = False
+        self._dry = False
+        """Whether the latest claim left room everywhere: more room finds nothing more, until there is news."""
         self._stopping = False
         self._quiet = asyncio.Event()
         self._quiet.set()
@@ -92,9 +93,14 @@ class Claimer:
         return not self.unconfirmed and not len(self._settler) and not self._woken.is_set()
 
     def wake(self) -> None:
-        """There may be something due, or room for it."""
-        self._glances = False
+        """There may be something due."""
+        self._dry = self._glances = False
         self._woken.set()
+
+    def freed(self) -> None:
+        """There may be room for more."""
+        if not self._dry:
+            self._woken.set()
 
     def glance(self) -> None:
         """There soon will be, with a commit that nobody hears: a claim would only wait for its writer."""
@@ -112,7 +118,10 @@ class Claimer:
         for outcome in outcomes:
             if self.unconfirmed.get(outcome.id) == outcome.token:
                 del self.unconfirmed[outcome.id]
-        self.wake()
+        if any(not ending(outcome.event) for outcome in outcomes):
+            self.wake()
+        else:
+            self.freed()
 
     async def work(self) -> None:
         """The duty."""
@@ -123,17 +132,22 @@ class Claimer:
             able = self._identity().registered and len(self._settler) < UNSETTLED
             room = self._slots.room() if able else {}
             if not room:
+                self._dry = False
                 await self._woken.wait()
-            elif not await self._claim(room):
-                if self._burst and self._done:
+            elif await self._claim(room):
+                if not self._burst or not self._done:
+                    await self._idle()
+                elif self._listener.sight.whole:
                     return
-                await self._idle()
+                else:
+                    self._listener.sight.forget()
 
-    async def _claim(self, room: dict[str, int]) -> int:
+    async def _claim(self, room: dict[str, int]) -> bool:
+        """Whether that was all that is due, as far as anybody can tell."""
         identity = self._identity()
         self._quiet.clear()
         try:
-            plan = self._store.operations.claim(identity.runner, room, self._tasks, self._sight)
+            plan = self._store.operations.claim(identity.runner, room, self._tasks, self._listener.sight)
             jobs = await self._store.arun(plan)
         except (OutcomeUnknown, asyncio.CancelledError):
             identity.doubtful_until = time.monotonic() + DOUBT
@@ -146,7 +160,10 @@ class Claimer:
             self._executor.accept(identity.runner, jobs)
         else:  # the lease was lost while the claim was under way: others may start them now
             self._executor.refuse(identity.runner, jobs)
-        return len(jobs)
+        taken = Counter(job.queue for job in jobs)
+        everywhere = len(room) == len(self._slots.lanes) and all(taken[queue] < room[queue] for queue in room)
+        self._dry = everywhere and not self._burst
+        return self._dry or not jobs
 
     async def _idle(self) -> None:
         """Wait until something may be due."""
@@ -154,10 +171,11 @@ class Claimer:
         if self._burst:
             await self._wait(POLL)
             return
+        await asyncio.sleep(0)  # what was claimed starts first
         if await self._listener.idle(poll + LATE_COMMIT):
             await self._wait(LATE_COMMIT)
             return
-        due = await self._store.arun(self._store.operations.next_due(list(self._slots.lanes), self._sight))
+        due = await self._store.arun(self._store.operations.next_due(list(self._slots.lanes), self._listener.sight))
         end = time.monotonic() + (LONGEST_REST if due is None else due / 1_000_000)
         while not await self._wait(min(poll, self._listener.next_look, end - time.monotonic())) or self._glances:
             if self._glances:

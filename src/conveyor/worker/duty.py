@@ -14,6 +14,9 @@ logger = logging.getLogger("conveyor.worker")
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 2.0
 QUIET = 60.0
+ALL_SAID = 3
+"""Failures that are logged as they come; from then on one each ``SAID_AGAIN``, for an outage may last for days."""
+SAID_AGAIN = 15.0
 
 
 async def every(seconds: float, name: str, duty: Callable[[], Awaitable[object]]) -> None:
@@ -61,15 +64,27 @@ class Trouble:
         self._what = what
         self._seconds = FIRST_PAUSE
         self._last = 0.0
+        self._said = 0
+        self._unsaid = 0
+        self._said_at = 0.0
 
     async def pause(self, error: BaseException) -> None:
         """Log *error*, and wait."""
         now = asyncio.get_running_loop().time()
         if now - self._last > QUIET:
-            self._seconds = FIRST_PAUSE
+            self._seconds, self._said = FIRST_PAUSE, 0
         self._last = now
-        expected = isinstance(error, ConveyorError)
         seconds = jittered(self._seconds)
-        logger.warning("%s: %s; again in %.1f s", self._what, error, seconds, exc_info=None if expected else error)
+        self._say(error, seconds, now)
         await asyncio.sleep(seconds)
         self._seconds = min(self._seconds * 2, LONGEST_PAUSE)
+
+    def _say(self, error: BaseException, seconds: float, now: float) -> None:
+        if self._said >= ALL_SAID and now - self._said_at < SAID_AGAIN:
+            self._unsaid += 1
+            return
+        more = f" ({self._unsaid} more times since)" if self._unsaid else ""
+        expected = isinstance(error, ConveyorError)
+        text = "%s: %s%s; again in %.1f s"
+        logger.warning(text, self._what, error, more, seconds, exc_info=None if expected else error)
+        self._said, self._said_at, self._unsaid = self._said + 1, now, 0

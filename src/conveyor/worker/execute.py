@@ -139,13 +139,14 @@ class Executor:
         self._open = False
 
     def _fill(self, lane: Lane) -> None:
-        if not self._open:
+        if not self._open or not lane.waiting:
             return
+        loop = asyncio.get_running_loop()
         for job, runner in lane.startable():
             attempt = Attempt(job, runner, self._known[job.task], self._surround)
             self.attempts[job.id] = attempt
             scope = self._scope.copy()  # the present one may be that of another attempt, which has just ended
-            attempt.task = asyncio.get_running_loop().create_task(self._run(attempt), context=scope)
+            attempt.task = loop.create_task(self._run(attempt), context=scope)
 
     async def _run(self, attempt: Attempt) -> None:
         try:

@@ -10,7 +10,7 @@ from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from conveyor.core.errors import SchemaOutdated, UsageError
+from conveyor.core.errors import UsageError
 from conveyor.core.lifecycle import GIVEN_BACK
 from conveyor.core.model import Claimed, Outcome, RunnerInfo
 from conveyor.core.options import number_in
@@ -22,6 +22,7 @@ from conveyor.worker.attempt import Attempt, Interruption
 from conveyor.worker.claim import Claimer, Identity
 from conveyor.worker.duty import every, kept, logged
 from conveyor.worker.execute import Executor, Known
+from conveyor.worker.fit import check_fit
 from conveyor.worker.heartbeat import Heartbeat
 from conveyor.worker.progress import Reporter
 from conveyor.worker.rescue import Rescuer
@@ -39,7 +40,9 @@ EXIT_THREAD = 75
 MOST_SLOTS = 10_000
 """Of one queue in one worker."""
 FLUSH = 10.0
-"""Seconds that the last outcomes get to reach the store."""
+"""Seconds that the last outcomes get to reach the store, and all else that is said after the grace; a claim as well."""
+LAST_WORD = 2.0
+"""Seconds of these that are left, whatever a claim has taken."""
 UNWIND = 5.0
 """Seconds that cancelled tasks get to clean up."""
 THREAD_PAUSE = 3_000_000
@@ -104,7 +107,7 @@ class Runner:
             judged=self._judged,
             written=self._written,
             ended=self._reporter.ended,
-            freed=self._wake,
+            freed=self._freed,
         )
         self._watch = Watch(store, self._executor, lambda: self._identity.runner)
         self._listener = store.listener(self._identity.runner)
@@ -124,6 +127,7 @@ class Runner:
         self._at_once = asyncio.Event()
         self._doomed: list[Attempt] = []
         self._hurry = False
+        self._last_word = math.inf
         self._ran = 0
         self._renewing: asyncio.Task[None] | None = None
 
@@ -135,7 +139,7 @@ class Runner:
 
     async def run(self) -> int:
         """Work; gives the exit status. Raises when the store cannot be used to begin with."""
-        await self._check_schema()
+        await check_fit(self._store)
         async with AsyncExitStack() as stack:
             self._surround.state = await self._surround.around.open(stack)
             return await self._work()
@@ -146,8 +150,7 @@ class Runner:
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(duty) for duty in self._duties()]
-                await self._claim_until_stopped()
-                await self._wind_down()
+                await self._wind_down(await self._claim_until_stopped())
                 for task in tasks:
                     task.cancel()
         except BaseException:  # cancelled from outside: a beat that went on would keep our jobs from all others
@@ -182,20 +185,13 @@ class Runner:
             kept("listen", lambda: self._listener.listen(self._heard)),
         ]
 
-    async def _check_schema(self) -> None:
-        there = await self._store.arun(self._store.operations.schema())
-        if there < self._store.migrations:
-            raise SchemaOutdated(
-                f"the store is at migration {there} and this version needs {self._store.migrations}; "
-                "run `conveyor migrate`"
-            )
-
-    async def _claim_until_stopped(self) -> None:
-        """A claim that is under way is never cut off: the store might carry it out all the same."""
+    async def _claim_until_stopped(self) -> float:
+        """A claim under way is never cut off: the store might carry it out all the same. Gives when its end began."""
         claiming = asyncio.create_task(kept("claim", self._claimer.work))
         stopping = asyncio.create_task(self._stopping.wait())
         try:
             await asyncio.wait([claiming, stopping], return_when=asyncio.FIRST_COMPLETED)
+            asked = self._loop.time()
             self._executor.shut()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._soon(FLUSH)):
@@ -204,15 +200,22 @@ class Runner:
             for task in (claiming, stopping):
                 task.cancel()
         await asyncio.wait([claiming, stopping])
+        return asked
 
-    async def _wind_down(self) -> None:
-        """Release what has not started; let the rest finish; release what does not."""
+    async def _wind_down(self, asked: float) -> None:
+        """Release what has not started; let the rest finish; release what does not.
+
+        The grace counts from when the worker was *asked* to end: a claim under way may have taken of it.
+        """
         self._executor.give_back()
         if self._executor.attempts:
             many = len(self._executor.attempts)
             have = "1 job is running; it has" if many == 1 else f"{many} jobs are running; they have"
-            logger.info("%s %.0f s", have, self._settings.grace)
-            await self._finished(0.0 if self._hurry else self._settings.grace)
+            grace = max(self._settings.grace - (self._loop.time() - asked), 0.0)
+            logger.info("%s %.0f s", have, grace)
+            await self._finished(0.0 if self._hurry else grace)
+        now = self._loop.time()
+        self._last_word = now + min(FLUSH, max(asked + self._settings.grace + FLUSH - now, LAST_WORD))
         self._executor.interrupt(Interruption.SHUTDOWN)
         cancelled = [a.task for a in self._executor.attempts.values() if a.task and not a.in_thread]
         if cancelled:
@@ -220,8 +223,9 @@ class Runner:
         self._executor.abandon(THREAD_PAUSE)
         await self._executor.confirmed(self._soon(FLUSH))
         if not self._hurry:
-            with logged("unanswered claims stay to be rescued"):
-                await self._claimer.resolve_doubt()
+            with logged("unanswered claims stay to be rescued"), contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._soon(FLUSH)):
+                    await self._claimer.resolve_doubt()
         if not await self._settler.drained(self._soon(FLUSH)):
             logger.error("%d outcomes could not be written; those jobs will run again", len(self._settler))
         await self._teller.drained(self._soon(FLUSH))
@@ -261,14 +265,14 @@ class Runner:
     def _heard(self, why: Ring) -> None:
         match why:
             case Ring.WORK:
-                self._wake()
+                self._claimer.wake()
             case Ring.SOON:
                 self._claimer.glance()
             case Ring.CANCEL:
                 self._watch.ring()
 
-    def _wake(self) -> None:
-        self._claimer.wake()
+    def _freed(self) -> None:
+        self._claimer.freed()
 
     async def _sweep(self) -> None:
         if self._heartbeat.lapsed:
@@ -289,8 +293,9 @@ class Runner:
         self.stop()
 
     def _soon(self, seconds: float) -> float:
-        """*seconds*, or less when the process must be gone before its lease ends."""
-        return min(seconds, self._settings.lease / 10) if self._hurry else seconds
+        """*seconds*, or less when others have taken of them, or the process must be gone before its lease ends."""
+        left = max(min(seconds, self._last_word - self._loop.time()), 0.0)
+        return min(left, self._settings.lease / 10) if self._hurry else left
 
     def _new_heartbeat(self) -> Heartbeat:
         identity, settings = self._identity, self._settings

@@ -9,6 +9,8 @@ from conveyor.core.errors import PayloadError
 from conveyor.core.values import kind_of
 from conveyor.task import Definition, is_async
 
+_PLAIN: Final = frozenset(map(id, (type(None), bool, int, float, str, bytes, list, tuple, dict)))
+"""By identity: a class may have a metaclass by which it has no hash."""
 LATER: Final = (Coroutine, Generator, AsyncGenerator, asyncio.Future)
 
 
@@ -18,7 +20,7 @@ def refuse_unrun(who: str, value: object, definition: Definition | None = None) 
     A coroutine or generator is closed: nobody will run it, and Python would warn of that later, far from here. A future
     is left alone: others may wait for it.
     """
-    if value is None or not _later(type(value)):
+    if id(type(value)) in _PLAIN or not _later(type(value)):
         return
     refusal = PayloadError(f"result: {who} {kind_of(value)}, and not what comes of it: {_remedy(value, definition)}")
     try:

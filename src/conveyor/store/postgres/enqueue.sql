@@ -1,1 +1,1 @@
-WITH clock AS MATERIALIZED (SELECT conveyor_now() AS now), added AS ({arriving} RETURNING queue) {rung}
+WITH clock AS MATERIALIZED (SELECT {stamped} AS now), added AS ({arriving} RETURNING queue, priority, run_after) {rung}

@@ -2,7 +2,7 @@
 -- of their unique keys, so that two calls never wait for each other in a circle.
 -- A transaction of the user's keeps the patience that it has.
 WITH clock AS MATERIALIZED (
-    SELECT conveyor_now() AS now, CASE WHEN CAST(:always AS integer) = 0 THEN {patience} END AS patience
+    SELECT {stamped} AS now, CASE WHEN CAST(:always AS integer) = 0 THEN {patience} END AS patience
 ),
 added AS (
     INSERT INTO conveyor_job (id, task, queue, priority, run_after, enqueued_at, max_attempts, timeout, args,
@@ -14,10 +14,10 @@ added AS (
     CROSS JOIN LATERAL (SELECT greatest(given.due, clock.now + given.delay) + given.place AS at) AS start
     ORDER BY given.unique_key, given.place
     ON CONFLICT DO NOTHING
-    RETURNING id, queue
+    RETURNING id, queue, priority, run_after
 ),
 rung AS (
-    SELECT pg_notify('conveyor', queue) FROM (SELECT DISTINCT queue FROM added) AS queues
-    WHERE CAST(:always AS integer) = 1 OR (SELECT last_value FROM conveyor_bell) > (SELECT now FROM clock)
+    {told} WHERE (CAST(:always AS integer) = 1 OR (SELECT last_value FROM conveyor_bell) > (SELECT now FROM clock))
+      AND {room_to_ring}
 )
 SELECT encode(uuid_send(added.id), 'hex'), (SELECT count(*) FROM rung) FROM added

@@ -7,23 +7,24 @@ joined at exit; a library that is used from a five-line script cannot ask for th
 import asyncio
 import os
 import queue
+import time
 import weakref
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Final
+from typing import Final, Generic, NamedTuple, TypeVar
 
 import psycopg
-from psycopg import AsyncConnection, Connection, IsolationLevel, conninfo
+from psycopg import IsolationLevel, conninfo
 from psycopg.pq import TransactionStatus
-from psycopg.rows import TupleRow
 
 from conveyor.core.errors import StoreUnavailable
 from conveyor.drivers.postgres import adapt, unreachable
+from conveyor.drivers.postgres_wire import DEADLINE, AsyncWire, Overdue, Wire, usable
 
 MOST: Final = 8
 """Connections at a time, for each process, and for each event loop."""
-DEADLINE: Final = 10.0
-"""Seconds that one round trip of ours may take."""
+SPARE: Final = 60.0
+"""Seconds after which a connection that nobody has needed is closed."""
 _DEFAULTS: Final = {
     "connect_timeout": "5",
     "keepalives_idle": "5",
@@ -40,33 +41,38 @@ def dsn(url: str) -> str:
     return conninfo.make_conninfo(url, **{k: v for k, v in _DEFAULTS.items() if k not in given})
 
 
-def connect(text: str) -> Connection[TupleRow]:
+def connect(text: str) -> Wire:
     """A blocking connection; ``StoreUnavailable`` when there is none to be had."""
     try:
-        connection = psycopg.connect(text, autocommit=True, prepare_threshold=None)
+        connection = Wire.connect(text, autocommit=True, prepare_threshold=None)
     except psycopg.OperationalError as error:
         raise unreachable(error) from error
     adapt(connection)
     return connection
 
 
-async def aconnect(text: str) -> AsyncConnection[TupleRow]:
+async def aconnect(text: str) -> AsyncWire:
     """An async connection; ``StoreUnavailable`` when there is none to be had."""
     try:
         async with asyncio.timeout(DEADLINE):
-            connection = await AsyncConnection.connect(text, autocommit=True, prepare_threshold=None)
-    except (psycopg.OperationalError, TimeoutError) as error:
+            connection = await AsyncWire.connect(text, autocommit=True, prepare_threshold=None)
+    except TimeoutError as error:
+        raise unreachable(TimeoutError(f"no answer within {DEADLINE:.1f} s")) from error
+    except psycopg.OperationalError as error:
         raise unreachable(error) from error
     adapt(connection)
     return connection
 
 
-def own(text: str) -> Connection[TupleRow]:
-    """A blocking connection for plans of ours: see ``wraps``."""
+def own(text: str, seconds: float = DEADLINE) -> Wire:
+    """A blocking connection for plans of ours: see ``wraps``. Its round trips have *seconds*."""
     connection = connect(text)
     try:
-        if connection.execute(_ISOLATION).fetchone() != _OURS:
+        connection.allow(seconds)
+        isolation, pid = connection.execute(_SESSION).fetchone() or ("", 0)
+        if isolation != _OURS:
             connection.isolation_level = IsolationLevel.READ_COMMITTED
+        _prepares(connection, pid)
     except BaseException as error:
         connection.close()
         if isinstance(error, psycopg.Error):
@@ -75,22 +81,24 @@ def own(text: str) -> Connection[TupleRow]:
     return connection
 
 
-async def aown(text: str) -> AsyncConnection[TupleRow]:
+async def aown(text: str) -> AsyncWire:
     """The same for async code."""
     connection = await aconnect(text)
     try:
-        async with asyncio.timeout(DEADLINE):
-            if await (await connection.execute(_ISOLATION)).fetchone() != _OURS:
-                await connection.set_isolation_level(IsolationLevel.READ_COMMITTED)
+        connection.allow(DEADLINE)
+        isolation, pid = await (await connection.execute(_SESSION)).fetchone() or ("", 0)
+        if isolation != _OURS:
+            await connection.set_isolation_level(IsolationLevel.READ_COMMITTED)
+        _prepares(connection, pid)
     except BaseException as error:  # its caller may be cancelled just now
         await connection.close()
-        if isinstance(error, psycopg.Error | TimeoutError):
+        if isinstance(error, psycopg.Error):
             raise unreachable(error) from error
         raise
     return connection
 
 
-def wraps(connection: Connection[TupleRow] | AsyncConnection[TupleRow]) -> bool:
+def wraps(connection: Wire | AsyncWire) -> bool:
     """Whether even a plan of one statement needs a transaction around it, for its isolation level.
 
     Our plans are made for READ COMMITTED, and a database or role may have another default. To change that for the
@@ -99,8 +107,30 @@ def wraps(connection: Connection[TupleRow] | AsyncConnection[TupleRow]) -> bool:
     return connection.isolation_level is not None
 
 
-_ISOLATION: Final = "SELECT current_setting('default_transaction_isolation')"
-_OURS: Final = ("read committed",)
+_SESSION: Final = "SELECT current_setting('default_transaction_isolation'), pg_backend_pid()"
+_OURS: Final = "read committed"
+
+
+def _prepares(connection: Wire | AsyncWire, pid: int) -> None:
+    """Let steady statements be planned once, if *connection* leads to the server itself, as of ``direct_to``.
+
+    A pooler may hand each transaction to another session, which would not know what was prepared.
+    """
+    if pid == connection.info.backend_pid:
+        connection.prepare_threshold = 1
+
+
+W = TypeVar("W", Wire, AsyncWire)
+
+
+class _Idle(NamedTuple, Generic[W]):
+    connection: W
+    since: float
+
+
+async def direct_to(connection: AsyncWire) -> bool:
+    """Whether *connection* leads to the server itself: a pooler gives each client a process number of its own."""
+    return await (await connection.execute("SELECT pg_backend_pid()")).fetchone() == (connection.info.backend_pid,)
 
 
 class Links:
@@ -116,43 +146,59 @@ class Links:
         self._reset()
 
     def _reset(self) -> None:
-        self._idle: list[Connection[TupleRow]] = []
+        self._idle: list[_Idle[Wire]] = []
         self._room: queue.SimpleQueue[None] = queue.SimpleQueue()
         for _ in range(MOST):
             self._room.put(None)
         self._owner = os.getpid()  # last: nobody is to use what a parent has left
 
     @contextmanager
-    def link(self) -> Generator[Connection[TupleRow]]:
-        """A connection for one operation; one that broke is not kept."""
+    def link(self) -> Generator[Wire]:
+        """A connection for one operation; one that broke is not kept.
+
+        When one has fallen silent, so have those that lay idle beside it, as a rule.
+        """
         if self._owner != os.getpid():
             self._reset()  # the parent's connections are the parent's: not used here, not closed here
         room = self._room
         try:
             room.get(timeout=DEADLINE)
         except queue.Empty:
-            raise StoreUnavailable(f"all {MOST} connections are busy for {DEADLINE:.0f} s") from None
+            raise _busy() from None
         try:
             connection = self._kept() or own(self._text)
             try:
                 yield connection
+            except Overdue:
+                self.close()
+                raise
             finally:
                 self._put_back(connection)
         finally:
             room.put(None)
 
-    def _kept(self) -> Connection[TupleRow] | None:
+    def _kept(self) -> Wire | None:
         """One that is idle. Whether there is one is not asked before: somebody else may take the last in between."""
-        try:
-            return self._idle.pop()
-        except IndexError:
-            return None
-
-    def _put_back(self, connection: Connection[TupleRow]) -> None:
-        if connection.info.transaction_status is TransactionStatus.IDLE:
-            self._idle.append(connection)
-        else:
+        while True:
+            try:
+                connection = self._idle.pop().connection
+            except IndexError:
+                return None
+            if usable(connection):
+                return connection
             connection.close()
+
+    def _put_back(self, connection: Wire) -> None:
+        if connection.info.transaction_status is not TransactionStatus.IDLE:
+            connection.close()
+            return
+        now = time.monotonic()
+        self._idle.append(_Idle(connection, now))
+        try:
+            if now - self._idle[0].since > SPARE:
+                self._idle.pop(0).connection.close()
+        except IndexError:
+            return  # somebody else has taken it
 
     def close(self) -> None:
         """Close what is idle."""
@@ -170,27 +216,69 @@ class AsyncLinks:
         self._loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopLinks] = weakref.WeakKeyDictionary()
 
     @asynccontextmanager
-    async def link(self) -> AsyncGenerator[AsyncConnection[TupleRow]]:
-        """A connection for one operation; one that broke, or was interrupted, is not kept."""
+    async def link(self) -> AsyncGenerator[AsyncWire]:
+        """A connection for one operation, as of ``Links.link``; one that was interrupted is not kept either."""
         links = self._loops.setdefault(asyncio.get_running_loop(), _LoopLinks())
-        async with links.room:
-            connection = links.idle.pop() if links.idle else await aown(self._text)
+        await links.enter()
+        try:
+            connection = await links.kept() or await aown(self._text)
             try:
                 yield connection
+            except Overdue:
+                await links.close()
+                raise
             finally:
-                if connection.info.transaction_status is TransactionStatus.IDLE:
-                    links.idle.append(connection)
-                else:
-                    await connection.close()
+                await links.put_back(connection)
+        finally:
+            links.room.release()
 
     async def aclose(self) -> None:
         """Close what is idle in the running loop."""
         links = self._loops.get(asyncio.get_running_loop())
-        while links and links.idle:
-            await links.idle.pop().close()
+        if links is not None:
+            await links.close()
 
 
 class _LoopLinks:
     def __init__(self) -> None:
-        self.idle: list[AsyncConnection[TupleRow]] = []
+        self.idle: list[_Idle[AsyncWire]] = []
         self.room = asyncio.Semaphore(MOST)
+
+    async def enter(self) -> None:
+        """Take a place."""
+        if not self.room.locked():
+            await self.room.acquire()
+            return
+        try:
+            async with asyncio.timeout(DEADLINE):
+                await self.room.acquire()
+        except TimeoutError:
+            raise _busy() from None
+
+    async def kept(self) -> AsyncWire | None:
+        """See ``Links``."""
+        while self.idle:
+            connection = self.idle.pop().connection
+            if usable(connection):
+                return connection
+            await connection.close()
+        return None
+
+    async def put_back(self, connection: AsyncWire) -> None:
+        """See ``Links``."""
+        if connection.info.transaction_status is not TransactionStatus.IDLE:
+            await connection.close()
+            return
+        now = time.monotonic()
+        self.idle.append(_Idle(connection, now))
+        if now - self.idle[0].since > SPARE:
+            await self.idle.pop(0).connection.close()
+
+    async def close(self) -> None:
+        """Close what is idle."""
+        while self.idle:
+            await self.idle.pop().connection.close()
+
+
+def _busy() -> StoreUnavailable:
+    return StoreUnavailable(f"all {MOST} connections are busy for {DEADLINE:.0f} s")

@@ -1,4 +1,9 @@
-"""How a worker on PostgreSQL hears that something is due: LISTEN on a connection of its own."""
+"""How a worker on PostgreSQL hears that something is due: LISTEN on a connection of its own.
+
+A pooler in transaction mode takes a LISTEN and loses it: the notifications go to whoever has that server session just
+then, or to nobody. So a worker tries it first, with a notification to itself that takes the way of those of enqueuers:
+through the pool, never over the listening connection, whose own notifications a pooler hands back.
+"""
 
 import asyncio
 import logging
@@ -8,35 +13,53 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 import psycopg
-from psycopg import AsyncConnection, sql
-from psycopg.rows import TupleRow
+from psycopg import sql
 
 from conveyor.core.backoff import jittered
-from conveyor.core.errors import StoreUnavailable
+from conveyor.core.errors import ConveyorError
+from conveyor.drivers.postgres_wire import DEADLINE, AsyncWire
 from conveyor.plan import Ring
-from conveyor.store.postgres.links import aconnect
+from conveyor.store.postgres.links import aconnect, direct_to
+from conveyor.store.postgres.sight import LaneSight
 
 logger = logging.getLogger("conveyor.worker")
 
 CHANNEL: Final = "conveyor"
 PING_EVERY: Final = 5.0
+PATIENCE: Final = 4.0
+"""Seconds that a notification to ourselves gets to come back; with the pause before it less than ten."""
 LONGEST_PAUSE: Final = 10.0
+TRY_AGAIN: Final = 60.0
+"""Seconds until LISTEN is tried again where it was lost: the pooler may have been taken away."""
+
+
+class Deaf(Exception):
+    """LISTEN was accepted, and what was notified did not come."""
 
 
 class PostgresListener:
     """See ``store.contract.Listener``.
 
-    It pings itself through the server. A LISTEN that was lost in silence (a transaction pooler, a dead peer whose
-    kernel still answers keep-alives) is noticed by the ping that does not return, and polling stands in.
+    It pings itself. A LISTEN that was lost in silence (a transaction pooler, a dead peer whose kernel still answers
+    keep-alives) is noticed by the ping that does not return, and polling stands in.
     """
 
-    def __init__(self, text: str, runner: bytes, ask: Callable[[float], Awaitable[None]]) -> None:
-        """*ask* asks enqueuers to notify for some seconds."""
+    def __init__(
+        self,
+        text: str,
+        runner: bytes,
+        ask: Callable[[float], Awaitable[None]],
+        ping: Callable[[str], Awaitable[None]],
+    ) -> None:
+        """*ask* asks enqueuers to notify for some seconds; *ping* notifies a channel, as they do."""
+        self.sight = LaneSight()
         self._text = text
         self._own = f"{CHANNEL}_{runner.hex()}"
         self._ask = ask
+        self._ping = ping
         self._heard = 0.0
         self._asked_until = 0.0
+        self._told = ""
 
     @property
     def hears(self) -> bool:
@@ -55,35 +78,78 @@ class PostgresListener:
             try:
                 connection = await aconnect(self._text)
                 try:
+                    await self._try(connection)
                     pause = 0.1
                     await self._hear(connection, heard)
                 finally:
                     await connection.close()
-            except (psycopg.Error, StoreUnavailable, TimeoutError) as error:
+            except Deaf:
+                self._heard = 0.0
+                await asyncio.sleep(jittered(TRY_AGAIN))
+            except (psycopg.Error, ConveyorError, TimeoutError) as error:
                 self._heard = 0.0
                 logger.warning("the listening connection is lost, polling stands in: %s", error)
                 await asyncio.sleep(jittered(pause))
                 pause = min(pause * 2, LONGEST_PAUSE)
 
-    async def _hear(self, connection: AsyncConnection[TupleRow], heard: Callable[[Ring], None]) -> None:
-        for channel in (CHANNEL, self._own):
-            await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
+    async def _try(self, connection: AsyncWire) -> None:
+        """Whether LISTEN works here, on a channel that nobody else uses: through a pooler it may stay behind."""
+        connection.allow(DEADLINE)
+        await self._listen(connection, self._own)
+        direct = await direct_to(connection)
+        begun = time.monotonic()
+        await self._ping(self._own)
+        async for note in connection.notifies(timeout=PATIENCE):
+            if note.channel == self._own:
+                self._heard = time.monotonic()
+                way = "directly" if direct else "through a pooler in session mode"
+                took = round((self._heard - begun) * 1000)
+                self._tell(logging.INFO, f"listens {way}: a notification came back", f" in {took} ms")
+                return
+        why = "another database than the store's, or its standby" if direct else "a pooler in transaction mode"
+        fix = f"set listen_url (CONVEYOR_LISTEN_URL) to the {'store' if direct else 'server'}'s own address"
+        self._tell(logging.WARNING, f"LISTEN hears nothing ({why}), so jobs are looked for each second; {fix}")
+        raise Deaf
+
+    def _tell(self, level: int, found: str, more: str = "") -> None:
+        """Once, until something else is found."""
+        if found != self._told:
+            self._told = found
+            logger.log(level, "%s%s", found, more)
+
+    async def _hear(self, connection: AsyncWire, heard: Callable[[Ring], None]) -> None:
+        await self._listen(connection, CHANNEL)
+        connection.allow(math.inf)
         for why in Ring:  # whatever was notified until now went unheard: look
             heard(why)
         while True:
-            async with asyncio.timeout(PING_EVERY):
-                await connection.execute("SELECT pg_notify(%s, '')", (self._own,))
-            end = time.monotonic() + PING_EVERY
-            async for note in connection.notifies(timeout=PING_EVERY):
-                if note.channel != self._own:
-                    heard(Ring.WORK)
-                elif note.payload:
-                    heard(Ring.CANCEL)
-                else:
-                    self._heard = time.monotonic()
-            if not self.hears and self._heard:
+            pinged = time.monotonic()
+            await self._ping(self._own)
+            await self._hear_until(connection, heard, pinged + PATIENCE)
+            if self._heard < pinged:
                 raise TimeoutError("the server does not return our own pings")
-            await asyncio.sleep(max(end - time.monotonic(), 0))
+            await self._hear_until(connection, heard, pinged + PING_EVERY)
+
+    async def _hear_until(self, connection: AsyncWire, heard: Callable[[Ring], None], end: float) -> None:
+        async for note in connection.notifies(timeout=max(end - time.monotonic(), 0)):
+            if note.channel != self._own:
+                self._hear_of(note.payload)
+                heard(Ring.WORK)
+            elif note.payload:
+                heard(Ring.CANCEL)
+            else:
+                self._heard = time.monotonic()
+
+    @staticmethod
+    async def _listen(connection: AsyncWire, channel: str) -> None:
+        await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
+
+    def _hear_of(self, payload: str) -> None:
+        """Priority, time and queue of the earliest job that was stored; no times where none has become earlier."""
+        priority, _, rest = payload.partition(" ")
+        due, _, queue = rest.partition(" ")
+        if queue and due.isdecimal():
+            self.sight.hear(queue, int(priority), int(due))
 
     async def idle(self, seconds: float) -> bool:
         """See ``store.contract.Listener.idle``.
@@ -95,6 +161,7 @@ class PostgresListener:
             return False
         await self._ask(2 * seconds)
         self._asked_until = now + 2 * seconds
+        self.sight.look_wide()
         return True
 
     async def changed(self) -> bool:

@@ -3,12 +3,12 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Sequence
+from contextlib import AsyncExitStack, ExitStack, closing
 from functools import partial
 from typing import Final, TypeVar
 
 import psycopg
-from psycopg import AsyncConnection, Connection, conninfo
-from psycopg.rows import TupleRow
+from psycopg import conninfo
 
 from conveyor.core.backoff import jittered
 from conveyor.core.errors import StoreUnavailable, UsageError
@@ -16,31 +16,39 @@ from conveyor.core.health import Finding
 from conveyor.core.model import RunnerInfo
 from conveyor.drivers.lent import Kind
 from conveyor.drivers.postgres import Collided, acarry, carry, translated
+from conveyor.drivers.postgres_wire import DEADLINE, AsyncWire, Overdue, Wire
 from conveyor.plan import Plan, Ring, arun, run
-from conveyor.store.contract import Control, Lease, Listener, Operations
-from conveyor.store.postgres.health import examined
-from conveyor.store.postgres.links import DEADLINE, AsyncLinks, Links, aconnect, connect, dsn, own, wraps
+from conveyor.store.contract import LOCK_TIMEOUT, Control, Lease, Listener, Operations
+from conveyor.store.postgres import migrating
+from conveyor.store.postgres.checks import CHECKS, DEEP
+from conveyor.store.postgres.health import amiss, examined
+from conveyor.store.postgres.links import AsyncLinks, Links, aconnect, connect, dsn, own, wraps
 from conveyor.store.postgres.listen import PostgresListener
 from conveyor.store.postgres.plans import PostgresControl, PostgresOperations
-from conveyor.store.sqlfiles import migrations, statements
+from conveyor.store.sqlfiles import migrations
 
 T = TypeVar("T")
 
 COLLISIONS: Final = (0.01, 0.03, 0.1, 0.3)
 """Seconds until a plan is tried again that the server took back, because it stood in another one's way."""
-MIGRATION_LOCK = 0x636F6E76
-"""Two `conveyor migrate` take turns by this advisory lock, which ends with its transaction."""
+WAITED: Final = (Overdue, TimeoutError, psycopg.errors.ConnectionTimeout)
+"""What tells of a server that does not answer: no second try, for its caller has waited long enough."""
+SHARE: Final = 0.2
+"""Of a lease, what one renewal may take: so there is time for another one over another connection."""
+LEAST: Final = 0.5
+"""Seconds that a renewal gets, however short the lease."""
 
 
 class PostgresStore:
     """See ``store.contract.Store``. Its tables come from ``conveyor migrate``."""
 
-    def __init__(self, url: str) -> None:
-        """Connects to nothing yet. Raises ``UsageError`` for a URL that means nothing."""
-        try:
-            self._text = dsn(url)
-        except psycopg.ProgrammingError as error:
-            raise UsageError(f"the PostgreSQL URL cannot be read: {error}") from None
+    def __init__(self, url: str, listen_url: str | None = None) -> None:
+        """Connects to nothing yet. *listen_url*: where to listen, past a pooler that *url* leads to.
+
+        Raises ``UsageError`` for a URL that means nothing.
+        """
+        self._text = _read(url)
+        self._listen_text = _read(listen_url) if listen_url else self._text
         self.url = _without_password(url)
         self._operations = PostgresOperations()
         self._control = PostgresControl()
@@ -68,11 +76,11 @@ class PostgresStore:
         return self._control
 
     def run(self, plan: Plan[T]) -> T:
-        """See ``Store``. A read is tried again at once: its connection may have died while it lay idle."""
+        """See ``Store``. A read is tried again at once: its connection may have broken while it was on its way."""
         try:
             return self._tried(plan)
-        except StoreUnavailable:
-            if plan.writes:
+        except StoreUnavailable as error:
+            if plan.writes or isinstance(error.__cause__, WAITED):
                 raise
         self._links.close()
         return self._tried(plan)
@@ -86,15 +94,16 @@ class PostgresStore:
         return self._run(plan)
 
     def _run(self, plan: Plan[T]) -> T:
-        with self._links.link() as connection, translated(writes=plan.writes):
+        with translated(writes=plan.writes), self._links.link() as connection:
+            connection.allow(DEADLINE + plan.patience)
             return _carried(plan, connection)
 
     async def arun(self, plan: Plan[T]) -> T:
         """See ``Store``. A read is tried again at once, as in ``run``."""
         try:
             return await self._atried(plan)
-        except StoreUnavailable:
-            if plan.writes:
+        except StoreUnavailable as error:
+            if plan.writes or isinstance(error.__cause__, WAITED):
                 raise
         await self._alinks.aclose()
         return await self._atried(plan)
@@ -108,47 +117,50 @@ class PostgresStore:
         return await self._arun(plan)
 
     async def _arun(self, plan: Plan[T]) -> T:
-        async with self._alinks.link() as connection:
-            with translated(writes=plan.writes):
-                async with asyncio.timeout(DEADLINE):
-                    return await _acarried(plan, connection)
+        with translated(writes=plan.writes):
+            async with self._alinks.link() as connection:
+                connection.allow(DEADLINE + plan.patience)
+                return await _acarried(plan, connection)
 
-    def migrate(self) -> list[str]:
+    def migrate(self, lock_timeout: float = LOCK_TIMEOUT) -> list[str]:
         """See ``Store``: each migration in a transaction of its own, one migrating process at a time."""
-        applied: list[str] = []
-        connection = connect(self._text)
-        with connection, translated(writes=True):
-            for number, name, text in migrations("postgres"):
-                with connection.transaction():
-                    connection.execute("SELECT pg_advisory_xact_lock(%s)", (MIGRATION_LOCK,))
-                    connection.execute(_LEDGER)
-                    known = "SELECT 1 FROM conveyor_migration WHERE number = %s"
-                    if connection.execute(known, (number,)).fetchone() is None:
-                        for statement in statements(text):
-                            connection.execute(statement.encode())
-                        insert = "INSERT INTO conveyor_migration (number, name) VALUES (%s, %s)"
-                        connection.execute(insert, (number, name))
-                        applied.append(name)
+        with closing(connect(self._text)) as connection:
+            applied = migrating.migrate(connection, lock_timeout)
+            with translated(writes=True):
+                run(self._control.arrange(), carry(connection))
         return applied
+
+    def pending(self) -> list[str]:
+        """See ``Store``."""
+        with closing(connect(self._text)) as connection, translated(writes=False):
+            return [name for _, name, _ in migrating.missing(connection)]
+
+    def script(self, first: int, last: int, lock_timeout: float = LOCK_TIMEOUT) -> str:
+        """See ``Store``."""
+        return migrating.script(first, last, lock_timeout)
 
     def ring(self, why: Ring) -> None:
         """Nothing: a notification is part of the transaction that it tells of."""
 
-    def connect(self) -> Connection[TupleRow]:
+    def connect(self) -> Wire:
         """See ``Store``. A new one each time: whatever its user sets in its session ends with it."""
         return connect(self._text)
 
-    async def aconnect(self) -> AsyncConnection[TupleRow]:
+    async def aconnect(self) -> AsyncWire:
         """See ``Store``."""
         return await aconnect(self._text)
 
-    def examine(self, *, deep: bool) -> Sequence[Finding]:  # noqa: ARG002 - a server looks after its own files
+    def examine(self, *, deep: bool) -> Sequence[Finding]:
         """See ``Store``."""
-        return examined(self._operations, self.run, partial(connect, self._text))
+        return examined(partial(connect, self._text), CHECKS | DEEP if deep else CHECKS)
+
+    def amiss(self) -> Sequence[Finding]:
+        """See ``Store``."""
+        return amiss(partial(connect, self._text))
 
     def lease(self, runner: bytes, info: RunnerInfo, seconds: float) -> Lease:
         """See ``Store``."""
-        return PostgresLease(self._text, self._operations, runner, info, round(seconds * 1_000_000))
+        return PostgresLease(self._text, self._operations, runner, info, seconds)
 
     def listener(self, runner: bytes) -> Listener:
         """See ``Store``."""
@@ -156,7 +168,10 @@ class PostgresStore:
         def ask(seconds: float) -> Awaitable[None]:
             return self.arun(self._operations.idle(round(seconds * 1_000_000)))
 
-        return PostgresListener(self._text, runner, ask)
+        def ping(channel: str) -> Awaitable[None]:
+            return self.arun(self._operations.ping(channel))
+
+        return PostgresListener(self._listen_text, runner, ask, ping)
 
     def close(self) -> None:
         """See ``Store``."""
@@ -167,23 +182,21 @@ class PostgresStore:
         await self._alinks.aclose()
 
 
-_LEDGER = (
-    "CREATE TABLE IF NOT EXISTS conveyor_migration "
-    "(number integer PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
-)
-
-
 class PostgresLease:
     """A row in ``conveyor_runner``, renewed over a connection that nothing else uses."""
 
-    def __init__(self, text: str, operations: PostgresOperations, runner: bytes, info: RunnerInfo, lease: int) -> None:
-        """*lease* in microseconds."""
+    def __init__(
+        self, text: str, operations: PostgresOperations, runner: bytes, info: RunnerInfo, seconds: float
+    ) -> None:
+        """A lease of *seconds*."""
         self._text = text
+        lease = round(seconds * 1_000_000)
+        self._patience = min(DEADLINE, max(seconds * SHARE, LEAST))
         self._renewal = operations.renew(runner, lease)
         self._register = operations.register(runner, info, lease)
         self._retire = operations.retire(runner)
         self._forget = operations.forget(runner)
-        self._connection: Connection[TupleRow] | None = None
+        self._connection: Wire | None = None
 
     def register(self) -> None:
         """Take the lease."""
@@ -202,7 +215,8 @@ class PostgresLease:
 
     def _carry(self, plan: Plan[T]) -> T:
         if self._connection is None:
-            self._connection = own(self._text)
+            self._connection = own(self._text, self._patience)
+        self._connection.allow(self._patience)
         try:
             with translated(writes=False):
                 return _carried(plan, self._connection)
@@ -216,20 +230,31 @@ class PostgresLease:
             connection.close()
 
 
-def _carried(plan: Plan[T], connection: Connection[TupleRow]) -> T:
+def _carried(plan: Plan[T], connection: Wire) -> T:
+    """Until a COMMIT is sent, nothing is done for good: what goes wrong before leaves no doubt."""
     if not plan.atomic and not wraps(connection):
         return run(plan, carry(connection))
-    with connection.transaction():
+    with ExitStack() as stack, translated(writes=False):
+        stack.enter_context(connection.transaction())
         connection.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
         return run(plan, carry(connection))
 
 
-async def _acarried(plan: Plan[T], connection: AsyncConnection[TupleRow]) -> T:
+async def _acarried(plan: Plan[T], connection: AsyncWire) -> T:
     if not plan.atomic and not wraps(connection):
         return await arun(plan, acarry(connection))
-    async with connection.transaction():
-        await connection.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
-        return await arun(plan, acarry(connection))
+    async with AsyncExitStack() as stack:
+        with translated(writes=False):
+            await stack.enter_async_context(connection.transaction())
+            await connection.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+            return await arun(plan, acarry(connection))
+
+
+def _read(url: str) -> str:
+    try:
+        return dsn(url)
+    except psycopg.ProgrammingError as error:
+        raise UsageError(f"the PostgreSQL URL cannot be read: {error}") from None
 
 
 def _without_password(url: str) -> str:

@@ -1,24 +1,31 @@
 """The operations on PostgreSQL. Nearly each is one statement, which commits by itself in one round trip."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import ClassVar, Final, cast
 from uuid import UUID
 
 import msgspec
 
-from conveyor.core.lifecycle import ending
+from conveyor.core.lifecycle import GIVEN_BACK, TAKEN_BACK, ending
 from conveyor.core.model import Claimed, NewJob, Outcome, Report
 from conveyor.plan import Column, Plan, Row, Statement, Steps
 from conveyor.store.arrivals import Given
+from conveyor.store.contract import Arranged
 from conveyor.store.control import SqlControl
+from conveyor.store.postgres.sight import LaneSight, Said, Window
 from conveyor.store.reading import Dialect
 from conveyor.store.sight import Sight
 from conveyor.store.sqlbase import SqlBase, number
 from conveyor.store.sqlfiles import sql
 from conveyor.store.sqlplans import SqlOperations, id_set, in_turn
 
-LOCK_WAIT: Final = 9_000
-"""Milliseconds to wait for what another transaction holds: less than an async caller waits for anything."""
+_SAID: Final = msgspec.json.Decoder(Said)
+_FOUND: Final = msgspec.json.Decoder(list[tuple[str, int, int]])
+FLAGGED: Final = TAKEN_BACK | GIVEN_BACK
+LOCK_WAIT: Final = 8_500
+"""Milliseconds to wait for what another transaction holds: less than a caller waits for anything."""
 
 
 class PostgresDialect(SqlBase):
@@ -30,6 +37,7 @@ class PostgresDialect(SqlBase):
         id_form="uuid_send({})",
         id_list="{} = ANY (:ids::uuid[])",
         contains="strpos({}, :tag) > 0",
+        ended="conveyor_ended(:id)",
     )
 
     def id_param(self, id_: bytes) -> object:
@@ -60,6 +68,14 @@ class PostgresControl(PostgresDialect, SqlControl):
         """See ``SqlControl.pruned``."""
         return number((yield self.statement("prune", limit=limit)))
 
+    def arrange(self) -> Plan[Arranged]:
+        """See ``Control.arrange``."""
+
+        def steps() -> Steps[Arranged]:
+            return Arranged._make((yield self.statement("arrange")).rows[0])
+
+        return Plan(steps)
+
 
 class PostgresOperations(PostgresDialect, SqlOperations):
     """``SqlOperations`` for PostgreSQL."""
@@ -69,7 +85,7 @@ class PostgresOperations(PostgresDialect, SqlOperations):
         ids, tasks, queues, priorities, dues, delays, limits, timeouts, payloads, expiries, keeps, extras, _ = zip(
             *jobs, strict=True
         )
-        yield self.statement(
+        yield self.steady(
             name,
             id=Column("uuid", ids),
             task=Column("text", tasks),
@@ -110,16 +126,45 @@ class PostgresOperations(PostgresDialect, SqlOperations):
     def claim_steps(
         self, runner: bytes, room: Mapping[str, int], tasks: Sequence[str], sight: Sight
     ) -> Steps[Sequence[Claimed]]:
-        """See ``SqlOperations.claim_steps``."""
+        """See ``SqlOperations.claim_steps``. Who remembers nothing looks at all there is."""
+        lasting = sight if isinstance(sight, LaneSight) else LaneSight()
+        looked = lasting.look(room)
+        lanes = Counter(lane.queue for lane in looked)
+        ends = list(accumulate(lanes[queue] for queue in room))
         answer = yield self.statement(
             "claim",
             runner=self.id_param(runner),
             queue=Column("text", tuple(room)),
             room=Column("int8", tuple(room.values())),
+            first=Column("int8", [end - lanes[queue] + 1 for end, queue in zip(ends, room, strict=True)]),
+            last=Column("int8", ends),
+            priority=Column("int2", [lane.priority for lane in looked]),
+            since=Column("int8", [lane.since for lane in looked]),
+            tasks=Column("text", tasks),
+            note=int(lasting.wants_note),
+        )
+        *rows, last = answer.rows
+        jobs = [*map(Claimed._make, rows)]
+        lasting.learn(looked, room, jobs, _SAID.decode(cast(str, last[-1])))
+        sight.until = lasting.until
+        window = lasting.search(busy=bool(jobs))
+        if window is not None:
+            yield from self._search(window, tasks, lasting)
+        return in_turn(jobs)
+
+    def _search(self, window: Window, tasks: Sequence[str], sight: LaneSight) -> Steps[None]:
+        lanes = [lane for lane in sight.every_lane() if lane.since > window.start]
+        answer = yield self.statement(
+            "search",
+            queue=Column("text", [lane.queue for lane in lanes]),
+            priority=Column("int2", [lane.priority for lane in lanes]),
+            until=Column("int8", [lane.since for lane in lanes]),
+            start=window.start,
+            end=window.end,
             tasks=Column("text", tasks),
         )
-        sight.until = cast(int, answer.rows[0][0])
-        return in_turn([Claimed._make(job) for _, *job in answer.rows if job[0] is not None])
+        found, took = cast("tuple[str | None, int]", answer.rows[0])
+        sight.searched(window, took, _FOUND.decode(found or "[]"))
 
     def next_due_steps(self, queues: Sequence[str], since: int | None) -> Steps[int | None]:
         """See ``SqlOperations.next_due_steps``."""
@@ -136,16 +181,22 @@ class PostgresOperations(PostgresDialect, SqlOperations):
         return frozenset(cast("list[bytes] | None", answer.rows[0][1]) or ())
 
     def _final(self, outcomes: Sequence[Outcome], *, asked: bool) -> Statement:
+        """Turned by ``zip`` from rows into columns: this is done for every job there is."""
+        ids, tokens, runners, events, _, _, backs, fences, crashes, *texts, run_times = zip(*outcomes, strict=True)
+        results, records, reasons, fingerprints = texts
+        common = not (any(backs) or any(fences) or any(crashes) or any(map(FLAGGED.__contains__, events)))
         return self.statement(
             "settle_final",
-            **_keys(outcomes),
-            outcome=Column("text", [str(ending(outcome.event)) for outcome in outcomes]),
-            flags=Column("int2", [outcome.flags for outcome in outcomes]),
-            run_time=Column("int8", [outcome.run_time for outcome in outcomes]),
-            result=Column("bytea", [outcome.result for outcome in outcomes]),
-            record=Column("bytea", [outcome.record for outcome in outcomes]),
-            reason=Column("text", [outcome.reason for outcome in outcomes]),
-            fingerprint=Column("text", [outcome.fingerprint for outcome in outcomes]),
+            id=Column("uuid", ids),
+            token=Column("int8", tokens),
+            runner=Column("uuid", runners),
+            outcome=Column("text", [*map(ending, events)]),
+            flags=Column("int2", [0] * len(ids) if common else [outcome.flags for outcome in outcomes]),
+            run_time=Column("int8", run_times),
+            result=Column("bytea", results),
+            record=Column("bytea", records),
+            reason=Column("text", reasons),
+            fingerprint=Column("text", fingerprints),
             asked=int(asked),
         )
 
@@ -202,11 +253,11 @@ class PostgresOperations(PostgresDialect, SqlOperations):
 
         return Plan(steps)
 
-    def settings(self) -> Plan[Sequence[str]]:
-        """The server's settings that jobs depend on, as ``store.postgres.health`` names them."""
+    def ping(self, channel: str) -> Plan[None]:
+        """A notification to whoever listens on *channel*, by the way that those of enqueuers take."""
 
-        def steps() -> Steps[Sequence[str]]:
-            return cast(Sequence[str], (yield self.statement("settings")).rows[0])
+        def steps() -> Steps[None]:
+            yield self.statement("ping", channel=channel)
 
         return Plan(steps, writes=False)
 

@@ -1,2 +1,2 @@
-WITH clock AS MATERIALIZED (SELECT conveyor_now() AS now),
-added AS ({arriving} ON CONFLICT (id) DO NOTHING RETURNING queue) {rung}
+WITH clock AS MATERIALIZED (SELECT {stamped} AS now),
+added AS ({arriving} ON CONFLICT (id) DO NOTHING RETURNING queue, priority, run_after) {rung}

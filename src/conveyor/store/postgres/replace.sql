@@ -2,7 +2,7 @@
 -- a job that waits is changed: it is as a new one then, but for its id, its token and when it was enqueued. Why the
 -- latest is chosen is said in holders.sql.
 WITH clock AS MATERIALIZED (
-    SELECT conveyor_now() AS now, CASE WHEN CAST(:always AS integer) = 0 THEN {patience} END AS patience
+    SELECT {stamped} AS now, CASE WHEN CAST(:always AS integer) = 0 THEN {patience} END AS patience
 ),
 held AS MATERIALIZED (
     SELECT wanted.* FROM (
@@ -26,10 +26,10 @@ added AS (
         expires_at = greatest(held.due, clock.now + held.delay) + held.expires,
         attempt = 0, attempts = NULL, crashes = 0, progress = NULL, started_at = NULL, last_attempted_at = NULL
     FROM held, clock WHERE j.id = ANY (ARRAY(SELECT holder FROM held)) AND j.id = held.holder
-    RETURNING j.id, j.queue
+    RETURNING j.id, j.queue, j.priority, j.run_after
 ),
 rung AS (
-    SELECT pg_notify('conveyor', queue) FROM (SELECT DISTINCT queue FROM added) AS queues
-    WHERE CAST(:always AS integer) = 1 OR (SELECT last_value FROM conveyor_bell) > (SELECT now FROM clock)
+    {told} WHERE (CAST(:always AS integer) = 1 OR (SELECT last_value FROM conveyor_bell) > (SELECT now FROM clock))
+      AND {room_to_ring}
 )
 SELECT encode(uuid_send(added.id), 'hex'), (SELECT count(*) FROM rung) FROM added

@@ -2,7 +2,7 @@
 -- The rows to update are named by an array, the join only brings their values: a join alone would let the planner
 -- read the whole table, which it does while its statistics say that there is little in it.
 -- A job that is to be cancelled is not made ready again: the caller ends it.
-WITH clock AS MATERIALIZED (SELECT conveyor_now() AS now),
+WITH clock AS MATERIALIZED (SELECT {stamped} AS now),
 held AS MATERIALIZED (
     SELECT given.i, given.due, given.delay, given.flags, given.record, job.tid
     FROM unnest(:id::uuid[], :token::int8[], :runner::uuid[], :due::int8[], :delay::int8[], :flags::int2[],
@@ -15,16 +15,15 @@ held AS MATERIALIZED (
         FOR UPDATE
     ) AS job
 ),
-again AS (
+added AS (
     UPDATE conveyor_job j
     SET state = 'waiting', token = j.token + (held.flags >> 1 & 1), runner = NULL,
         run_after = greatest(held.due, clock.now + held.delay), attempt = j.attempt - (held.flags >> 2 & 1),
         crashes = j.crashes + (held.flags & 1), attempts = coalesce(held.record, j.attempts)
     FROM held, clock WHERE j.ctid = ANY (ARRAY(SELECT tid FROM held)) AND j.id = held.i
-    RETURNING j.queue
+    RETURNING j.queue, j.priority, j.run_after
 ),
 rung AS (
-    SELECT pg_notify('conveyor', queue) FROM (SELECT DISTINCT queue FROM again) AS queues
-    WHERE (SELECT last_value FROM conveyor_bell) > (SELECT now FROM clock)
+    {told} WHERE (SELECT last_value FROM conveyor_bell) > (SELECT now FROM clock) AND {room_to_ring}
 )
-SELECT count(*), (SELECT count(*) FROM rung) FROM again
+SELECT count(*), (SELECT count(*) FROM rung) FROM added

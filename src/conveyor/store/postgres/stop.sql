@@ -17,7 +17,7 @@ asked AS (
 ),
 rung AS (
     SELECT pg_notify('conveyor_' || encode(uuid_send(runner), 'hex'), 'cancel')
-    FROM (SELECT DISTINCT runner FROM asked) AS runners
+    FROM (SELECT DISTINCT runner FROM asked) AS runners WHERE {room_to_ring}
 )
 SELECT uuid_send(id), convert_to(queue, 'UTF8'), state = 'running', (SELECT count(*) FROM rung)
 FROM picked ORDER BY id

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from conveyor.plan import Ring
+from conveyor.store.sight import Sight
 
 BELL: Final = ".bell"
 SHORTEST_LOOK: Final = 0.01
@@ -43,6 +44,7 @@ class SqliteListener:
     def __init__(self, folder: Path | None, runner: bytes, version: Callable[[], Awaitable[int]]) -> None:
         """*folder* is ``None`` for a store in memory, whose processes are one; *version* asks ``data_version``."""
         self._path = None if folder is None else folder / f"{runner.hex()}{BELL}"
+        self.sight = Sight()
         self._version = version
         self._seen: int | None = None
         self._heard: Callable[[Ring], object] | None = None

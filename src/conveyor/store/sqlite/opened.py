@@ -7,6 +7,7 @@ import threading
 import time
 import weakref
 from collections.abc import Sequence
+from contextlib import closing
 from functools import partial
 from typing import Final, TypeVar
 
@@ -18,9 +19,10 @@ from conveyor.core.opening import opening
 from conveyor.core.stalled import stalled
 from conveyor.drivers.here import open_in_django
 from conveyor.drivers.lent import Kind, lock_code
+from conveyor.drivers.sqlite import translated
 from conveyor.drivers.within import lends
 from conveyor.plan import Plan, Ring, Statement, Steps
-from conveyor.store.contract import Control, Lease, Listener, Operations
+from conveyor.store.contract import LOCK_TIMEOUT, Control, Lease, Listener, Operations
 from conveyor.store.sqlfiles import migrations, statements
 from conveyor.store.sqlite.bell import SqliteListener, ring
 from conveyor.store.sqlite.health import examined
@@ -119,10 +121,21 @@ class SqliteStore:
         """Whether the caller is known to have a transaction of their own open on the file."""
         return lends(self) or open_in_django(self._place.file)
 
-    def migrate(self) -> list[str]:
+    def migrate(self, lock_timeout: float = LOCK_TIMEOUT) -> list[str]:  # noqa: ARG002 - a file has one lock, and waits for that
         """The tables are made at first use, so there is never anything left to do."""
         self.run(self._operations.schema())
         return []
+
+    def pending(self) -> list[str]:
+        """See ``Store``: what the next use will apply."""
+        if self._place.memory or not self._place.file.exists():
+            return [name for _, name, _ in migrations("sqlite")] if self._folder else []
+        with translated(), closing(sqlite3.connect(f"{self._place.file.as_uri()}?mode=ro", uri=True)) as connection:
+            return [name for number, name, _ in migrations("sqlite") if number > _applied(connection)]
+
+    def script(self, first: int, last: int, lock_timeout: float = LOCK_TIMEOUT) -> str:  # noqa: ARG002 - as Store has it
+        """There is none: no other program has to run it."""
+        raise UsageError("an SQLite store brings its own tables up to date at first use; there is no script to be run")
 
     def ring(self, why: Ring) -> None:
         """See ``Store``."""
@@ -148,6 +161,10 @@ class SqliteStore:
     def examine(self, *, deep: bool) -> Sequence[Finding]:
         """See ``Store``."""
         return examined(self._place, self.run, deep=deep)
+
+    def amiss(self) -> Sequence[Finding]:
+        """Nothing: it makes its own tables, and the file is its user's."""
+        return ()
 
     def lease(self, runner: bytes, info: RunnerInfo, seconds: float) -> Lease:
         """See ``Store``."""
