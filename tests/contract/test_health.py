@@ -14,9 +14,9 @@ from conveyor.client.doctor import examined
 from conveyor.core.health import Finding, Severity
 from conveyor.core.model import JobFilter, QueueInfo
 from conveyor.store.contract import Store
+from conveyor.store.postgres.checks import CHECKS
 from conveyor.store.postgres.health import examined as examined_server
 from conveyor.store.postgres.links import connect, dsn
-from conveyor.store.postgres.plans import PostgresOperations
 from conveyor.store.sqlite import health as sqlite_health
 from tests.support.jobs import HOUR, QUEUE, Hire, enqueue, new_job, new_jobs
 from tests.support.stores import open_store, rows, sqlite_url
@@ -100,7 +100,19 @@ def test_a_store_in_order(store: Store, hire: Hire) -> None:
     enqueue(store, new_job())
     assert hire().lives
     found = doctor(store)
-    own = {"durability", "listen", "clock"} if store.kind == "postgresql" else {"durability", "log", "integrity"}
+    server = {
+        "rights",
+        "tables",
+        "clock",
+        "pooler",
+        "durability",
+        "connections",
+        "snapshots",
+        "vacuum",
+        "history",
+        "listen",
+    }
+    own = server if store.kind == "postgresql" else {"durability", "log", "integrity"}
     memory = store.url.endswith(":memory:")
     assert found.keys() == {"store", "schema", "queues", "tasks", "workers"} | (
         {"file", "integrity"} if memory else own
@@ -230,7 +242,7 @@ def test_a_notification_that_does_not_arrive(
 
     store, opens = open_store(postgres_url), _connecting(postgres_url)
     monkeypatch.setattr(psycopg.Connection, "notifies", lost)
-    found = examined_server(PostgresOperations(), store.run, opens)
+    found = examined_server(opens, {"durability": CHECKS["durability"]})
     store.close()
     assert [(f.check, f.severity) for f in found] == [("durability", Severity.TROUBLE), ("listen", Severity.NOTE)]
     assert text in found[-1].text

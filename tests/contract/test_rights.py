@@ -13,6 +13,7 @@ from conveyor import Conveyor, State
 from conveyor.worker.runner import Settings
 from tests.support.waiting import auntil
 
+pytestmark = pytest.mark.direct
 WAIT = 20
 ROLE = sql.Identifier("conveyor_clerk")
 

@@ -13,6 +13,7 @@ from typing import Self
 import pytest
 
 from conveyor.cli import COMMANDS
+from conveyor.cli.bench.options import MEASURES
 from conveyor.core.lifecycle import State
 from tests.support.cli import Terminal
 from tests.support.waiting import until
@@ -145,8 +146,8 @@ def test_what_is_offered(folder: Path, script: str) -> None:
     assert offered(folder, script, ["conveyor", ""]) == list(COMMANDS)
     assert offered(folder, script, ["conveyor", "jobs", "--state", ""]) == list(State)
     assert offered(folder, script, ["conveyor", "jobs", "--state", "=", "s"]) == ["scheduled", "succeeded"]
-    assert offered(folder, script, ["conveyor", "migrate", ""]) == ["-h", "--help", "--app", "--store"]
-    assert offered(folder, script, ["conveyor", "bench", ""]) == ["enqueue", "drain", "latency"]
+    assert offered(folder, script, ["conveyor", "migrate", "--l"]) == ["--lock-timeout"]
+    assert offered(folder, script, ["conveyor", "bench", ""]) == [*MEASURES]
     assert offered(folder, script, ["conveyor", "status", "--store", ""]) == ["sqlite:///", "postgresql://"]
     stores = offered(folder, script, ["conveyor", "status", "--store", "sqlite", ":", "///"])
     assert sorted(stores) == [

@@ -47,7 +47,7 @@ def test_a_file_is_named_by_its_whole_path(app: Conveyor, run: Run, tmp_path: Pa
     file = f"sqlite:///{tmp_path}/plain.db"
     assert run("status")[1].startswith(f"{file}\n")
     assert json.loads(run("status", "--json")[1])["store"] == file
-    assert run("doctor")[1].startswith(f"fine     store      {file} answers; it took ")
+    assert run("doctor")[1].startswith(f"fine     store       {file} answers; it took ")
     assert run("migrate")[1] == f"{file} is up to date\n"
 
 
@@ -78,7 +78,7 @@ def test_all_commands_say_the_same_of_a_file_that_is_not_there(run: Run, tmp_pat
         assert run(command) == (1, "", f"conveyor {command}: {missing}")
     status, out, _ = run("doctor")
     assert status == 1
-    assert "; ".join(line.strip(" ->") for line in out.splitlines()[:2]) + "\n" == f"trouble  store      {missing}"
+    assert "; ".join(line.strip(" ->") for line in out.splitlines()[:2]) + "\n" == f"trouble  store       {missing}"
 
 
 # ---------------------------------------------------------------- names that nobody knows

@@ -20,7 +20,8 @@ from conveyor.core.health import (
     trouble,
 )
 from conveyor.core.model import DueTask, QueueInfo, Runner, RunnerInfo
-from conveyor.store.postgres.health import Server, of_server
+from conveyor.store.postgres.checks.history import ASTRAY, History, of_history
+from conveyor.store.postgres.checks.server import Setting, of_server
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 SECOND = 1_000_000
@@ -203,6 +204,27 @@ def test_workers_of_several_versions() -> None:
     assert finding.text.endswith("1, 2")
 
 
+@pytest.mark.parametrize(
+    ("known", "told"),
+    [
+        ([("a",), ("a",)], []),
+        ([("a",), ("b",)], []),  # two programs that share a queue
+        ([("a",), ("a", "b")], ["1 of 2 workers of queue 'mail' do not know all that the others know: b"]),
+        (
+            [("a", "b"), ("a", "c"), ("z",)],
+            ["2 of 3 workers of queue 'mail' do not know all that the others know: b, c"],
+        ),
+        (
+            [("a",), ("a", *"bcdef")],
+            ["1 of 2 workers of queue 'mail' do not know all that the others know: b, c, d and 2 more"],
+        ),
+    ],
+)
+def test_workers_that_know_different_tasks(known: list[tuple[str, ...]], told: list[str]) -> None:
+    found = of_workers([runner(tasks=tasks) for tasks in known], 0)
+    assert [finding.text for finding in found if finding.severity is not Severity.FINE] == told
+
+
 def test_many_findings_are_told_in_bounds_the_worst_first() -> None:
     many = [note("x", f"note {n}") for n in range(MOST)] + [trouble("x", f"trouble {n}", "") for n in range(5)]
     told = bounded("x", many)
@@ -214,27 +236,74 @@ def test_many_findings_are_told_in_bounds_the_worst_first() -> None:
 
 # ---------------------------------------------------------------- the server
 
-SOUND = Server("on", "on", "on", "off", "false")
+SOUND = {
+    "role": "shopkeeper",
+    "database": "shop",
+    "fsync": "on",
+    "full_page_writes": "on",
+    "synchronous_commit": "on",
+    "transaction_read_only": "off",
+    "in_hot_standby": "off",
+}
 
 
 @pytest.mark.parametrize(
-    ("server", "severity", "text"),
+    ("changed", "severity", "text"),
     [
-        (SOUND, Severity.FINE, "fsync is on, synchronous_commit is on"),
-        (SOUND._replace(synchronous_commit="local"), Severity.FINE, "synchronous_commit is local"),
-        (SOUND._replace(synchronous_commit="off"), Severity.TROUBLE, "may lose jobs it has accepted"),
-        (SOUND._replace(fsync="off", full_page_writes="off"), Severity.TROUBLE, "fsync and full_page_writes are off"),
-        (SOUND._replace(fsync="off"), Severity.TROUBLE, "fsync is off"),
-        (SOUND._replace(full_page_writes="off"), Severity.TROUBLE, "full_page_writes is off"),
-        (SOUND._replace(standby="true", fsync="off"), Severity.TROUBLE, "is a standby"),
-        (SOUND._replace(read_only="on"), Severity.TROUBLE, "lets nothing be written"),
+        ({}, Severity.FINE, "fsync is on, synchronous_commit is on"),
+        ({"synchronous_commit": "local"}, Severity.FINE, "synchronous_commit is local"),
+        ({"synchronous_commit": "off"}, Severity.TROUBLE, "may lose jobs it has accepted"),
+        ({"fsync": "off", "full_page_writes": "off"}, Severity.TROUBLE, "fsync and full_page_writes are off"),
+        ({"fsync": "off"}, Severity.TROUBLE, "fsync is off"),
+        ({"full_page_writes": "off"}, Severity.TROUBLE, "full_page_writes is off"),
+        ({"in_hot_standby": "on", "fsync": "off"}, Severity.TROUBLE, "is a standby"),
+        ({"transaction_read_only": "on"}, Severity.TROUBLE, "lets nothing be written"),
     ],
 )
-def test_the_servers_settings(server: Server, severity: Severity, text: str) -> None:
-    finding = only(of_server(server))
+def test_the_servers_settings(changed: dict[str, str], severity: Severity, text: str) -> None:
+    finding = only(of_server({name: Setting(value) for name, value in (SOUND | changed).items()}))
     assert finding.severity is severity
     assert text in finding.text
     assert bool(finding.fix) == (severity is Severity.TROUBLE)
+
+
+@pytest.mark.parametrize(
+    ("source", "fix"),
+    [
+        ("configuration file", "ALTER SYSTEM SET fsync = on; SELECT pg_reload_conf()"),
+        ("command line", "start the server without fsync on its command line"),
+        ("database user", "ALTER ROLE shopkeeper IN DATABASE shop RESET fsync"),
+    ],
+)
+def test_a_setting_is_mended_where_it_was_made(source: str, fix: str) -> None:
+    settings = {name: Setting(value) for name, value in SOUND.items()} | {"fsync": Setting("off", source)}
+    assert only(of_server(settings)).fix == fix
+
+
+DAYS_AHEAD = History(there=37, ahead=3 * 86_400_000_000, overdue=0, stray=0)
+
+
+@pytest.mark.parametrize(
+    ("history", "text"),
+    [
+        (DAYS_AHEAD._replace(ahead=None), "lacks partitions for jobs that end now"),
+        (DAYS_AHEAD._replace(ahead=-1), "lacks partitions for jobs that end now"),
+        (DAYS_AHEAD._replace(ahead=3_600_000_000), "in less than a day"),
+        (DAYS_AHEAD._replace(overdue=2), "2 partitions of history are over for a day"),
+        (DAYS_AHEAD._replace(stray=ASTRAY), "10,000 ended jobs or more have no partition"),
+    ],
+)
+def test_partitions_of_history_that_are_missing_or_over(history: History, text: str) -> None:
+    finding = only(of_history(history))
+    assert (finding.check, finding.severity) == ("history", Severity.NOTE)
+    assert text in finding.text
+    assert finding.fix
+
+
+def test_partitions_of_history_as_they_should_be() -> None:
+    found = [only(of_history(DAYS_AHEAD)), only(of_history(DAYS_AHEAD._replace(stray=ASTRAY - 1)))]
+    assert [finding.severity for finding in found] == [Severity.FINE] * 2
+    assert "37 partitions" in found[0].text
 
 
 # ---------------------------------------------------------------- words

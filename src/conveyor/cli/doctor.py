@@ -9,13 +9,13 @@ from conveyor.cli.lookup import MissingStore, app_arguments, check_there, find_b
 from conveyor.cli.output import clean, say, say_json
 from conveyor.core.health import Finding, Severity, trouble
 
-MARGIN = 20
+MARGIN = 21
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     app_arguments(parser)
-    parser.add_argument("--deep", action="store_true", help="look through the whole file as well, on SQLite")
+    parser.add_argument("--deep", action="store_true", help="look through all jobs as well, on SQLite the whole file")
     parser.add_argument("--json", action="store_true", help="for programs")
 
 
@@ -27,7 +27,7 @@ def run(options: argparse.Namespace) -> int:
         say_json([_as_json(finding) for finding in found])
         return bool(troubles)
     for finding in found:
-        say(f"{finding.severity:<9}{finding.check:<11}{clean(finding.text)}")
+        say(f"{finding.severity:<9}{finding.check:<12}{clean(finding.text)}")
         if finding.fix:
             say(f"{'':<{MARGIN}}-> {clean(finding.fix)}")
     notes = sum(finding.severity is Severity.NOTE for finding in found)

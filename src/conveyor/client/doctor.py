@@ -6,11 +6,13 @@ from typing import Final
 
 from conveyor.client.queues import served
 from conveyor.core.errors import ConveyorError, SchemaOutdated
-from conveyor.core.health import Finding, fine, of_clock, of_queues, of_schema, of_tasks, of_workers, trouble
+from conveyor.core.health import Finding, Severity, fine, of_clock, of_queues, of_schema, of_tasks, of_workers, trouble
 from conveyor.store.contract import Store
 
 LOOKED_AT: Final = 10_000
 """Due jobs of each queue whose tasks are looked at: those that would be claimed first."""
+LOOKS: Final = 5
+"""Round trips by which the clock is told."""
 QUEUES: Final = 100
 """Queues whose due jobs are looked at."""
 
@@ -28,9 +30,10 @@ def examined(opened: Callable[[], Store], own: Own, *, deep: bool) -> list[Findi
         store = opened()
         schema = store.run(store.operations.schema())
     except SchemaOutdated as error:
-        return [trouble("schema", str(error), "conveyor migrate")]
+        return _explained(opened, trouble("schema", str(error), "conveyor migrate"))
     except ConveyorError as error:
-        return [trouble("store", str(error), "start the server, or name the store that is meant")]
+        fix = "start the server, or name the store that is meant"
+        return _explained(opened, trouble("store", str(error), fix))
     taken = (time.perf_counter() - begun) * 1_000
     found = [
         fine("store", f"{store.url} answers; it took {taken:.1f} ms to reach it"),
@@ -46,14 +49,32 @@ def examined(opened: Callable[[], Store], own: Own, *, deep: bool) -> list[Findi
     return [*found, *store.examine(deep=deep)]
 
 
+def _explained(opened: Callable[[], Store], told: Finding) -> list[Finding]:
+    """What the store knows to say of *told*: that its tables are elsewhere, or not to be read by us."""
+    try:
+        return [finding for finding in opened().amiss() if finding.severity is Severity.TROUBLE] or [told]
+    except ConveyorError:  # it is the trouble that we have told of already
+        return [told]
+
+
+def _tables(store: Store, _: Own) -> Sequence[Finding]:
+    return store.amiss()
+
+
 def _clock(store: Store, _: Own) -> Sequence[Finding]:
-    """On SQLite it is this host's own."""
+    """On SQLite it is this host's own. Of several looks the quickest is the surest."""
     if store.kind == "sqlite":
         return []
+    error, ahead = min(_offset(store) for _ in range(LOOKS))
+    return [of_clock(ahead, error)]
+
+
+def _offset(store: Store) -> tuple[int, int]:
+    """By how much the second may be wrong, and how far the store's clock is ahead: microseconds."""
     before = time.time_ns() // 1_000
     clock = store.run(store.operations.clock())
     after = time.time_ns() // 1_000
-    return [of_clock(clock - (before + after) // 2, (after - before) // 2)]
+    return (after - before) // 2, clock - (before + after) // 2
 
 
 def _queues(store: Store, own: Own) -> Sequence[Finding]:
@@ -71,6 +92,7 @@ def _workers(store: Store, _: Own) -> Sequence[Finding]:
 
 
 _CHECKS: Final[dict[str, Callable[[Store, Own], Sequence[Finding]]]] = {
+    "tables": _tables,
     "clock": _clock,
     "queues": _queues,
     "workers": _workers,

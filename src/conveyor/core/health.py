@@ -15,6 +15,8 @@ CLOCK_ALLOWED: Final = timedelta(seconds=5)
 """Between this host and the database. Times that callers name come due by the database's clock."""
 LONG: Final = timedelta(days=1)
 """A job that is due for longer has been forgotten."""
+NAMED: Final = 3
+"""Names in one finding."""
 MOST: Final = 10
 """Findings of one kind that are told one by one."""
 
@@ -159,8 +161,31 @@ def of_workers(runners: Sequence[Runner], stranded: int) -> list[Finding]:
     if len(versions := sorted({runner.info.version for runner in alive})) > 1:
         text = f"workers of several versions are running: {', '.join(versions)}"
         found.append(note("workers", text, "restart the older ones, unless a deploy is under way"))
+    found += _differing(alive)
     slots = sum(sum(runner.info.queues.values()) for runner in alive)
     return bounded("workers", found) or [fine("workers", f"{_many(len(alive), 'worker')}, {_many(slots, 'slot')}")]
+
+
+def _differing(alive: Sequence[Runner]) -> list[Finding]:
+    """Workers of one queue that have older code than others; those that share no task are of another program."""
+    found: list[Finding] = []
+    for queue in sorted({queue for runner in alive for queue in runner.info.queues}):
+        known = [frozenset(runner.info.tasks) for runner in alive if queue in runner.info.queues]
+        lacking = [more - tasks for tasks in known if (more := _more(tasks, known)) != tasks]
+        if lacking:
+            names = sorted(frozenset[str]().union(*lacking))
+            rest = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+            text = (
+                f"{len(lacking)} of {_many(len(known), 'worker')} of queue {queue!r} do not know all that the others "
+                f"know: {', '.join(names[:NAMED])}{rest}"
+            )
+            found.append(note("workers", text, "restart those with older code, unless a deploy is under way"))
+    return found
+
+
+def _more(tasks: frozenset[str], known: Sequence[frozenset[str]]) -> frozenset[str]:
+    """*tasks*, and all that those know who know some of them."""
+    return tasks.union(*(others for others in known if tasks & others))
 
 
 def bounded(check: str, findings: Iterable[Finding]) -> list[Finding]:

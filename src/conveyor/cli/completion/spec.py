@@ -68,7 +68,7 @@ def _option(action: argparse.Action) -> Option:
 
 
 def _value(action: argparse.Action) -> Value:
-    name = str(action.metavar or action.dest.upper())
+    name = " ".join(action.metavar) if isinstance(action.metavar, tuple) else action.metavar or action.dest.upper()
     choices = [str(choice) for choice in action.choices or ()]
     kind = "choice" if choices else KINDS.get(name, "any")
     return Value(name, kind, choices, action.nargs in {"*", "+"})

@@ -1,0 +1,1 @@
+SELECT there, ahead, overdue, stray FROM conveyor_arranged(:most)

@@ -1,0 +1,1 @@
+SELECT number FROM conveyor_migration ORDER BY number
