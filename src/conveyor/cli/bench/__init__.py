@@ -3,63 +3,116 @@
 import argparse
 import os
 import platform
-import secrets
-import tempfile
-from collections.abc import Callable
+import signal
+import sys
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
-from conveyor.app import Conveyor
-from conveyor.cli.bench.measure import Figures, drain, enqueue, latency
+from conveyor.app import Conveyor, open_ground
+from conveyor.cli.bench import options as given
+from conveyor.cli.bench.backlog import measure_backlog
+from conveyor.cli.bench.drain import measure_drain
+from conveyor.cli.bench.enqueue import measure_enqueue
+from conveyor.cli.bench.figures import Result
+from conveyor.cli.bench.idle import measure_idle
+from conveyor.cli.bench.latency import measure_latency
+from conveyor.cli.bench.options import Settings
+from conveyor.cli.bench.pictures import picture
+from conveyor.cli.bench.site import Parts
+from conveyor.cli.bench.snapshot import measure_held
+from conveyor.cli.bench.steady import measure_steady
+from conveyor.cli.bench.told import tell
 from conveyor.cli.logs import log_to_stderr
-from conveyor.cli.lookup import store_argument
-from conveyor.cli.output import say, say_json
-from conveyor.core.errors import UsageError
+from conveyor.cli.output import say_json
+from conveyor.core.errors import ConveyorError
+from conveyor.core.version import __version__
 
-MEASURES: Final[dict[str, Callable[[Conveyor, str, argparse.Namespace], Figures]]] = {
-    "enqueue": lambda app, queue, options: enqueue(app, queue, options.jobs),
-    "drain": lambda app, queue, options: drain(app, queue, options.jobs, options.slots),
-    "latency": lambda app, queue, options: latency(app, queue, options.rate, options.seconds),
+MEASURES: Final[Mapping[str, Callable[[Settings], Parts]]] = {
+    "enqueue": measure_enqueue,
+    "drain": measure_drain,
+    "latency": measure_latency,
+    "steady": measure_steady,
+    "backlog": measure_backlog,
+    "held-snapshot": measure_held,
+    "idle": measure_idle,
 }
+TERMINATED: Final = 128 + signal.SIGTERM
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    parser.add_argument(
-        "what", nargs="*", choices=list(MEASURES), metavar="WHAT", help=f"{', '.join(MEASURES)} (all of them)"
-    )
-    store_argument(parser)
-    parser.add_argument("--jobs", type=int, default=20_000, help="jobs to enqueue and to drain (20000)")
-    parser.add_argument("--slots", type=int, default=200, help="how many run at a time in drain (200)")
-    parser.add_argument("--rate", type=float, default=20.0, help="jobs per second in latency (20)")
-    parser.add_argument("--seconds", type=float, default=10.0, help="how long latency is measured (10)")
-    parser.add_argument("--json", action="store_true", help="for programs")
+    given.arguments(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Measure, and print the figures."""
     log_to_stderr("warning", "text")
-    if min(options.jobs, options.slots, options.rate, options.seconds) <= 0:
-        raise UsageError("--jobs, --slots, --rate and --seconds must be more than 0")
-    with tempfile.TemporaryDirectory(prefix="conveyor-bench-") as scratch:
-        url = options.store or f"sqlite:///{Path(scratch) / 'bench.db'}"
-        figures = {what: _measured(url, what, options) for what in options.what or MEASURES}
-    about = {"store": Conveyor(url).store.url, "python": platform.python_version(), "cores": os.cpu_count()}
-    if options.json:
-        say_json({**about, "figures": figures})
-    else:
-        say("  ".join(f"{name} {value}" for name, value in about.items()))
-        for what, rows in figures.items():
-            for name, value in rows.items():
-                say(f"{what:<8} {name:<34} {value:>12,.2f}" if value < 100 else f"{what:<8} {name:<34} {value:>12,.0f}")  # noqa: PLR2004 - decimals where they tell something
+    os.environ.pop("CONVEYOR_INLINE", None)  # it is for debugging, and would run the jobs here
+    with TemporaryDirectory(prefix="conveyor-bench-") as folder, _cleared_up():
+        settings = given.read(options, options.store or f"sqlite:///{folder}/bench.db")
+        about = _about(settings)
+        results: dict[str, Result] = {}
+        try:
+            for what in settings.what:
+                results |= _measured(what, settings)
+        except ConveyorError as error:
+            if results:  # they took their time, and are right
+                _show({**about, "error": str(error)}, results, options)
+            raise
+    _show(about, results, options)
     return 0
 
 
-def _measured(url: str, what: str, options: argparse.Namespace) -> Figures:
-    """One measure, in a queue of its own: jobs of others in the same store are left alone."""
-    app = Conveyor(url)
-    app.migrate()
+def _measured(what: str, settings: Settings) -> dict[str, Result]:
+    runs = [MEASURES[what](settings) for _ in range(settings.runs)]
+    return {f"{what}.{part}" if part else what: Result([parts[part] for parts in runs]) for part in runs[0]}
+
+
+def _show(about: Mapping[str, object], results: Mapping[str, Result], options: argparse.Namespace) -> None:
+    if options.svg:
+        Path(options.svg).write_text(picture(about, results), "utf-8")
+    if options.json:
+        say_json({**about, "measures": {name: result.as_json() for name, result in results.items()}})
+    else:
+        tell(about, results)
+
+
+def _about(settings: Settings) -> dict[str, object]:
+    """What the figures depend on. Raises ``NotHere`` when something was asked for that this store has not."""
+    ground = open_ground(settings.url)
     try:
-        return MEASURES[what](app, f"bench-{secrets.token_hex(4)}", options)
+        if settings.hold or "held-snapshot" in settings.what:
+            with ground.held():
+                pass
+        about = dict(ground.about)
+        kind = ground.kind
     finally:
-        app.close()
+        ground.close()
+    store = {"kind": kind, "url": Conveyor(settings.url).store.url, "version": about.pop("server_version")}
+    return {
+        "conveyor": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cores": os.cpu_count(),
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "store": {**store, "settings": about},
+        "options": settings.as_json(),
+    }
+
+
+@contextmanager
+def _cleared_up() -> Generator[None]:
+    """SIGTERM ends the block like an error does, so that workers and scratch stores go with it."""
+
+    def leave(*_: object) -> None:
+        sys.exit(TERMINATED)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

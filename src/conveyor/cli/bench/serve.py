@@ -1,17 +1,17 @@
-"""The worker of the latency measure: ``python -m conveyor.cli.bench.serve URL QUEUE``."""
+"""The app of the workers that are measured, as ``conveyor worker --app conveyor.cli.bench.serve:app`` finds it."""
 
+import os
 import sys
+import threading
 
-from conveyor.app import Conveyor
-from conveyor.cli.bench.measure import stamp_task
-
-
-def main(url: str, queue: str) -> int:
-    """Work until told to stop."""
-    app = Conveyor(url)
-    stamp_task(app)
-    return app.run_worker({queue: 10})
+from conveyor.cli.bench.tasks import measured
 
 
-if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+def _leave_with_parent() -> None:
+    """End when who measures has gone, however it ended: nobody else would stop this worker."""
+    os.read(sys.stdin.fileno(), 1)  # nothing is ever sent: it returns when the other end is closed
+    os._exit(1)
+
+
+threading.Thread(target=_leave_with_parent, daemon=True).start()
+app = measured(os.environ["CONVEYOR_URL"]).app

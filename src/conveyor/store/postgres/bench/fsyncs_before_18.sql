@@ -1,0 +1,1 @@
+SELECT wal_sync FROM pg_stat_wal

@@ -1,0 +1,1 @@
+SELECT current_database(), pg_backend_pid()
