@@ -20,7 +20,7 @@ install   = $(BIN)/python -m pip install --quiet -c constraints.txt
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test fast smoke soak check coverage mutants bench docs clean
+.PHONY: help demo dev test fast smoke soak check coverage mutants bench compare docs clean
 
 help: ## Print this
 	@echo "Conveyor: background jobs for Python, in the database you already have."
@@ -69,14 +69,17 @@ mutants: $(VENV)/.dev ## Break the code on purpose; each break must be caught
 bench: $(VENV)/.dev ## Measure throughput and latency on this machine
 	$(BIN)/conveyor bench $(ARGS)
 
+compare: $(VENV)/.dev ## Measure Conveyor beside PgQueuer, Procrastinate, Oban and Django-Q2
+	$(BIN)/python -m benchmarks.compare $(ARGS)
+
 docs: $(VENV)/.dev ## Build the documentation as a site; a warning is an error
 	@$(BIN)/python -m sphinx -b html -W --keep-going -q docs docs/_build/html
 	@echo "The documentation is in docs/_build/html/index.html"
 
 clean: ## Go back to a bare clone: environments, caches and builds
-	rm -rf $(VENV) .venv-* build dist docs/_build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-* .cache build dist docs/_build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	rm -rf htmlcov .coverage .coverage.* conveyor-demo
-	find src tests tools docs -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src tests tools docs benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # ------------------------------------------------------- the environment
 # A stamp beside the environment says which extras it has, so that each is installed once.

@@ -285,13 +285,15 @@ def check(root: Path) -> Iterator[Problem]:
     always = always_installed(pyproject.read_text(encoding="utf-8") if pyproject.exists() else "")
     package = list(read(root, PACKAGE, "*.py"))
     tests = list(read(root, "tests", "*.py"))
-    for source in [*package, *read(root, PACKAGE, "*.sql")]:
+    benchmarks = list(read(root, "benchmarks", "*.py"))
+    for source in [*package, *read(root, PACKAGE, "*.sql"), *benchmarks]:
         yield from file_size(source.path, source.inner, source.text)
-    for source in package:
+    for source in [*package, *benchmarks]:
         for rule in (function_size, class_size, any_types, documented):
             yield from rule(source)
+    for source in package:
         yield from lazy_imports(source, always)
-    for source in [*package, *tests, *read(root, "tools", "*.py")]:
+    for source in [*package, *tests, *benchmarks, *read(root, "tools", "*.py")]:
         yield from pragmas(source)
     for source in tests:
         yield from honest_tests(source)

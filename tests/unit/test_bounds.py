@@ -66,6 +66,7 @@ GOOD = {
         "tests/unit/test_x.py",
         "import pytest\n@pytest.mark.parametrize('skip', [1])\ndef test_x(): ...\n",
     ),
+    "lazy import of a benchmark": ("benchmarks/peers/x.py", "def _f() -> None:\n    import json\n"),
     "README": ("README.md", "text\n" * 28 + "```python\n" + "text\n" * 91),
 }
 
@@ -186,6 +187,9 @@ BAD = {
         2,
         "pytest.importorskip",
     ),
+    "function of a benchmark": ("benchmarks/peers/x.py", function(41), 1, "long() has 41 lines"),
+    "Any in a benchmark": ("benchmarks/x.py", "from typing import Any\n", 1, "Any outside"),
+    "noqa in a benchmark": ("benchmarks/x.py", "x = 1  # noqa: S101\n", 1, "without a reason"),
     "README too long": ("README.md", README + "text\n" * 116, 121, "README has 121 lines"),
     "README without a program": ("README.md", "text\n" * 29 + "```python\n", 1, "no ```python block"),
 }

@@ -1,0 +1,1 @@
+"""Figures of Conveyor and of its peers, and the command that makes them."""
