@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from conveyor.around import Around
-from conveyor.core.errors import StoreUnavailable
+from conveyor.core.errors import HeldElsewhere, StoreUnavailable
 from conveyor.core.lifecycle import Event
 from conveyor.core.model import Claimed, Outcome
 from conveyor.job import Desk
@@ -235,6 +235,27 @@ async def test_a_claim_that_is_cut_off_is_doubted_and_what_it_took_is_given_back
     settling.cancel()
     assert [(o.id, o.token, o.runner, o.event) for o in written] == [(JOB.id, JOB.token, RUNNER, Event.RELEASE)]
     assert hall.gates == []
+
+
+async def test_a_claim_is_doubted_whatever_it_raises() -> None:
+    """What it raises may be of a statement that came after its commit."""
+    identity = Identity(RUNNER)
+    claiming = claimer(store(claim=fails), Hall(), lambda: identity)
+    with pytest.raises(HeldElsewhere):
+        await claiming._claim({"default": 1})
+    assert identity.doubtful
+
+
+async def test_a_claim_that_was_disturbed_is_not_taken_for_the_last_of_what_is_due() -> None:
+    identity = Identity(RUNNER)
+    claiming = claimer(store(claim=lambda _: []), Hall(), lambda: identity)
+    assert await claiming._claim({"default": 1})
+    claiming._listener.sight.missed = True
+    assert not await claiming._claim({"default": 1})
+
+
+def fails(_: object) -> Sequence[Claimed]:
+    raise HeldElsewhere("somebody holds the table")
 
 
 async def test_a_burst_that_was_woken_during_an_empty_claim_looks_once_more() -> None:

@@ -13,6 +13,8 @@ class Sight:
 
     whole: bool = True
     """Whether the latest claim looked at all that there is."""
+    missed: bool = False
+    """Whether something came between the latest claim and a job that it was about to take: it is to be repeated."""
     until: int | None = None
     """The store's clock at the latest claim, in microseconds: what came due until then was seen by it."""
 

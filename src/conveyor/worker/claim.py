@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from conveyor.core import ids
-from conveyor.core.errors import OutcomeUnknown
 from conveyor.core.lifecycle import Event, ending
 from conveyor.core.model import Outcome
 from conveyor.store.contract import Listener, Store
@@ -44,8 +43,8 @@ class Identity:
 
     @property
     def doubtful(self) -> bool:
-        """Whether a claim in this name may have succeeded without our knowing."""
-        return time.monotonic() < self.doubtful_until
+        """Whether a claim in this name may have succeeded without our knowing: nobody has looked since it was time."""
+        return self.looked < self.doubtful_until
 
 
 class Claimer:
@@ -133,7 +132,7 @@ class Claimer:
             room = self._slots.room() if able else {}
             if not room:
                 self._dry = False
-                await self._woken.wait()
+                await self._wait(DOUBT_ROUND if self._identity().doubtful else LONGEST_REST)
             elif await self._claim(room):
                 if not self._burst or not self._done:
                     await self._idle()
@@ -149,7 +148,7 @@ class Claimer:
         try:
             plan = self._store.operations.claim(identity.runner, room, self._tasks, self._listener.sight)
             jobs = await self._store.arun(plan)
-        except (OutcomeUnknown, asyncio.CancelledError):
+        except BaseException:  # whatever it is, it may have come after the commit
             identity.doubtful_until = time.monotonic() + DOUBT
             raise
         finally:
@@ -162,8 +161,9 @@ class Claimer:
             self._executor.refuse(identity.runner, jobs)
         taken = Counter(job.queue for job in jobs)
         everywhere = len(room) == len(self._slots.lanes) and all(taken[queue] < room[queue] for queue in room)
-        self._dry = everywhere and not self._burst
-        return self._dry or not jobs
+        missed = self._listener.sight.missed
+        self._dry = everywhere and not self._burst and not missed
+        return (self._dry or not jobs) and not missed
 
     async def _idle(self) -> None:
         """Wait until something may be due."""

@@ -39,7 +39,7 @@ SELECT * FROM claimed
 UNION ALL
 SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
        json_build_object(
-           'now', clock.now, 'took', conveyor_now() - clock.now,
+           'now', clock.now, 'picked', (SELECT count(*) FROM picked), 'took', conveyor_now() - clock.now,
            'xmin', pg_snapshot_xmin(pg_current_snapshot())::text::bigint,
            'mark', CASE WHEN :note::int2 = 1 THEN pg_current_xact_id()::text::bigint END,
            'looked', (SELECT coalesce(json_agg(queue), '[]') FROM want))::text

@@ -146,7 +146,7 @@ class PostgresOperations(PostgresDialect, SqlOperations):
         *rows, last = answer.rows
         jobs = [*map(Claimed._make, rows)]
         lasting.learn(looked, room, jobs, _SAID.decode(cast(str, last[-1])))
-        sight.until = lasting.until
+        sight.until, sight.missed = lasting.until, lasting.missed
         window = lasting.search(busy=bool(jobs))
         if window is not None:
             yield from self._search(window, tasks, lasting)

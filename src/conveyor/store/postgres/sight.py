@@ -58,6 +58,8 @@ class Said(msgspec.Struct, frozen=True):
     mark: int | None
     """The claim's own transaction, if that was asked for."""
     took: int
+    picked: int
+    """Rows that it was to take; one that somebody else rewrote at that moment it has not."""
     looked: Sequence[str]
     """Queues that it has looked into: not those that are paused, and none without a lease."""
 
@@ -186,6 +188,9 @@ class LaneSight(Sight):
         if self._stepping:
             self._stepping, self._step_took = False, said.took
         taken, last = _by_lane(jobs)
+        self.missed = said.picked > len(jobs)
+        if self.missed:
+            return  # fewer jobs than room does not mean that there are no more
         left = {queue: room[queue] for queue in said.looked}
         below = {queue: self.unseen.get(queue, HIGHEST + 1) for queue in left}
         self.unseen.update(dict.fromkeys(left, LOWEST))
