@@ -1,5 +1,6 @@
 """Bringing the tables up to date while others use them, and being broken off in the middle of it."""
 
+import itertools
 import os
 import sqlite3
 import subprocess
@@ -22,6 +23,7 @@ from tests.support.inventory import things
 from tests.support.jobs import enqueue, new_job
 from tests.support.postgres import PostgresServer, find_binaries
 from tests.support.stores import number, open_store, rows, sqlite_url
+from tests.support.threads import together
 from tests.support.waiting import until
 
 NAMES = [name for _, name, _ in migrations("postgres")]
@@ -50,6 +52,14 @@ def psql(url: str, script: str) -> "subprocess.CompletedProcess[str]":
 
 
 # ---------------------------------------------------------------- looking, and writing it down
+
+
+def test_several_may_migrate_at_once_where_transactions_are_repeatable_reads(bare_url: str) -> None:
+    """Else one that has waited for another would not see what that has done, nor what was written meanwhile."""
+    with psycopg.connect(bare_url, autocommit=True) as operator:
+        operator.execute("ALTER DATABASE unmigrated SET default_transaction_isolation = 'repeatable read'")
+    names = together([open_store(bare_url).migrate] * 4)
+    assert sorted(itertools.chain(*names)) == [name for _, name, _ in migrations("postgres")]
 
 
 def test_what_is_missing_is_named_and_nothing_is_changed(bare_url: str) -> None:

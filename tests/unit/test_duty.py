@@ -156,6 +156,23 @@ async def test_only_a_cancellation_ends_a_duty_that_goes_on_for_ever() -> None:
             await task
 
 
+async def test_a_cancellation_ends_it_though_an_error_takes_its_place() -> None:
+    begun = asyncio.Event()
+
+    async def duty() -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise OSError("the connection fell silent")
+
+    task = asyncio.create_task(kept("duty", duty))
+    await begun.wait()
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.done()
+
+
 async def test_a_cancellation_ends_it_also_during_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     paused = asyncio.Event()
     monkeypatch.setattr("conveyor.worker.duty.jittered", lambda _: paused.set() or 60.0)

@@ -41,7 +41,10 @@ async def kept(name: str, duty: Callable[[], Awaitable[object]]) -> None:
             if task is None or task.cancelling():
                 raise
             await trouble.pause(stray)  # nobody has cancelled this duty: something inside it raised that by itself
-        except Exception as error:  # noqa: BLE001 - logged, and the duty begins anew
+        except Exception as error:
+            task = current_task()
+            if task is not None and task.cancelling():
+                raise  # in some library an error has taken the place of our end
             await trouble.pause(error)
         else:
             return

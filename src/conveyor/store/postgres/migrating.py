@@ -27,6 +27,8 @@ LEDGER: Final = (
     "CREATE TABLE IF NOT EXISTS conveyor_migration "
     "(number integer PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
 )
+_ISOLATION: Final = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED"
+"""Whatever the database's default is: else what was written while we waited for a lock would not be seen."""
 _SCRIPT: Final = """\
 BEGIN;
 {before};
@@ -83,7 +85,7 @@ def _written(migration: Migration, lock_timeout: float) -> str:
 def _before(number: int, lock_timeout: float) -> list[str]:
     """Who migrates at the same time is waited for as long as it takes: that keeps nobody else waiting."""
     limit = max(round(lock_timeout * 1_000), int(lock_timeout > 0))
-    before = [f"SELECT pg_advisory_xact_lock({LOCK})", f"SET LOCAL lock_timeout = '{limit}ms'"]
+    before = [_ISOLATION, f"SELECT pg_advisory_xact_lock({LOCK})", f"SET LOCAL lock_timeout = '{limit}ms'"]
     return [*before, LEDGER] if number == 1 else before
 
 
