@@ -118,6 +118,18 @@ def test_where_there_is_no_partition_a_job_lies_astray_and_partitions_are_made_f
     assert tables(store) == (0, 0)
 
 
+def test_none_is_made_while_so_much_lies_astray_that_all_would_wait_for_long(
+    store: Store, hand: Hand, url: str
+) -> None:
+    """Each that is attached has all that is astray read. The bound is made small here."""
+    end(store, hand, keeping(7))
+    with psycopg.connect(url, autocommit=True) as owner:
+        found = owner.execute("SELECT pg_get_functiondef('conveyor_arrange'::regproc)").fetchone()
+        assert found is not None
+        owner.execute(str(found[0]).replace("268435456", "8192").encode())
+    assert arrange(store) == Arranged()
+
+
 def test_there_are_never_more_than_64(store: Store, hand: Hand, url: str) -> None:
     end(store, hand, keeping(2, 40))
     with session(url) as owner:
