@@ -9,13 +9,14 @@ import psycopg
 import pytest
 
 from conveyor.core.lifecycle import State
+from conveyor.store.postgres.links import MOST as MOST_LINKS
 from tests.support.postgres import PostgresServer, prepare
 from tests.support.waiting import until
 from tests.support.yard import Yard
 
 MOST = 20
-A_WORKER = 6
-"""Connections of a worker with much to do: its lease's, its listener's, and some for claims, outcomes and looks."""
+A_WORKER = MOST_LINKS + 2
+"""Connections that a worker may have: its lease's, its listener's, and those for claims, outcomes and looks."""
 LEASE = 4.0
 clock = threading.Event()
 BACKENDS = "FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'conveyor'"
