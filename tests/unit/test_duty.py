@@ -157,9 +157,11 @@ async def test_only_a_cancellation_ends_a_duty_that_goes_on_for_ever() -> None:
 
 
 async def test_a_cancellation_ends_it_though_an_error_takes_its_place() -> None:
-    begun = asyncio.Event()
+    begun, rounds = asyncio.Event(), iter(range(2))
 
     async def duty() -> None:
+        if next(rounds):
+            return
         begun.set()
         try:
             await asyncio.Event().wait()
@@ -170,7 +172,8 @@ async def test_a_cancellation_ends_it_though_an_error_takes_its_place() -> None:
     await begun.wait()
     task.cancel()
     await asyncio.wait([task])
-    assert task.done()
+    assert task.cancelled()
+    assert next(rounds) == 1  # it has not begun anew
 
 
 async def test_a_cancellation_ends_it_also_during_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,7 +44,7 @@ async def kept(name: str, duty: Callable[[], Awaitable[object]]) -> None:
         except Exception as error:
             task = current_task()
             if task is not None and task.cancelling():
-                raise  # in some library an error has taken the place of our end
+                raise CancelledError from error  # in some library an error has taken the place of our end
             await trouble.pause(error)
         else:
             return
