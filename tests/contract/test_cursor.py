@@ -16,7 +16,7 @@ from conveyor.core.model import NewJob
 from conveyor.drivers.postgres import adapt, carry
 from conveyor.plan import run
 from conveyor.store.contract import Store
-from conveyor.store.postgres.sight import GRACE, STEP_BACK, WIDE
+from conveyor.store.postgres.sight import GRACE, SEARCH, STEP_BACK, WIDE
 from tests.support.explaining import steps_of
 from tests.support.jobs import HOUR, QUEUE, TASK, Hand, Hire, enqueue, new_job, new_jobs
 from tests.support.postgres import session
@@ -175,7 +175,7 @@ def test_what_lies_far_behind_the_cursor_for_no_reason_is_found_by_searching(see
     enqueue(store, *ages)
     for job, age in ages.items():
         rows(store, f"UPDATE conveyor_job SET run_after = run_after - {age} WHERE id = '{job.id.hex()}'")
-    found = [id_ for _ in range(MOST_STEPS) for id_ in seer.work(after=STEP)]
+    found = [id_ for _ in range(MOST_STEPS) for id_ in seer.work(after=SEARCH + 1)]
     assert sorted(found) == sorted(job.id for job in ages)
 
 

@@ -14,6 +14,7 @@ from conveyor import Conveyor
 from conveyor.core.errors import OutcomeUnknown, StoreUnavailable
 from conveyor.plan import Ring
 from conveyor.store.contract import Listener, Store
+from conveyor.store.postgres.links import own
 from conveyor.store.postgres.opened import PostgresStore
 from conveyor.testing.contract.claims import Claims
 from conveyor.testing.contract.listening import Listening
@@ -42,6 +43,14 @@ def pooled(postgres_url: str, postgres_server: PostgresServer, pooler: PgBouncer
 def server_url(postgres_url: str, postgres_server: PostgresServer) -> str:
     """The same, past it."""
     return postgres_server.url(postgres_url.rpartition("/")[2])
+
+
+def test_nothing_is_prepared_through_it_and_its_sessions_are_left_alone(pooled: str, server_url: str) -> None:
+    """They are other people's as well."""
+    for url, threshold, setting in ((pooled, None, "on"), (server_url, 1, "off")):
+        with own(url) as connection:
+            assert connection.prepare_threshold == threshold
+            assert connection.execute("SHOW enable_seqscan").fetchone() == (setting,)
 
 
 @contextlib.asynccontextmanager

@@ -38,7 +38,7 @@ class SqlOperations(Arrivals, Reads):
         """The steps of ``claim``."""
 
     @abstractmethod
-    def next_due_steps(self, queues: Sequence[str], since: int | None) -> Steps[int | None]:
+    def next_due_steps(self, queues: Sequence[str], sight: Sight) -> Steps[int | None]:
         """The steps of ``next_due``."""
 
     @abstractmethod
@@ -77,7 +77,7 @@ class SqlOperations(Arrivals, Reads):
 
     def next_due(self, queues: Sequence[str], sight: Sight | None = None) -> Plan[int | None]:
         """See ``Operations.next_due``."""
-        return Plan(partial(self.next_due_steps, queues, sight.until if sight else None), writes=False)
+        return Plan(partial(self.next_due_steps, queues, sight or Sight()), writes=False)
 
     def settle(self, outcomes: Sequence[Outcome]) -> Plan[Settled]:
         """See ``Operations.settle``."""

@@ -16,6 +16,7 @@ from typing import Final, Generic, NamedTuple, TypeVar
 import psycopg
 from psycopg import IsolationLevel, conninfo
 from psycopg.pq import TransactionStatus
+from psycopg.rows import TupleRow
 
 from conveyor.core.errors import StoreUnavailable
 from conveyor.drivers.postgres import adapt, unreachable
@@ -69,10 +70,11 @@ def own(text: str, seconds: float = DEADLINE) -> Wire:
     connection = connect(text)
     try:
         connection.allow(seconds)
-        isolation, pid = connection.execute(_SESSION).fetchone() or ("", 0)
+        row = connection.execute(_SESSION, [connection.info.backend_pid]).fetchone()
+        isolation, prepares = _session(row)
         if isolation != _OURS:
             connection.isolation_level = IsolationLevel.READ_COMMITTED
-        _prepares(connection, pid)
+        connection.prepare_threshold = prepares
     except BaseException as error:
         connection.close()
         if isinstance(error, psycopg.Error):
@@ -86,10 +88,11 @@ async def aown(text: str) -> AsyncWire:
     connection = await aconnect(text)
     try:
         connection.allow(DEADLINE)
-        isolation, pid = await (await connection.execute(_SESSION)).fetchone() or ("", 0)
+        row = await (await connection.execute(_SESSION, [connection.info.backend_pid])).fetchone()
+        isolation, prepares = _session(row)
         if isolation != _OURS:
             await connection.set_isolation_level(IsolationLevel.READ_COMMITTED)
-        _prepares(connection, pid)
+        connection.prepare_threshold = prepares
     except BaseException as error:  # its caller may be cancelled just now
         await connection.close()
         if isinstance(error, psycopg.Error):
@@ -107,17 +110,25 @@ def wraps(connection: Wire | AsyncWire) -> bool:
     return connection.isolation_level is not None
 
 
-_SESSION: Final = "SELECT current_setting('default_transaction_isolation'), pg_backend_pid()"
+_SESSION: Final = """
+    SELECT current_setting('default_transaction_isolation'), direct,
+           CASE WHEN direct THEN set_config('enable_seqscan', 'off', false) || set_config('jit', 'off', false)
+                                 || set_config('plan_cache_mode', 'force_generic_plan', false) END
+    FROM (SELECT pg_backend_pid() = %s AS direct) AS session
+"""
+"""Whether a connection leads to the server itself, as of ``direct_to``; only then is its session ours.
+
+In a session of ours, steady statements are planned once: to plan a claim takes as long as to carry it out. A plan that
+is made while a table is empty must do when it is full, so it may not read a table from end to end. That would also
+make the server compile each statement for which there is no other way.
+"""
 _OURS: Final = "read committed"
 
 
-def _prepares(connection: Wire | AsyncWire, pid: int) -> None:
-    """Let steady statements be planned once, if *connection* leads to the server itself, as of ``direct_to``.
-
-    A pooler may hand each transaction to another session, which would not know what was prepared.
-    """
-    if pid == connection.info.backend_pid:
-        connection.prepare_threshold = 1
+def _session(row: TupleRow | None) -> tuple[str, int | None]:
+    """The default isolation level, and psycopg's threshold: a pooler's next session would know nothing prepared."""
+    isolation, direct, _ = row or ("", False, None)
+    return isolation, 1 if direct else None
 
 
 W = TypeVar("W", Wire, AsyncWire)

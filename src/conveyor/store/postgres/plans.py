@@ -14,6 +14,7 @@ from conveyor.plan import Column, Plan, Row, Statement, Steps
 from conveyor.store.arrivals import Given
 from conveyor.store.contract import Arranged
 from conveyor.store.control import SqlControl
+from conveyor.store.postgres.agenda import Agenda
 from conveyor.store.postgres.sight import LaneSight, Said, Window
 from conveyor.store.reading import Dialect
 from conveyor.store.sight import Sight
@@ -131,7 +132,7 @@ class PostgresOperations(PostgresDialect, SqlOperations):
         looked = lasting.look(room)
         lanes = Counter(lane.queue for lane in looked)
         ends = list(accumulate(lanes[queue] for queue in room))
-        answer = yield self.statement(
+        answer = yield self.steady(
             "claim",
             runner=self.id_param(runner),
             queue=Column("text", tuple(room)),
@@ -147,7 +148,7 @@ class PostgresOperations(PostgresDialect, SqlOperations):
         jobs = [*map(Claimed._make, rows)]
         lasting.learn(looked, room, jobs, _SAID.decode(cast(str, last[-1])))
         sight.until, sight.missed = lasting.until, lasting.missed
-        window = lasting.search(busy=bool(jobs))
+        window = lasting.search()
         if window is not None:
             yield from self._search(window, tasks, lasting)
         return in_turn(jobs)
@@ -166,10 +167,14 @@ class PostgresOperations(PostgresDialect, SqlOperations):
         found, took = cast("tuple[str | None, int]", answer.rows[0])
         sight.searched(window, took, _FOUND.decode(found or "[]"))
 
-    def next_due_steps(self, queues: Sequence[str], since: int | None) -> Steps[int | None]:
-        """See ``SqlOperations.next_due_steps``."""
-        answer = yield self.statement("next_due", queue=Column("text", queues), since=since)
-        return cast(int | None, answer.rows[0][0])
+    def next_due_steps(self, queues: Sequence[str], sight: Sight) -> Steps[int | None]:
+        """See ``SqlOperations.next_due_steps``. Who was told, and hears of the rest, asks nobody."""
+        agenda = sight.agenda if isinstance(sight, LaneSight) else Agenda()
+        if not agenda.knows(sight.until):
+            answer = yield self.steady("next_due", queue=Column("text", queues), since=sight.until)
+            due, now = cast("tuple[int | None, int]", answer.rows[0])
+            agenda.learn(now, due)
+        return agenda.wait(sight.until)
 
     def write_final(self, outcomes: Sequence[Outcome]) -> Steps[int]:
         """See ``SqlOperations.write_final``."""
@@ -185,7 +190,7 @@ class PostgresOperations(PostgresDialect, SqlOperations):
         ids, tokens, runners, events, _, _, backs, fences, crashes, *texts, run_times = zip(*outcomes, strict=True)
         results, records, reasons, fingerprints = texts
         common = not (any(backs) or any(fences) or any(crashes) or any(map(FLAGGED.__contains__, events)))
-        return self.statement(
+        return self.steady(
             "settle_final",
             id=Column("uuid", ids),
             token=Column("int8", tokens),

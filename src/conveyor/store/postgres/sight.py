@@ -24,6 +24,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from conveyor.core.model import Claimed
+from conveyor.store.postgres.agenda import Agenda
 from conveyor.store.sight import Sight
 
 HIGHEST: Final = 100
@@ -36,8 +37,8 @@ STEP_BACK: Final = 1.0
 """Seconds between steps back, and between notes."""
 WIDE: Final = 0.1
 """Seconds between claims that look into all lanes, and not only into those that had jobs."""
-SEARCH_BUSY: Final = 10.0
-"""Seconds between searches, while there are jobs."""
+SEARCH: Final = 10.0
+"""Seconds between searches."""
 SHARE: Final = 20
 """Steps back, and searches, take at most one part in so many of the time."""
 NARROWEST: Final = 1_000_000
@@ -120,6 +121,7 @@ class LaneSight(Sight):
     notes: deque[_Note] = field(default_factory=deque[_Note])
     heard: dict[tuple[str, int], int] = field(default_factory=dict[tuple[str, int], int])
     """The earliest time that was told of, by queue and priority, since the latest claim began."""
+    agenda: Agenda = field(default_factory=Agenda)
     whole: bool = False
     unseen: dict[str, int] = field(default_factory=dict[str, int])
     """Of each queue, the priority below which all lanes are still to be looked into."""
@@ -137,6 +139,7 @@ class LaneSight(Sight):
     def forget(self) -> None:
         """See ``Sight``."""
         self.until = None
+        self.agenda.forget()
         self.lanes.clear()
         self.notes.clear()
         self.unseen.clear()
@@ -149,6 +152,8 @@ class LaneSight(Sight):
         """A job of *queue* and *priority* was stored that comes due at *due*, which may be behind the cursor."""
         key = (queue, priority)
         self.heard[key] = min(due, self.heard.get(key, due))
+        if queue in self.lanes:
+            self.agenda.hear(due)
 
     @property
     def wants_note(self) -> bool:
@@ -206,9 +211,9 @@ class LaneSight(Sight):
             end = said.now - GRACE if left[queue] > 0 else last.get(lane, since)
             self._pass(self.lanes[queue][priority], end)
 
-    def search(self, *, busy: bool) -> Window | None:
-        """Which old times to search now, if any. Whoever is *busy* has jobs that wait for that, so does it rarely."""
-        pause = max(SEARCH_BUSY if busy else STEP_BACK, self._search_took * SHARE / 1_000_000)
+    def search(self) -> Window | None:
+        """Which old times to search now, if any."""
+        pause = max(SEARCH, self._search_took * SHARE / 1_000_000)
         if self.whole or self.clock() - self._searched_at < pause:
             return None
         if self._window is None:

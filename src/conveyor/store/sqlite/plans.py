@@ -122,9 +122,9 @@ class SqliteOperations(SqliteDialect, SqlOperations):
         sight.until = cast(int, began)
         return in_turn(claimed)
 
-    def next_due_steps(self, queues: Sequence[str], since: int | None) -> Steps[int | None]:
+    def next_due_steps(self, queues: Sequence[str], sight: Sight) -> Steps[int | None]:
         """See ``SqlOperations.next_due_steps``."""
-        answer = yield self.statement("next_due", queues=json.dumps(list(queues)), since=since)
+        answer = yield self.statement("next_due", queues=json.dumps(list(queues)), since=sight.until)
         return cast(int | None, answer.rows[0][0])
 
     def write_final(self, outcomes: Sequence[Outcome]) -> Steps[int]:
