@@ -5,6 +5,7 @@ accepts and never answers. psycopg drives each round trip, COMMIT included, as a
 each tenth of a second: there the clock is looked at.
 """
 
+import asyncio
 import contextlib
 import math
 import select
@@ -97,6 +98,20 @@ class AsyncWire(_Timed, AsyncConnection[TupleRow]):
         self.hang_up()
         if capabilities.has_cancel_safe():
             await super().cancel_safe(timeout=min(timeout, CANCELLING))
+
+
+async def unasked(connection: AsyncWire, seconds: float) -> None:
+    """Wait until the server says something, for at most *seconds*. psycopg would look ten times in each of them."""
+    loop, said = asyncio.get_running_loop(), asyncio.Event()
+    socket = connection.pgconn.socket
+    loop.add_reader(socket, said.set)
+    try:
+        async with asyncio.timeout(seconds):
+            await said.wait()
+    except TimeoutError:
+        pass
+    finally:
+        loop.remove_reader(socket)
 
 
 @contextmanager

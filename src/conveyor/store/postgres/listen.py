@@ -17,7 +17,7 @@ from psycopg import sql
 
 from conveyor.core.backoff import jittered
 from conveyor.core.errors import ConveyorError
-from conveyor.drivers.postgres_wire import DEADLINE, AsyncWire
+from conveyor.drivers.postgres_wire import DEADLINE, AsyncWire, unasked
 from conveyor.plan import Ring
 from conveyor.store.postgres.links import aconnect, direct_to
 from conveyor.store.postgres.sight import LaneSight
@@ -120,6 +120,7 @@ class PostgresListener:
     async def _hear(self, connection: AsyncWire, heard: Callable[[Ring], None]) -> None:
         await self._listen(connection, CHANNEL)
         connection.allow(math.inf)
+        self.sight.agenda.forget()
         for why in Ring:  # whatever was notified until now went unheard: look
             heard(why)
         while True:
@@ -131,14 +132,19 @@ class PostgresListener:
             await self._hear_until(connection, heard, pinged + PING_EVERY)
 
     async def _hear_until(self, connection: AsyncWire, heard: Callable[[Ring], None], end: float) -> None:
-        async for note in connection.notifies(timeout=max(end - time.monotonic(), 0)):
-            if note.channel != self._own:
-                self._hear_of(note.payload)
-                heard(Ring.WORK)
-            elif note.payload:
-                heard(Ring.CANCEL)
-            else:
-                self._heard = time.monotonic()
+        while True:
+            async for note in connection.notifies(timeout=0):
+                if note.channel != self._own:
+                    self._hear_of(note.payload)
+                    heard(Ring.WORK)
+                elif note.payload:
+                    heard(Ring.CANCEL)
+                else:
+                    self._heard = time.monotonic()
+            left = end - time.monotonic()
+            if left <= 0:
+                return
+            await unasked(connection, left)
 
     @staticmethod
     async def _listen(connection: AsyncWire, channel: str) -> None:
@@ -156,11 +162,13 @@ class PostgresListener:
 
         An enqueue that looked just before we asked commits unheard just after: so one more look is needed.
         """
+        self.sight.agenda.hears = self.hears
         now = time.monotonic()
         if self._asked_until - now >= seconds:
             return False
         await self._ask(2 * seconds)
         self._asked_until = now + 2 * seconds
+        self.sight.agenda.forget()
         self.sight.look_wide()
         return True
 
