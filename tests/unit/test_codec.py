@@ -1,6 +1,7 @@
 """Arguments and results: what goes in comes out equal, and what would not is refused at the door, with its path."""
 
 import enum
+import inspect
 import math
 import sys
 import typing
@@ -459,6 +460,30 @@ def test_a_call_that_the_function_does_not_take_is_a_type_error(
     with pytest.raises(TypeError, match=trouble) as caught:
         Codec(buy, "shop.buy").encode(args, kwargs)
     assert str(caught.value).startswith("shop.buy(item: str, /, count: int, *, gift: bool = False) -> None: ")
+
+
+def plain_ones(a: int, b: int = 2, /, c: int = 3, *, d: int = 4) -> None: ...
+def starred(a: int, *rest: int, d: int = 4, **more: int) -> None: ...
+def owing(a: int, *, d: int) -> None: ...
+def gapped(a: int = 1, *rest: int) -> None: ...
+def bare() -> None: ...
+
+
+@pytest.mark.parametrize("function", [plain_ones, starred, owing, gapped, bare])
+@pytest.mark.parametrize("kwargs", [{}, {"d": 9}, {"c": 8}], ids=str)
+def test_a_call_is_bound_as_python_binds_it(function: Callable[..., None], kwargs: dict[str, int]) -> None:
+    """Also by the shorter way of the usual call."""
+    codec, signature = Codec(function, "f"), inspect.signature(function)
+    for count in range(6):
+        args = tuple(range(count))
+        try:
+            expected = signature.bind(*args, **kwargs).arguments
+        except TypeError:
+            with pytest.raises(TypeError):
+                codec.encode(args, kwargs)
+        else:
+            back, named = codec.decode(codec.encode(args, kwargs))
+            assert signature.bind(*back, **named).arguments == expected
 
 
 def test_every_kind_of_parameter_arrives_where_it_was_sent() -> None:

@@ -235,7 +235,7 @@ class Client:
 
     def _handle(self, job: NewJob, call: Call[R], holders: Holders) -> Job[R]:
         state = State.SCHEDULED if job.due or job.delay else State.READY
-        decode = cast(Callable[[bytes | None], R], call.definition.codec.decode_result)
+        decode = cast("Callable[[bytes | None], R]", call.definition.codec.decode_result)
         holder = holders.get(job.id, job.id)
         return Job(holder, job.task, self._desk, decode, state=state, created=holder == job.id)
 

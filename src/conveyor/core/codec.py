@@ -30,6 +30,7 @@ _decode_call = msgspec.json.Decoder(tuple[list[Any], dict[str, Any]]).decode
 
 _KEYWORD_ONLY: Final = inspect.Parameter.KEYWORD_ONLY
 _VAR_POSITIONAL: Final = inspect.Parameter.VAR_POSITIONAL
+_PLACED: Final = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 _VAR_KEYWORD: Final = inspect.Parameter.VAR_KEYWORD
 
 Foreign = Any
@@ -47,7 +48,7 @@ class Codec:
     The signature is read at first use, when all names that its annotations mention exist.
     """
 
-    __slots__ = ("_called", "_function", "_kinds", "_readers", "_signature", "_skip")
+    __slots__ = ("_called", "_fewest", "_function", "_kinds", "_places", "_readers", "_signature", "_skip")
 
     def __init__(self, function: Callable[..., object], called: str, *, skip_first: bool = False) -> None:
         """*called* is the task's name, for messages; *skip_first* leaves out a context parameter."""
@@ -57,6 +58,10 @@ class Codec:
         self._signature: inspect.Signature | None = None
         self._readers: dict[str, Reader] = {}
         self._kinds: Sequence[tuple[str, object]] = ()
+        self._places: Sequence[str] = ()
+        """The parameters that can be given by position, where no other has to be given."""
+        self._fewest = 0
+        """How many of these have no default."""
 
     def encode(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> bytes:
         """The call as bytes.
@@ -64,21 +69,17 @@ class Codec:
         Raises ``TypeError`` when the function does not take these arguments, ``PayloadError`` when a value
         cannot be stored or would not come back equal.
         """
-        signature = self.signature()
-        try:
-            bound = signature.bind(*args, **kwargs)
-        except TypeError as error:
-            raise TypeError(f"{self._shown()}: {error}{_misspelt(signature, kwargs, str(error))}") from None
+        arguments = self._bound(args, kwargs)
         # An annotation can change even a plain value: "2030-01-01" would come back as a date.
         readers = self._readers
-        typed = [name for name, value in bound.arguments.items() if not plain(value, name) or name in readers]
-        positional, named = self._arranged(bound.arguments)
-        data = encoded([positional, named], self._called, bound.arguments)
+        typed = [name for name, value in arguments.items() if not plain(value, name) or name in readers]
+        positional, named = self._arranged(arguments)
+        data = encoded([positional, named], self._called, arguments)
         if typed:
             try:
                 self._compare(positional, named, data)
             except PayloadError:  # a model may be told only by fields that were not set: see written_whole()
-                data = encoded([positional, named], self._called, bound.arguments, whole=True)
+                data = encoded([positional, named], self._called, arguments, whole=True)
                 self._compare(positional, named, data)
         return data
 
@@ -131,6 +132,7 @@ class Codec:
             parameters = list(whole.parameters.values())[self._skip :]
             self._readers = _readers(self._function, parameters)
             self._kinds = [(parameter.name, parameter.kind) for parameter in parameters]
+            self._places, self._fewest = _by_position(parameters)
             self._signature = whole.replace(parameters=parameters)
         return self._signature
 
@@ -151,6 +153,16 @@ class Codec:
         return (*names, *(stars.get(p.kind, int)(at) for at, p in wanted))
 
     # ------------------------------------------------------------ inside
+
+    def _bound(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> Mapping[str, Any]:
+        """The arguments by parameter. The usual call is bound by hand: ``inspect`` takes longer than all the rest."""
+        signature = self.signature()
+        if not kwargs and self._fewest <= len(args) <= len(self._places):
+            return dict(zip(self._places, args, strict=False))
+        try:
+            return signature.bind(*args, **kwargs).arguments
+        except TypeError as error:
+            raise TypeError(f"{self._shown()}: {error}{_misspelt(signature, kwargs, str(error))}") from None
 
     def _arranged(self, arguments: Mapping[str, Any]) -> tuple[list[object], dict[str, object]]:
         """The bound *arguments* as they are stored: by position as far as that goes, which is up to the first gap."""
@@ -255,6 +267,15 @@ def _misspelt(signature: inspect.Signature, kwargs: Mapping[str, object], said: 
         return ""
     unknown = [repr(name) for name in kwargs if name not in signature.parameters and repr(name) not in said]
     return f"; it takes no {', '.join(unknown)}" if unknown else ""
+
+
+def _by_position(parameters: Sequence[inspect.Parameter]) -> tuple[Sequence[str], int]:
+    """The names of *parameters* that can be given by position, and how many must be; none if another must be given."""
+    placed = [parameter for parameter in parameters if parameter.kind in _PLACED]
+    owed = [parameter for parameter in parameters if parameter.default is parameter.empty]
+    if any(parameter.kind is _KEYWORD_ONLY for parameter in owed):
+        return (), 1
+    return [parameter.name for parameter in placed], sum(parameter.kind in _PLACED for parameter in owed)
 
 
 def _as_it_is(value: object) -> object:

@@ -4,8 +4,9 @@ import os
 import time
 from uuid import UUID
 
-_VERSION = 0x7 << 76
-_VARIANT = 0b10 << 62
+_FIXED = 0x7 << 76 | 0b10 << 62
+"""Version and variant."""
+_RANDOM = (1 << 80) - 1 & ~(0xF << 76 | 0b11 << 62)
 
 
 def new() -> bytes:
@@ -15,10 +16,8 @@ def new() -> bytes:
     give two children the same ids.
     """
     milliseconds = time.time_ns() // 1_000_000
-    random = int.from_bytes(os.urandom(10), "big")
-    low = random & ((1 << 62) - 1)
-    high = (random >> 62) & 0xFFF
-    return (milliseconds << 80 | _VERSION | high << 64 | _VARIANT | low).to_bytes(16, "big")
+    random = int.from_bytes(os.urandom(10), "big") & _RANDOM
+    return (milliseconds << 80 | _FIXED | random).to_bytes(16, "big")
 
 
 def text(id_: bytes) -> str:
