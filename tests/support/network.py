@@ -8,24 +8,15 @@ works through it besides works on.
 import asyncio
 import contextlib
 import random
-import struct
-import threading
 import time
 from collections import Counter, deque
-from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from types import TracebackType
-from typing import Any, Final, Self, TypeVar
-from urllib.parse import urlsplit
+from typing import Final
 
-T = TypeVar("T")
+from tests.support.between import Between, first, rest
 
-_LENGTH: Final = struct.Struct("!I")
-_ENCRYPTION: Final = {80877103, 80877104}
-"""The codes of requests for TLS and GSSAPI; both are told no, for what is encrypted cannot be read."""
 _ENDS: Final = (b"COMMIT", b"ROLLBACK")
-PATIENCE = 30.0
 
 
 class Fault(Enum):
@@ -59,16 +50,11 @@ class Rule:
         return self.done < self.times and self.match in statement and self.dice.random() < self.chance
 
 
-class Network:
-    """See above. ``url`` is the database's address through here."""
+class Network(Between["Line"]):
+    """See above."""
 
     def __init__(self, url: str, *, seed: int = 1) -> None:
-        where = urlsplit(url)
-        self._server = (where.hostname, where.port)
-        self._url = url
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="network")
-        self._lines: dict[Line, asyncio.Task[None]] = {}
+        super().__init__(url)
         self._rules: list[Rule] = []
         self.random = random.Random(seed)
         self.latency = self.jitter = 0.0
@@ -78,19 +64,13 @@ class Network:
         self.silent = False
         self.faults: Counter[bytes] = Counter()
         """How many were done, by what they matched."""
-        self.opened = 0
 
     # -- for the test
-
-    @property
-    def url(self) -> str:
-        """The database's address, through here."""
-        return self._url.replace(f":{self._server[1]}/", f":{self._port}/")
 
     def disturb(self, fault: Fault, match: str, times: int = 1, *, chance: float = 1.0) -> Rule:
         """Do *fault* to the next *times* statements that contain *match*."""
         rule = Rule(fault, match.encode(), times, chance)
-        self._do(self._add(rule))
+        self.do(self._add(rule))
         return rule
 
     def silence(self) -> None:
@@ -99,68 +79,33 @@ class Network:
 
     def silence_those(self, match: str) -> None:
         """Let connections fall silent that have sent *match* at any time, and wait for nothing."""
-        self._do(self._silence(match.encode()))
+        self.do(self._silence(match.encode()))
 
     def heal(self) -> None:
         """Begin to work again. Connections that had fallen silent are reset; no rule is left."""
-        self._do(self._heal())
+        self.do(self._heal())
 
     @property
     def open(self) -> int:
         """How many connections there are."""
-        return len(self._lines)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        self._do(self._open())
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._do(self._close())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        return len(self.lines)
 
     # -- how it is done, in the loop
 
-    def _do(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(PATIENCE)
-
-    async def _open(self) -> None:
-        self._listener = await asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=500)
-        self._port: int = self._listener.sockets[0].getsockname()[1]
-
-    def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        line = Line(self, reader, writer)
-        self.opened += 1
-        task = self._lines[line] = self._loop.create_task(line.carry(*self._server))
-
-        def gone(_: object) -> None:
-            del self._lines[line]
-            line.reset()  # its task may have been cancelled before it began
-
-        task.add_done_callback(gone)
-
-    async def _close(self) -> None:
-        self._listener.close()
-        tasks = list(self._lines.values())
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+    def line(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> "Line":
+        """See ``Between``."""
+        return Line(self, reader, writer)
 
     async def _add(self, rule: Rule) -> None:
         self._rules.append(rule)
 
     async def _silence(self, match: bytes) -> None:
-        for line in self._lines:
+        for line in self.lines:
             line.silent = line.silent or any(match in text for text in line.said)
 
     async def _heal(self) -> None:
         self._rules.clear()
-        for line in self._lines:
+        for line in self.lines:
             if self.silent or line.silent:
                 line.reset()
         self.silent = False
@@ -226,7 +171,7 @@ class Line:
         await self._begin(way)
         while True:
             kind = await self._from_client.readexactly(1)
-            message = kind + await _rest(self._from_client)
+            message = kind + await rest(self._from_client)
             if self._still:
                 continue
             rule = self._heed(kind, message)
@@ -249,19 +194,15 @@ class Line:
         kind = b""
         while kind != b"S":
             kind = await self._from_client.readexactly(1)
-            await way.put(kind + await _rest(self._from_client))
+            await way.put(kind + await rest(self._from_client))
 
     async def _begin(self, way: "_Way") -> None:
-        """The first message has no kind; a request for encryption comes before it."""
-        while True:
-            message = await _rest(self._from_client)
-            if self._still:
-                continue
-            if _LENGTH.unpack(message[4:8])[0] not in _ENCRYPTION:
-                self._asked.append([])
-                await way.put(message)
-                return
-            self._to_client.write(b"N")
+        """Those who come while nothing is forwarded are accepted, and hear nothing."""
+        message = await first(self._from_client, self._to_client)
+        while self._still:
+            message = await rest(self._from_client)
+        self._asked.append([])
+        await way.put(message)
 
     def _heed(self, kind: bytes, message: bytes) -> Rule | None:
         """Note what the answer will be to; whether something happens to it on its way."""
@@ -297,7 +238,7 @@ class Line:
         refused = False
         while True:
             kind = await reader.readexactly(1)
-            message = kind + await _rest(reader)
+            message = kind + await rest(reader)
             if self._still:
                 continue
             refused = refused or kind == b"E"
@@ -359,8 +300,3 @@ class _Way:
                 self._writer.write(data)
                 await self._writer.drain()
             self._waiting.task_done()
-
-
-async def _rest(reader: asyncio.StreamReader) -> bytes:
-    head = await reader.readexactly(4)
-    return head + await reader.readexactly(_LENGTH.unpack(head)[0] - 4)

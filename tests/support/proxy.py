@@ -6,21 +6,11 @@ works through it besides works on.
 
 import asyncio
 import contextlib
-import struct
-import threading
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from enum import Enum, auto
-from types import TracebackType
-from typing import Any, Final, Self, TypeVar
-from urllib.parse import urlsplit
 
-T = TypeVar("T")
-
-_ENCRYPTION: Final = {80877103, 80877104}
-"""The codes of requests for TLS and GSSAPI; both are told no, for what is encrypted cannot be read."""
-_LENGTH: Final = struct.Struct("!I")
-PATIENCE = 30.0
+from tests.support.between import PATIENCE, Between, first, rest
 
 
 class Cut(Enum):
@@ -36,63 +26,24 @@ class Cut(Enum):
     """Nothing is lost, but the server hears of it only when the test says so."""
 
 
-class Proxy:
+class Proxy(Between["_Line"]):
     """See above; *choose* is asked at each COMMIT of a connection that has sent *mark*."""
 
     def __init__(self, url: str, mark: str, choose: Callable[[], Cut | None]) -> None:
-        where = urlsplit(url)
-        self._server = (where.hostname, where.port)
-        self._url = url
+        super().__init__(url)
         self._mark = mark.encode()
         self._choose = choose
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="proxy")
-        self._lines: set[asyncio.Task[Any]] = set()
+        self._released = asyncio.Event()
         self.cuts: Counter[Cut] = Counter()
         """What has been done, or begun."""
 
-    @property
-    def url(self) -> str:
-        """The database's address, through here."""
-        return self._url.replace(f":{self._server[1]}/", f":{self._port}/")
+    def line(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> "_Line":
+        """See ``Between``."""
+        return _Line(self, reader, writer)
 
     def release(self) -> None:
         """Let the server hear of late COMMITs."""
-        self._loop.call_soon_threadsafe(self._released.set)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        self._do(self._open())
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._do(self._close())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
-    def _do(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(PATIENCE)
-
-    async def _open(self) -> None:
-        self._released = asyncio.Event()
-        self._listener = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self._port: int = self._listener.sockets[0].getsockname()[1]
-
-    async def _close(self) -> None:
-        self._listener.close()
-        for line in self._lines:
-            line.cancel()
-        if self._lines:
-            await asyncio.wait(self._lines)
-
-    def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = self._loop.create_task(_Line(self, reader, writer).carry(*self._server))
-        self._lines.add(task)
-        task.add_done_callback(self._lines.discard)
-        task.add_done_callback(lambda _: writer.transport.abort())  # it may have been cancelled before it began
+        self.soon(self._released.set)
 
     def commit(self, *, marked: bool) -> Cut | None:
         """What becomes of this COMMIT."""
@@ -116,64 +67,58 @@ class _Line:
     def __init__(self, proxy: Proxy, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._proxy = proxy
         self._from_client, self._to_client = reader, writer
+        self._to_server: asyncio.StreamWriter | None = None
         self._silent = False
         self._answered = asyncio.Event()
         self._said = b""
 
     async def carry(self, host: str | None, port: int | None) -> None:
-        self._from_server, self._to_server = await asyncio.open_connection(host, port)
-        down = asyncio.create_task(self._down())
+        """See ``Between``."""
+        from_server, self._to_server = await asyncio.open_connection(host, port)
+        down = asyncio.create_task(self._down(from_server))
         try:
             with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-                await self._up()
+                await self._up(self._to_server)
         finally:
             down.cancel()
-            self._to_client.transport.abort()  # at once: what follows may be cancelled
-            self._to_server.transport.abort()
+            self.reset()  # at once: what follows may be cancelled
             await asyncio.wait([down])
 
-    async def _up(self) -> None:
-        await self._begin()
+    def reset(self) -> None:
+        """End it on both sides, at once."""
+        for side in (self._to_client, self._to_server):
+            if side is not None:
+                side.transport.abort()
+
+    async def _up(self, to_server: asyncio.StreamWriter) -> None:
+        to_server.write(await first(self._from_client, self._to_client))
         marked = False
         while True:
             kind = await self._from_client.readexactly(1)
-            message = kind + await self._rest()
+            message = kind + await rest(self._from_client)
             marked = marked or self._proxy.marks(message)
             cut = self._proxy.commit(marked=marked) if _is_commit(message) else None
             if cut is Cut.HELD:
                 await self._proxy.released()
             elif cut is not None:
-                await self._lose(message, cut)
+                await self._lose(to_server, message, cut)
                 return
-            self._to_server.write(message)
-            await self._to_server.drain()
+            to_server.write(message)
+            await to_server.drain()
 
-    async def _begin(self) -> None:
-        """The first message has no kind; a request for encryption comes before it."""
-        while True:
-            message = await self._rest()
-            if _LENGTH.unpack(message[4:8])[0] not in _ENCRYPTION:
-                self._to_server.write(message)
-                return
-            self._to_client.write(b"N")
-
-    async def _rest(self) -> bytes:
-        head = await self._from_client.readexactly(4)
-        return head + await self._from_client.readexactly(_LENGTH.unpack(head)[0] - 4)
-
-    async def _lose(self, message: bytes, cut: Cut) -> None:
+    async def _lose(self, to_server: asyncio.StreamWriter, message: bytes, cut: Cut) -> None:
         if cut is Cut.BEFORE:
             return
         self._silent = True
         if cut is Cut.LATE:
             self._to_client.transport.abort()
             await self._proxy.released()
-        self._to_server.write(message)
+        to_server.write(message)
         async with asyncio.timeout(PATIENCE):
             await self._answered.wait()
 
-    async def _down(self) -> None:
-        while data := await self._from_server.read(65536):
+    async def _down(self, from_server: asyncio.StreamReader) -> None:
+        while data := await from_server.read(65536):
             if self._silent:
                 self._said += data
                 if b"COMMIT\0" in self._said or b"ROLLBACK\0" in self._said:
