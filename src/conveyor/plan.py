@@ -22,7 +22,7 @@ class Statement:
     many: Sequence[Params] | None = None
     """When given, the statement runs once for each, and gives no rows."""
     steady: bool = False
-    """Carried out in the same way whatever is in the tables, so that a connection of ours may have it planned once."""
+    """Carried out in the same way whatever is in the tables, so that a connection for such may have it planned once."""
 
 
 class Answer(NamedTuple):
@@ -68,6 +68,8 @@ class Plan(Generic[T]):
     """Needs one transaction around all its statements, where single statements would commit by themselves."""
     rings: Ring | None = None
     """What workers should look at once it is committed."""
+    steady: bool = False
+    """What it does most is a steady statement."""
     patience: float = 0.0
     """Seconds that each statement may take beyond the usual, for it is about many rows."""
 

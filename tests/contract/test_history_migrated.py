@@ -131,7 +131,7 @@ def test_steps_may_be_long_in_coming(old_store: PostgresStore, old_url: str) -> 
                 owner.execute(statement.encode())
             owner.execute("INSERT INTO conveyor_migration VALUES (%s, %s)", (applied, name))
         some(old_url)
-    assert old_store.migrate() == ["0005_history_partitioned"]
+    assert old_store.migrate() == [name for _, name, _ in migrations("postgres")[4:]]
     assert tables(old_store) == (0, 2 * len(KEEPS))
 
 

@@ -48,7 +48,7 @@ def server_url(postgres_url: str, postgres_server: PostgresServer) -> str:
 def test_nothing_is_prepared_through_it_and_its_sessions_are_left_alone(pooled: str, server_url: str) -> None:
     """They are other people's as well."""
     for url, threshold, setting in ((pooled, None, "on"), (server_url, 1, "off")):
-        with own(url) as connection:
+        with own(url, steady=True) as connection:
             assert connection.prepare_threshold == threshold
             assert connection.execute("SHOW enable_seqscan").fetchone() == (setting,)
 

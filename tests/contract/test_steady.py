@@ -29,7 +29,7 @@ ROWS = (
 def connection(store: Store, url: str, postgres_server: PostgresServer) -> Iterator[Wire]:
     """One as the store uses it, and nobody else; past a pooler, if there is one."""
     rows(store, "SELECT 1")
-    with own(postgres_server.url(url.rpartition("/")[2])) as connection:
+    with own(postgres_server.url(url.rpartition("/")[2]), steady=True) as connection:
         connection.execute("VACUUM ANALYZE conveyor_job, conveyor_queue, conveyor_runner")
         yield connection
 

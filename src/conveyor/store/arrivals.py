@@ -98,7 +98,7 @@ class Arrivals(SqlBase):
         """See ``Operations.enqueue``. One statement, unless some of *jobs* are unique."""
         several = len(jobs) > 1 and any(job.unique for job in jobs)
         steps = partial(self._enqueue, "enqueue", jobs, several=several)
-        return Plan(steps, atomic=several, rings=Ring.WORK, patience=len(jobs) * EACH)
+        return Plan(steps, atomic=several, rings=Ring.WORK, steady=True, patience=len(jobs) * EACH)
 
     def repeat_enqueue(self, jobs: Sequence[NewJob]) -> Plan[Holders]:
         """See ``Operations.repeat_enqueue``.

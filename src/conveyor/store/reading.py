@@ -1,7 +1,8 @@
 """Reading jobs: the same for both SQL dialects, but for how each names its clock."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import TypedDict, cast
 
 from conveyor.core import ids
@@ -31,6 +32,7 @@ _BUCKETS: dict[State, tuple[str, str]] = {
     State.QUARANTINED: ("conveyor_history", "state = 'quarantined'"),
 }
 """Where the jobs of each shown state lie. Nothing is blocked yet: flows bring that."""
+_UNFINISHED = frozenset(state for state, (table, _) in _BUCKETS.items() if table == "conveyor_job")
 
 _COLUMNS = (
     "{id}, task, queue, priority, state, attempt, max_attempts, crashes, token, timeout, enqueued_at, run_after, "
@@ -42,18 +44,34 @@ _COLUMNS = (
 class Dialect:
     """What reading must know of a dialect."""
 
-    def __init__(self, *, now: str, id_form: str, id_list: str, contains: str, ended: str = "conveyor_history") -> None:
+    def __init__(
+        self,
+        *,
+        now: str,
+        id_form: str,
+        id_list: str,
+        contains: str,
+        ended: str = "conveyor_history",
+        heads: Mapping[State, str] = MappingProxyType({}),
+    ) -> None:
         """Expressions of the dialect.
 
         *now* is the clock; *id_form* wraps a column so that an id arrives as 16 bytes; *id_list* is the condition
         that an id is one of those given; *contains* the condition that the column holds the text ``:tag``; *ended* the
-        part of history in which the job ``:id`` lies, if it does.
+        part of history in which the job ``:id`` lies, if it does. *heads* has the rows among which jobs of a state
+        are to be looked for, where that is quicker than among all.
         """
         self.now = now
         self.id_form = id_form
         self.id_list = id_list
         self.contains = contains
         self.ended = ended
+        self._heads = heads
+
+    def head(self, where: JobFilter, states: Collection[State]) -> str:
+        """Among which unfinished jobs to look for those of *states*."""
+        heads = {self._heads.get(state, "conveyor_job") for state in states if state in _UNFINISHED}
+        return "conveyor_job" if where.ids is not None or len(heads) != 1 else heads.pop()
 
     def columns(self, table: str) -> str:
         """The columns of a job's record in *table*, in the order of ``job_info``."""
@@ -139,14 +157,16 @@ def list_jobs(
     newest = direction == "newest"
     beyond = "id < :after" if newest else "id > :after"
     order = "DESC" if newest else "ASC"
-    params = params | filter_params(where) | {"limit": limit}
+    params = params | filter_params(where)
+    places = {"conveyor_job": (yield from _few(dialect, where, params)), "conveyor_history": "conveyor_history"}
+    params |= {"limit": limit}
     parts: list[str] = []
-    for table in _TABLES:
+    for table, place in places.items():
         wanted = conditions(dialect, table, where)
         if wanted is not None:
             terms = [*wanted, *([beyond] if "after" in params else [])]
             parts.append(
-                f"SELECT * FROM (SELECT {dialect.columns(table)} FROM {table}"  # noqa: S608 - texts of ours only
+                f"SELECT * FROM (SELECT {dialect.columns(table)} FROM {place}"  # noqa: S608 - texts of ours only
                 f"{_where(terms)} ORDER BY id {order} LIMIT :limit) AS {table}"
             )
     if not parts:
@@ -154,6 +174,18 @@ def list_jobs(
     text = f"{' UNION ALL '.join(parts)} ORDER BY 1 {order} LIMIT :limit"
     answer = yield Statement(text, params)
     return [job_info(row) for row in answer.rows]
+
+
+def _few(dialect: Dialect, where: JobFilter, params: dict[str, object]) -> Steps[str]:
+    """Where to look for a page of unfinished jobs: among all, by id, unless they are few: that would take long."""
+    head = dialect.head(where, where.states)
+    wanted = conditions(dialect, "conveyor_job", where)
+    if head == "conveyor_job" or wanted is None:
+        return "conveyor_job"
+    mine = {name: value for name, value in params.items() if name != "after"}
+    counted = f"SELECT count(*) FROM (SELECT 1 FROM {head}{_where(wanted)} LIMIT :enough) AS counted"  # noqa: S608 - as above
+    answer = yield Statement(counted, mine | {"enough": COUNTED + 1})
+    return head if cast(int, answer.rows[0][0]) <= COUNTED else "conveyor_job"
 
 
 def count_jobs(dialect: Dialect, where: JobFilter, params: dict[str, object]) -> Steps[Counts]:
@@ -180,7 +212,8 @@ def number_of(dialect: Dialect, where: JobFilter, params: dict[str, object]) -> 
 def _count(dialect: Dialect, state: State, where: JobFilter) -> str:
     table, condition = _BUCKETS[state]
     terms = [condition.format(now=dialect.now), *_others(dialect, table, where)]
-    return f"(SELECT count(*) FROM (SELECT 1 FROM {table}{_where(terms)} LIMIT :enough) AS counted)"  # noqa: S608 - as above
+    place = dialect.head(where, [state]) if table == "conveyor_job" else table
+    return f"(SELECT count(*) FROM (SELECT 1 FROM {place}{_where(terms)} LIMIT :enough) AS counted)"  # noqa: S608 - as above
 
 
 def conditions(dialect: Dialect, table: str, where: JobFilter) -> list[str] | None:

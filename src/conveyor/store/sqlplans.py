@@ -73,16 +73,17 @@ class SqlOperations(Arrivals, Reads):
         self, runner: bytes, room: Mapping[str, int], tasks: Sequence[str], sight: Sight | None = None
     ) -> Plan[Sequence[Claimed]]:
         """See ``Operations.claim``."""
-        return Plan(partial(self.claim_steps, runner, room, tasks, sight or Sight()))
+        return Plan(partial(self.claim_steps, runner, room, tasks, sight or Sight()), steady=True)
 
     def next_due(self, queues: Sequence[str], sight: Sight | None = None) -> Plan[int | None]:
         """See ``Operations.next_due``."""
-        return Plan(partial(self.next_due_steps, queues, sight or Sight()), writes=False)
+        return Plan(partial(self.next_due_steps, queues, sight or Sight()), writes=False, steady=True)
 
     def settle(self, outcomes: Sequence[Outcome]) -> Plan[Settled]:
         """See ``Operations.settle``."""
         again = any(not ending(outcome.event) for outcome in outcomes)
-        return Plan(partial(self._settle, sorted(outcomes, key=_by_id)), rings=Ring.WORK if again else None)
+        rings = Ring.WORK if again else None
+        return Plan(partial(self._settle, sorted(outcomes, key=_by_id)), rings=rings, steady=True)
 
     def _settle(self, outcomes: Sequence[Outcome]) -> Steps[Settled]:
         """In the order of ids, so that two settles never wait for each other in a circle.

@@ -5,6 +5,7 @@ joined at exit; a library that is used from a five-line script cannot ask for th
 """
 
 import asyncio
+import contextlib
 import os
 import queue
 import time
@@ -65,12 +66,12 @@ async def aconnect(text: str) -> AsyncWire:
     return connection
 
 
-def own(text: str, seconds: float = DEADLINE) -> Wire:
-    """A blocking connection for plans of ours: see ``wraps``. Its round trips have *seconds*."""
+def own(text: str, seconds: float = DEADLINE, *, steady: bool = False) -> Wire:
+    """A blocking connection for plans of ours: see ``wraps``. Its round trips have *seconds*; *steady* as of a plan."""
     connection = connect(text)
     try:
         connection.allow(seconds)
-        row = connection.execute(_SESSION, [connection.info.backend_pid]).fetchone()
+        row = connection.execute(_SESSION, [steady, connection.info.backend_pid]).fetchone()
         isolation, prepares = _session(row)
         if isolation != _OURS:
             connection.isolation_level = IsolationLevel.READ_COMMITTED
@@ -83,12 +84,12 @@ def own(text: str, seconds: float = DEADLINE) -> Wire:
     return connection
 
 
-async def aown(text: str) -> AsyncWire:
+async def aown(text: str, *, steady: bool = False) -> AsyncWire:
     """The same for async code."""
     connection = await aconnect(text)
     try:
         connection.allow(DEADLINE)
-        row = await (await connection.execute(_SESSION, [connection.info.backend_pid])).fetchone()
+        row = await (await connection.execute(_SESSION, [steady, connection.info.backend_pid])).fetchone()
         isolation, prepares = _session(row)
         if isolation != _OURS:
             await connection.set_isolation_level(IsolationLevel.READ_COMMITTED)
@@ -111,24 +112,25 @@ def wraps(connection: Wire | AsyncWire) -> bool:
 
 
 _SESSION: Final = """
-    SELECT current_setting('default_transaction_isolation'), direct,
-           CASE WHEN direct THEN set_config('enable_seqscan', 'off', false) || set_config('jit', 'off', false)
+    SELECT current_setting('default_transaction_isolation'), steady,
+           CASE WHEN steady THEN set_config('enable_seqscan', 'off', false) || set_config('jit', 'off', false)
                                  || set_config('plan_cache_mode', 'force_generic_plan', false) END
-    FROM (SELECT pg_backend_pid() = %s AS direct) AS session
+    FROM (SELECT %s AND pg_backend_pid() = %s AS steady) AS session
 """
-"""Whether a connection leads to the server itself, as of ``direct_to``; only then is its session ours.
+"""Whether steady statements may be planned once: if that is wanted, and the connection leads to the server itself, as
+of ``direct_to``, for only then is its session ours.
 
-In a session of ours, steady statements are planned once: to plan a claim takes as long as to carry it out. A plan that
-is made while a table is empty must do when it is full, so it may not read a table from end to end. That would also
-make the server compile each statement for which there is no other way.
+To plan a claim takes as long as to carry it out. A plan that is made while a table is empty must do when it is full, so
+it may not read a table from end to end. That would also make the server compile what it knows no other way for. What
+people ask for is asked over other connections: there it may well be the best way.
 """
 _OURS: Final = "read committed"
 
 
 def _session(row: TupleRow | None) -> tuple[str, int | None]:
     """The default isolation level, and psycopg's threshold: a pooler's next session would know nothing prepared."""
-    isolation, direct, _ = row or ("", False, None)
-    return isolation, 1 if direct else None
+    isolation, steady, _ = row or ("", False, None)
+    return isolation, 1 if steady else None
 
 
 W = TypeVar("W", Wire, AsyncWire)
@@ -157,15 +159,15 @@ class Links:
         self._reset()
 
     def _reset(self) -> None:
-        self._idle: list[_Idle[Wire]] = []
+        self._idle: dict[bool, list[_Idle[Wire]]] = {True: [], False: []}
         self._room: queue.SimpleQueue[None] = queue.SimpleQueue()
         for _ in range(MOST):
             self._room.put(None)
         self._owner = os.getpid()  # last: nobody is to use what a parent has left
 
     @contextmanager
-    def link(self) -> Generator[Wire]:
-        """A connection for one operation; one that broke is not kept.
+    def link(self, *, steady: bool) -> Generator[Wire]:
+        """A connection for one operation, as of ``own``; one that broke is not kept.
 
         When one has fallen silent, so have those that lay idle beside it, as a rule.
         """
@@ -177,45 +179,45 @@ class Links:
         except queue.Empty:
             raise _busy() from None
         try:
-            connection = self._kept() or own(self._text)
+            connection = self._kept(steady=steady) or own(self._text, steady=steady)
             try:
                 yield connection
             except Overdue:
                 self.close()
                 raise
             finally:
-                self._put_back(connection)
+                self._put_back(connection, steady=steady)
         finally:
             room.put(None)
 
-    def _kept(self) -> Wire | None:
+    def _kept(self, *, steady: bool) -> Wire | None:
         """One that is idle. Whether there is one is not asked before: somebody else may take the last in between."""
         while True:
             try:
-                connection = self._idle.pop().connection
+                connection = self._idle[steady].pop().connection
             except IndexError:
                 return None
             if usable(connection):
                 return connection
             connection.close()
 
-    def _put_back(self, connection: Wire) -> None:
+    def _put_back(self, connection: Wire, *, steady: bool) -> None:
         if connection.info.transaction_status is not TransactionStatus.IDLE:
             connection.close()
             return
         now = time.monotonic()
-        self._idle.append(_Idle(connection, now))
-        try:
-            if now - self._idle[0].since > SPARE:
-                self._idle.pop(0).connection.close()
-        except IndexError:
-            return  # somebody else has taken it
+        self._idle[steady].append(_Idle(connection, now))
+        for idle in self._idle.values():
+            with contextlib.suppress(IndexError):  # somebody else has taken it
+                if now - idle[0].since > SPARE:
+                    idle.pop(0).connection.close()
 
     def close(self) -> None:
         """Close what is idle."""
         if self._owner == os.getpid():
-            while connection := self._kept():
-                connection.close()
+            for steady in self._idle:
+                while connection := self._kept(steady=steady):
+                    connection.close()
 
 
 class AsyncLinks:
@@ -227,19 +229,19 @@ class AsyncLinks:
         self._loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopLinks] = weakref.WeakKeyDictionary()
 
     @asynccontextmanager
-    async def link(self) -> AsyncGenerator[AsyncWire]:
+    async def link(self, *, steady: bool) -> AsyncGenerator[AsyncWire]:
         """A connection for one operation, as of ``Links.link``; one that was interrupted is not kept either."""
         links = self._loops.setdefault(asyncio.get_running_loop(), _LoopLinks())
         await links.enter()
         try:
-            connection = await links.kept() or await aown(self._text)
+            connection = await links.kept(steady=steady) or await aown(self._text, steady=steady)
             try:
                 yield connection
             except Overdue:
                 await links.close()
                 raise
             finally:
-                await links.put_back(connection)
+                await links.put_back(connection, steady=steady)
         finally:
             links.room.release()
 
@@ -252,7 +254,7 @@ class AsyncLinks:
 
 class _LoopLinks:
     def __init__(self) -> None:
-        self.idle: list[_Idle[AsyncWire]] = []
+        self.idle: dict[bool, list[_Idle[AsyncWire]]] = {True: [], False: []}
         self.room = asyncio.Semaphore(MOST)
 
     async def enter(self) -> None:
@@ -266,29 +268,31 @@ class _LoopLinks:
         except TimeoutError:
             raise _busy() from None
 
-    async def kept(self) -> AsyncWire | None:
+    async def kept(self, *, steady: bool) -> AsyncWire | None:
         """See ``Links``."""
-        while self.idle:
-            connection = self.idle.pop().connection
+        while self.idle[steady]:
+            connection = self.idle[steady].pop().connection
             if usable(connection):
                 return connection
             await connection.close()
         return None
 
-    async def put_back(self, connection: AsyncWire) -> None:
+    async def put_back(self, connection: AsyncWire, *, steady: bool) -> None:
         """See ``Links``."""
         if connection.info.transaction_status is not TransactionStatus.IDLE:
             await connection.close()
             return
         now = time.monotonic()
-        self.idle.append(_Idle(connection, now))
-        if now - self.idle[0].since > SPARE:
-            await self.idle.pop(0).connection.close()
+        self.idle[steady].append(_Idle(connection, now))
+        for idle in self.idle.values():
+            if idle and now - idle[0].since > SPARE:
+                await idle.pop(0).connection.close()
 
     async def close(self) -> None:
         """Close what is idle."""
-        while self.idle:
-            await self.idle.pop().connection.close()
+        for idle in self.idle.values():
+            while idle:
+                await idle.pop().connection.close()
 
 
 def _busy() -> StoreUnavailable:

@@ -94,7 +94,7 @@ class PostgresStore:
         return self._run(plan)
 
     def _run(self, plan: Plan[T]) -> T:
-        with translated(writes=plan.writes), self._links.link() as connection:
+        with translated(writes=plan.writes), self._links.link(steady=plan.steady) as connection:
             connection.allow(DEADLINE + plan.patience)
             return _carried(plan, connection)
 
@@ -118,7 +118,7 @@ class PostgresStore:
 
     async def _arun(self, plan: Plan[T]) -> T:
         with translated(writes=plan.writes):
-            async with self._alinks.link() as connection:
+            async with self._alinks.link(steady=plan.steady) as connection:
                 connection.allow(DEADLINE + plan.patience)
                 return await _acarried(plan, connection)
 

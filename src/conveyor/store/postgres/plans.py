@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from conveyor.core.lifecycle import GIVEN_BACK, TAKEN_BACK, ending
+from conveyor.core.lifecycle import GIVEN_BACK, TAKEN_BACK, State, ending
 from conveyor.core.model import Claimed, NewJob, Outcome, Report
 from conveyor.plan import Column, Plan, Row, Statement, Steps
 from conveyor.store.arrivals import Given
@@ -39,6 +39,11 @@ class PostgresDialect(SqlBase):
         id_list="{} = ANY (:ids::uuid[])",
         contains="strpos({}, :tag) > 0",
         ended="conveyor_ended(:id)",
+        heads={
+            State.READY: f"({sql('postgres', 'due')}) AS due",
+            State.RUNNING: f"({sql('postgres', 'started')}) AS started",
+            State.SCHEDULED: f"({sql('postgres', 'later')}) AS later",
+        },
     )
 
     def id_param(self, id_: bytes) -> object:

@@ -7,6 +7,6 @@ found (name) AS (
     FROM found WHERE found.name IS NOT NULL
 ),
 named AS (SELECT name FROM found WHERE name IS NOT NULL UNION SELECT name FROM conveyor_queue)
-SELECT named.name, q.paused_at, clock.now, {queue_counts}
-FROM clock CROSS JOIN named LEFT JOIN conveyor_queue q ON q.name = named.name
+SELECT named.name, q.paused_at, clock.now, counts.*
+FROM clock CROSS JOIN named LEFT JOIN conveyor_queue q ON q.name = named.name CROSS JOIN LATERAL ({queue_counts}) AS counts
 ORDER BY named.name
