@@ -9,7 +9,8 @@ from conveyor.core.errors import StoreRefused
 from conveyor.core.lifecycle import Event, State
 from conveyor.core.model import JobFilter
 from conveyor.plan import Plan, Statement, Steps
-from conveyor.store.contract import Rescued, Settled, Store
+from conveyor.store.answers import Rescued, Settled
+from conveyor.store.contract import Store
 from tests.support.jobs import HOUR, QUEUE, TASK, Hand, Hire, enqueue, new_job, new_jobs, outcome, see
 from tests.support.stores import Do, Loop, pass_time, tables
 

@@ -10,7 +10,8 @@ from conveyor.core.clock import MICROSECOND, stored
 from conveyor.core.lifecycle import FINAL, TAKEN_BACK, Event, State, ending, targets
 from conveyor.core.model import JobFilter, JobInfo, NewJob, Outcome
 from conveyor.plan import Plan
-from conveyor.store.contract import Pass, Store
+from conveyor.store.answers import Pass
+from conveyor.store.contract import Store
 from tests.contract.test_reading import one_of_each
 from tests.support.jobs import (
     CHANGED_ITS_MIND,

@@ -18,7 +18,7 @@ from conveyor.core.model import Claimed, Completion, JobFilter, NewJob, Report
 from conveyor.core.unique import OnConflict
 from conveyor.drivers.postgres import carry
 from conveyor.plan import Plan, run
-from conveyor.store.contract import Settled
+from conveyor.store.answers import Settled
 from conveyor.store.postgres.plans import PostgresControl, PostgresOperations
 from tests.conftest import TEMPLATE
 from tests.support.explaining import Explainer, by_id

@@ -13,7 +13,8 @@ from psycopg import sql
 from conveyor.core import ids
 from conveyor.core.lifecycle import Event, State
 from conveyor.core.model import JobFilter, NewJob
-from conveyor.store.contract import Arranged, Store
+from conveyor.store.answers import Arranged
+from conveyor.store.contract import Store
 from tests.support.before import DELETE_ENDED, PRUNE, REVIVE_ENDED
 from tests.support.jobs import Hand, Hire, enqueue, new_job, new_jobs, outcome, see
 from tests.support.postgres import session

@@ -12,7 +12,7 @@ from psycopg import errors, sql
 from conveyor.core import ids
 from conveyor.core.lifecycle import State
 from conveyor.core.model import JobFilter
-from conveyor.store.contract import Arranged
+from conveyor.store.answers import Arranged
 from conveyor.store.postgres.opened import PostgresStore
 from conveyor.store.sqlfiles import migrations, statements
 from tests.support.before import COMPLETE, PRUNE

@@ -13,7 +13,8 @@ from conveyor.core.model import JobFilter, NewJob
 from conveyor.core.unique import Hold
 from conveyor.drivers.postgres import carry
 from conveyor.plan import Answer, Plan, Statement, Steps, run
-from conveyor.store.contract import Pass, Store
+from conveyor.store.answers import Pass
+from conveyor.store.contract import Store
 from tests.support.jobs import QUEUE, TASK, Hire, enqueue, new_job, new_jobs, outcome, see
 from tests.support.postgres import session, waiting
 from tests.support.stores import Loop, open_store

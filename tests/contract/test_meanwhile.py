@@ -9,7 +9,8 @@ from conveyor.core.lifecycle import Event, State, ending
 from conveyor.core.model import Completion
 from conveyor.drivers.postgres import carry
 from conveyor.plan import run
-from conveyor.store.contract import Settled, Store
+from conveyor.store.answers import Settled
+from conveyor.store.contract import Store
 from tests.support.jobs import Hand, Hire, enqueue, new_job, new_jobs, outcome, rescue, see
 from tests.support.postgres import session, waiting
 from tests.support.stores import number

@@ -9,7 +9,8 @@ from conveyor.core.clock import stored
 from conveyor.core.errors import SchemaOutdated, WrongStore
 from conveyor.core.lifecycle import Event, State
 from conveyor.core.model import Completion, JobFilter, Progress, Report
-from conveyor.store.contract import Store, Visit
+from conveyor.store.answers import Visit
+from conveyor.store.contract import Store
 from tests.support.jobs import Hand, Hire, enqueue, key, new_job, new_jobs, outcome, rescue, see
 from tests.support.stores import SHARED, open_store, rows, tables
 

@@ -11,7 +11,8 @@ from conveyor.core.lifecycle import Event
 from conveyor.core.model import NewJob
 from conveyor.drivers.postgres import carry
 from conveyor.plan import run
-from conveyor.store.contract import Settled, Store
+from conveyor.store.answers import Settled
+from conveyor.store.contract import Store
 from tests.support.jobs import HOUR, Hand, Hire, enqueue, new_job, new_jobs, outcome, rescue, see
 from tests.support.postgres import session, waiting
 from tests.support.stores import tables

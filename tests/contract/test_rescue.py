@@ -7,7 +7,8 @@ import pytest
 from conveyor.core.extras import decoded
 from conveyor.core.lifecycle import Event, State, ending
 from conveyor.core.model import JobFilter
-from conveyor.store.contract import Rescued, Store
+from conveyor.store.answers import Rescued
+from conveyor.store.contract import Store
 from tests.support.jobs import TASK, Hand, Hire, enqueue, new_job, new_jobs, rescue, see, tagged
 from tests.support.stores import SHARED, tables
 

@@ -18,7 +18,8 @@ from conveyor.core.model import Claimed, JobFilter, NewJob, Outcome
 from conveyor.core.unique import Hold
 from conveyor.drivers.postgres import carry
 from conveyor.plan import Answer, Plan, Statement, run
-from conveyor.store.contract import Pass, Store
+from conveyor.store.answers import Pass
+from conveyor.store.contract import Store
 from tests.support.jobs import HOUR, QUEUE, TASK, Hire, enqueue, new_job, outcome, see
 from tests.support.postgres import session, waiting
 from tests.support.waiting import until

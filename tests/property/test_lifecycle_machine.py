@@ -25,7 +25,8 @@ from conveyor.core.lifecycle import Event, State, ending, shown
 from conveyor.core.model import Claimed, Completion, JobFilter, NewJob, Report, read_attempts
 from conveyor.core.unique import Hold, OnConflict
 from conveyor.plan import Plan
-from conveyor.store.contract import Pass, Store
+from conveyor.store.answers import Pass
+from conveyor.store.contract import Store
 from tests.support.jobs import HOUR, QUEUE, Hand, new_job, outcome
 from tests.support.model import Modelled, Wish
 from tests.support.stores import age, pass_time, rows

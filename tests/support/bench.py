@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from conveyor import Conveyor
 from conveyor.core.lifecycle import Event
 from conveyor.core.model import Claimed, Outcome
-from conveyor.store.contract import Settled
+from conveyor.store.answers import Settled
 from conveyor.worker.attempt import Attempt
 from conveyor.worker.execute import Executor
 from conveyor.worker.slots import Slots

@@ -12,7 +12,8 @@ from conveyor.core.judge import EXPIRED
 from conveyor.core.lifecycle import Event
 from conveyor.core.model import Attempt, Claimed, JobInfo, NewJob, Outcome, RunnerInfo, appended
 from conveyor.core.unique import Hold, OnConflict
-from conveyor.store.contract import Lease, Settled, Store
+from conveyor.store.answers import Settled
+from conveyor.store.contract import Lease, Store
 from tests.support.waiting import until
 
 TASK = "shop.tasks.mail"

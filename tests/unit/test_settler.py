@@ -9,7 +9,8 @@ import pytest
 from conveyor.core.errors import OutcomeUnknown, SchemaOutdated, StoreUnavailable
 from conveyor.core.lifecycle import Event
 from conveyor.core.model import Outcome
-from conveyor.store.contract import Settled, Store
+from conveyor.store.answers import Settled
+from conveyor.store.contract import Store
 from conveyor.worker.duty import kept
 from conveyor.worker.settle import Settler
 

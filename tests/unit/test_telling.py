@@ -14,7 +14,8 @@ from conveyor.core.errors import OutcomeUnknown, StoreRefused, StoreUnavailable
 from conveyor.core.lifecycle import Event
 from conveyor.core.model import Outcome, Report
 from conveyor.hooks import Hooks
-from conveyor.store.contract import Settled, Store
+from conveyor.store.answers import Settled
+from conveyor.store.contract import Store
 from conveyor.task import define
 from conveyor.worker.attempt import Attempt
 from conveyor.worker.duty import kept

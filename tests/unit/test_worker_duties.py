@@ -15,7 +15,8 @@ from conveyor.core.lifecycle import Event, State
 from conveyor.core.model import Held, Outcome, Report
 from conveyor.core.policy import Policy
 from conveyor.hooks import Ended, Hooks
-from conveyor.store.contract import Arranged, Pass, Store
+from conveyor.store.answers import Arranged, Pass
+from conveyor.store.contract import Store
 from conveyor.task import Definition, define
 from conveyor.worker import watch
 from conveyor.worker.attempt import Attempt, Interruption

@@ -14,7 +14,8 @@ from conveyor.core.errors import HeldElsewhere, StoreUnavailable
 from conveyor.core.lifecycle import Event
 from conveyor.core.model import Claimed, Outcome
 from conveyor.job import Desk
-from conveyor.store.contract import Lease, Listener, Rescued, Settled, Store
+from conveyor.store.answers import Rescued, Settled
+from conveyor.store.contract import Lease, Listener, Store
 from conveyor.store.sight import Sight
 from conveyor.task import define
 from conveyor.worker.attempt import Interruption

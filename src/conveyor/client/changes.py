@@ -15,7 +15,8 @@ from conveyor.core.lifecycle import FINAL, WAITING, State
 from conveyor.core.model import JobFilter
 from conveyor.core.options import Duration, microseconds
 from conveyor.plan import Plan
-from conveyor.store.contract import Pass, Store
+from conveyor.store.answers import Pass
+from conveyor.store.contract import Store
 
 PASS: Final = 1_000
 

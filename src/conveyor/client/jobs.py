@@ -17,7 +17,8 @@ from conveyor.core.text import free_text
 from conveyor.core.why import AHEAD_COUNTED, explain
 from conveyor.job import REASON_LENGTH, Job
 from conveyor.plan import Plan
-from conveyor.store.contract import Pass, Store
+from conveyor.store.answers import Pass
+from conveyor.store.contract import Store
 
 Advance = Callable[[int], None]
 """Hears how many more jobs are done."""

@@ -27,7 +27,8 @@ from conveyor.drivers.lent import AsyncLoan
 from conveyor.drivers.within import Within, current, keeper
 from conveyor.job import Desk, Job
 from conveyor.plan import Plan, Ring, arun, run
-from conveyor.store.contract import Operations, Store, Visit
+from conveyor.store.answers import Visit
+from conveyor.store.contract import Operations, Store
 from conveyor.task import INHERIT, Call
 
 R = TypeVar("R")

@@ -18,7 +18,7 @@ from conveyor.core.errors import (
 )
 from conveyor.core.model import Completion, NewJob
 from conveyor.plan import Plan, Ring, Row, Steps
-from conveyor.store.contract import Visit
+from conveyor.store.answers import Visit
 from conveyor.store.sqlbase import SqlBase, number
 from conveyor.store.sqlfiles import migrations
 

@@ -8,7 +8,7 @@ from typing import Final, cast
 from conveyor.core.judge import EXPIRED
 from conveyor.core.model import JobFilter
 from conveyor.plan import Plan, Ring, Row, Steps
-from conveyor.store.contract import Arranged, Pass
+from conveyor.store.answers import Arranged, Pass
 from conveyor.store.reading import conditions, filter_params
 from conveyor.store.sqlbase import SqlBase
 

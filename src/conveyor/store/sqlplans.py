@@ -13,8 +13,8 @@ from conveyor.core.judge import judge_loss
 from conveyor.core.lifecycle import TAKEN_BACK, Event, ending
 from conveyor.core.model import Claimed, Held, Outcome, Report, RunnerInfo
 from conveyor.plan import Plan, Ring, Row, Steps
+from conveyor.store.answers import Rescued, Settled
 from conveyor.store.arrivals import Arrivals
-from conveyor.store.contract import Rescued, Settled
 from conveyor.store.reads import Reads
 from conveyor.store.sight import Sight
 from conveyor.store.sqlbase import number

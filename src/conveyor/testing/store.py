@@ -11,7 +11,8 @@ from conveyor.core.lifecycle import Event
 from conveyor.core.model import Claimed, NewJob, Outcome, RunnerInfo
 from conveyor.drivers.lent import Kind
 from conveyor.plan import Plan, Ring, Steps
-from conveyor.store.contract import LOCK_TIMEOUT, Control, Lease, Listener, Operations, Settled, Store
+from conveyor.store.answers import Settled
+from conveyor.store.contract import LOCK_TIMEOUT, Control, Lease, Listener, Operations, Store
 from conveyor.store.sight import Sight
 from conveyor.testing.clock import MovableClock
 from conveyor.testing.log import Log

@@ -17,7 +17,7 @@ from conveyor.core.options import number_in
 from conveyor.core.text import checked_name
 from conveyor.core.version import __version__
 from conveyor.plan import Ring
-from conveyor.store.contract import Settled
+from conveyor.store.answers import Settled
 from conveyor.worker.attempt import Attempt, Interruption
 from conveyor.worker.claim import Claimer, Identity
 from conveyor.worker.duty import every, kept, logged

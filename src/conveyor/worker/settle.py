@@ -9,7 +9,8 @@ from conveyor.core import ids
 from conveyor.core.errors import StoreRefused
 from conveyor.core.lifecycle import Event
 from conveyor.core.model import Outcome
-from conveyor.store.contract import Settled, Store
+from conveyor.store.answers import Settled
+from conveyor.store.contract import Store
 from conveyor.worker.duty import Trouble
 
 logger = logging.getLogger("conveyor.worker")

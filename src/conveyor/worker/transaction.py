@@ -24,7 +24,8 @@ from conveyor.drivers.lend import lend
 from conveyor.drivers.lent import AsyncLoan, BlockingLoan, lock_code
 from conveyor.drivers.within import Within, entered
 from conveyor.plan import Plan, Ring, arun, run
-from conveyor.store.contract import Store, Visit
+from conveyor.store.answers import Visit
+from conveyor.store.contract import Store
 from conveyor.worker.unrun import refuse_unrun
 
 logger = logging.getLogger("conveyor.worker")

@@ -11,8 +11,8 @@ import msgspec
 from conveyor.core.lifecycle import GIVEN_BACK, TAKEN_BACK, State, ending
 from conveyor.core.model import Claimed, NewJob, Outcome, Report
 from conveyor.plan import Column, Plan, Row, Statement, Steps
+from conveyor.store.answers import Arranged
 from conveyor.store.arrivals import Given
-from conveyor.store.contract import Arranged
 from conveyor.store.control import SqlControl
 from conveyor.store.postgres.agenda import Agenda
 from conveyor.store.postgres.sight import LaneSight, Said, Window

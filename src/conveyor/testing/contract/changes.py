@@ -5,7 +5,8 @@ import pytest
 from conveyor.core.judge import EXPIRED
 from conveyor.core.lifecycle import Event, State
 from conveyor.core.model import JobFilter, NewJob
-from conveyor.store.contract import Settled, Store
+from conveyor.store.answers import Settled
+from conveyor.store.contract import Store
 from conveyor.testing.contract.hands import (
     HOUR,
     Hand,

@@ -16,7 +16,8 @@ from conveyor.core.lifecycle import Event, State
 from conveyor.core.model import Attempt, Claimed, JobFilter, JobInfo, NewJob, Outcome, RunnerInfo, appended
 from conveyor.core.unique import Hold, OnConflict
 from conveyor.plan import Plan
-from conveyor.store.contract import Lease, Pass, Rescued, Store
+from conveyor.store.answers import Pass, Rescued
+from conveyor.store.contract import Lease, Store
 
 T = TypeVar("T")
 

@@ -5,7 +5,8 @@ import pytest
 from conveyor.context import encoded
 from conveyor.core.lifecycle import GIVEN_BACK, Event, State
 from conveyor.core.model import Progress, Report
-from conveyor.store.contract import Settled, Store
+from conveyor.store.answers import Settled
+from conveyor.store.contract import Store
 from conveyor.testing.contract.hands import HOUR, Hand, Hire, Suite, enqueue, new_job, outcome, rescue, see, states
 
 ENDS = {
