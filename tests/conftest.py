@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Generator, Iterator
 
 import pytest
+from psycopg._preparing import PrepareManager
 
 from tests.support.databases import Databases
 from tests.support.pgbouncer import PgBouncer
@@ -73,6 +74,7 @@ def reach(request: pytest.FixtureRequest) -> Reach:
     """How tests reach a database: by its own address, or through ``pooler`` with CONVEYOR_TEST_PG_POOLER=1."""
     if os.environ.get("CONVEYOR_TEST_PG_POOLER", "0") in {"", "0"}:
         return str
+    PrepareManager.prepare_threshold = None  # for the tests' own connections, which ask by the same way
     pooler: PgBouncer = request.getfixturevalue("pooler")
     return pooler.url
 

@@ -161,6 +161,7 @@ def test_a_migration_that_is_broken_off_anywhere_is_made_again(
 # ---------------------------------------------------------------- behind a long transaction
 
 
+@pytest.mark.direct
 @pytest.mark.usefixtures("later")
 def test_a_migration_waits_for_a_long_transaction_and_holds_nobody_up(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
@@ -269,6 +270,7 @@ UNFIT = {
 }
 
 
+@pytest.mark.direct
 @pytest.mark.parametrize(("seed", "error", "text"), UNFIT.values(), ids=UNFIT)
 def test_a_worker_that_could_not_work_does_not_begin(
     app: Conveyor, seed: str, error: type[ConveyorError], text: str

@@ -22,7 +22,8 @@ from tests.support.jobs import enqueue, new_job
 from tests.support.postgres import PostgresServer
 from tests.support.waiting import until
 
-pytestmark = pytest.mark.timeout(150)  # several commands, each of which starts workers, on a machine that is busy
+# Several commands, each of which starts workers, on a machine that is busy.
+pytestmark = [pytest.mark.direct, pytest.mark.timeout(150)]
 
 BUSY = 140.0
 """Seconds that one command gets."""

@@ -70,6 +70,7 @@ def judged(figures: Figures) -> None:
     assert figures.overlapped * OVERLAPPED >= figures.races
 
 
+@pytest.mark.direct
 def test_every_race_has_an_order_that_explains_it(arena: Arena, request: pytest.FixtureRequest, say: Say) -> None:
     kind: str = request.node.callspec.params["arena"]
     figures = run_races(arena, RACES[kind], 1, ACTS)
@@ -77,6 +78,7 @@ def test_every_race_has_an_order_that_explains_it(arena: Arena, request: pytest.
     judged(figures)
 
 
+@pytest.mark.direct
 @pytest.mark.parametrize("level", ["repeatable read", "serializable"])
 def test_and_where_the_database_has_another_isolation_level_by_default(postgres_url: str, level: str, say: Say) -> None:
     with slow_arena(postgres_url, level) as arena:
@@ -85,6 +87,7 @@ def test_and_where_the_database_has_another_isolation_level_by_default(postgres_
     judged(figures)
 
 
+@pytest.mark.direct
 @pytest.mark.soak
 def test_every_one_of_many_races_has_an_order_that_explains_it(
     arena: Arena, request: pytest.FixtureRequest, say: Say

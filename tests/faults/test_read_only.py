@@ -10,6 +10,8 @@ from conveyor.core.lifecycle import State
 from tests.support.waiting import until
 from tests.support.yard import Yard
 
+pytestmark = pytest.mark.direct
+
 
 @pytest.fixture
 def yard(postgres_url: str, tmp_path: Path) -> Iterator[Yard]:

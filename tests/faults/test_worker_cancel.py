@@ -44,6 +44,7 @@ async def set_(event: threading.Event) -> None:
 # ----------------------------------------------------------------- promptly
 
 
+@pytest.mark.direct
 @pytest.mark.usefixtures("no_poll")
 async def test_an_async_task_is_cancelled_as_soon_as_it_is_asked(app: Conveyor) -> None:
     marks = Marks()
@@ -67,6 +68,7 @@ async def test_an_async_task_is_cancelled_as_soon_as_it_is_asked(app: Conveyor) 
     assert (info.result, info.error) == (None, None)
 
 
+@pytest.mark.direct
 @pytest.mark.usefixtures("no_poll")
 async def test_a_plain_task_ends_at_its_next_checkpoint(app: Conveyor) -> None:
     marks = Marks()
@@ -86,6 +88,7 @@ async def test_a_plain_task_ends_at_its_next_checkpoint(app: Conveyor) -> None:
     assert (info.state, info.cancelled, info.attempts) == (State.CANCELLED, WHY, ())
 
 
+@pytest.mark.direct
 @pytest.mark.usefixtures("no_poll")
 async def test_a_plain_task_that_looks_and_returns_has_ended_by_itself(app: Conveyor) -> None:
     marks = Marks()
@@ -244,6 +247,7 @@ async def test_a_task_that_swallows_its_cancellation_is_cancelled_again(
     assert (info.state, len(marks.calls)) == (State.CANCELLED, swallows + 1)
 
 
+@pytest.mark.direct
 @pytest.mark.usefixtures("no_poll")
 async def test_a_task_that_raises_something_else_at_its_cancellation_is_cancelled_and_that_is_kept(
     app: Conveyor,
@@ -270,6 +274,7 @@ async def test_a_task_that_raises_something_else_at_its_cancellation_is_cancelle
 # ------------------------------------------------------------ winding down
 
 
+@pytest.mark.direct
 @pytest.mark.usefixtures("no_poll")
 async def test_a_job_may_be_cancelled_while_its_worker_winds_down(app: Conveyor) -> None:
     marks = Marks()

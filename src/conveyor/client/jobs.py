@@ -220,8 +220,9 @@ class Jobs:
         if not info.state.final:
             runners = yield from step(operations.runners())
         if info.state is State.READY:
-            queue = yield from step(operations.queue(info.queue))
             ahead = yield from step(operations.ahead(info, AHEAD_COUNTED + 1))
+            slots = sum(runner.info.queues.get(info.queue, 0) for runner in runners if runner.alive)
+            queue = yield from step(operations.queue(info.queue, 0 if ahead else slots))
         return explain(info, runners, ahead, queue)
 
     def runners(self) -> Sequence[Runner]:

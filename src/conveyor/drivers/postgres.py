@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from struct import Struct
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 from uuid import UUID
 
 import psycopg
@@ -57,6 +57,10 @@ def acarry(connection: AsyncConnection[TupleRow]) -> Callable[[Statement], Await
     return execute
 
 
+STALE: Final = (errors.FeatureNotSupported, errors.InvalidSqlStatementName)
+"""A statement was planned for tables that have changed, or is not known any more; it was not carried out."""
+
+
 class Collided(StoreUnavailable):
     """The server took a transaction back, whole, because it stood in another one's way: it may be tried again."""
 
@@ -68,7 +72,7 @@ def translated(*, writes: bool) -> Generator[None]:
         yield
     except (errors.UndefinedTable, errors.UndefinedFunction, errors.UndefinedColumn) as error:
         raise SchemaOutdated(f"{error.diag.message_primary}; run `conveyor migrate`") from error
-    except (errors.DeadlockDetected, errors.SerializationFailure) as error:
+    except (errors.DeadlockDetected, errors.SerializationFailure, *STALE) as error:
         raise Collided(f"PostgreSQL: {_one_line(error)}") from error
     except errors.LockNotAvailable as error:
         raise HeldElsewhere(

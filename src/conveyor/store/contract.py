@@ -5,6 +5,7 @@ from typing import Final, Protocol, TypeVar
 
 from conveyor.core.health import Finding
 from conveyor.core.model import (
+    COUNTED,
     Claimed,
     Completion,
     Counts,
@@ -151,8 +152,8 @@ class Operations(Protocol):
         """The queues that have unfinished jobs or are paused, by name; nothing is said of their workers."""
         ...
 
-    def queue(self, name: str) -> Plan[QueueInfo]:
-        """One queue, as ``queues`` gives it; an empty one when nothing is known of it."""
+    def queue(self, name: str, enough: int = COUNTED + 1) -> Plan[QueueInfo]:
+        """One queue, as ``queues`` gives it, its jobs counted up to *enough*; an empty one when nothing is known."""
         ...
 
     def due_tasks(self, queue: str, limit: int) -> Plan[Sequence[DueTask]]:

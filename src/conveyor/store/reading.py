@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
-from typing import TypedDict, cast
+from typing import Final, NamedTuple, TypedDict, cast
 
 from conveyor.core import ids
 from conveyor.core.clock import MICROSECOND, moment
@@ -41,6 +41,18 @@ _COLUMNS = (
 )
 
 
+class Head(NamedTuple):
+    """Rows of unfinished jobs among which those of a state are found sooner than among all."""
+
+    rows: str
+    unless: str = ""
+    """The condition under which they are not."""
+
+
+EVERY: Final = Head("conveyor_job")
+"""All unfinished jobs."""
+
+
 class Dialect:
     """What reading must know of a dialect."""
 
@@ -52,14 +64,13 @@ class Dialect:
         id_list: str,
         contains: str,
         ended: str = "conveyor_history",
-        heads: Mapping[State, str] = MappingProxyType({}),
+        heads: Mapping[State, Head] = MappingProxyType({}),
     ) -> None:
         """Expressions of the dialect.
 
         *now* is the clock; *id_form* wraps a column so that an id arrives as 16 bytes; *id_list* is the condition
         that an id is one of those given; *contains* the condition that the column holds the text ``:tag``; *ended* the
-        part of history in which the job ``:id`` lies, if it does. *heads* has the rows among which jobs of a state
-        are to be looked for, where that is quicker than among all.
+        part of history in which the job ``:id`` lies, if it does. *heads*: where to look for jobs of a state.
         """
         self.now = now
         self.id_form = id_form
@@ -68,10 +79,10 @@ class Dialect:
         self.ended = ended
         self._heads = heads
 
-    def head(self, where: JobFilter, states: Collection[State]) -> str:
+    def head(self, where: JobFilter, states: Collection[State]) -> Head:
         """Among which unfinished jobs to look for those of *states*."""
-        heads = {self._heads.get(state, "conveyor_job") for state in states if state in _UNFINISHED}
-        return "conveyor_job" if where.ids is not None or len(heads) != 1 else heads.pop()
+        heads = {self._heads.get(state, EVERY) for state in states if state in _UNFINISHED}
+        return EVERY if where.ids is not None or len(heads) != 1 else heads.pop()
 
     def columns(self, table: str) -> str:
         """The columns of a job's record in *table*, in the order of ``job_info``."""
@@ -180,12 +191,13 @@ def _few(dialect: Dialect, where: JobFilter, params: dict[str, object]) -> Steps
     """Where to look for a page of unfinished jobs: among all, by id, unless they are few: that would take long."""
     head = dialect.head(where, where.states)
     wanted = conditions(dialect, "conveyor_job", where)
-    if head == "conveyor_job" or wanted is None:
-        return "conveyor_job"
+    if head is EVERY or wanted is None:
+        return EVERY.rows
     mine = {name: value for name, value in params.items() if name != "after"}
-    counted = f"SELECT count(*) FROM (SELECT 1 FROM {head}{_where(wanted)} LIMIT :enough) AS counted"  # noqa: S608 - as above
-    answer = yield Statement(counted, mine | {"enough": COUNTED + 1})
-    return head if cast(int, answer.rows[0][0]) <= COUNTED else "conveyor_job"
+    few = f"SELECT {_number(head.rows, wanted)} <= {COUNTED}"
+    text = f"SELECT CASE WHEN {head.unless} THEN false ELSE ({few}) END" if head.unless else few
+    answer = yield Statement(text, mine | {"enough": COUNTED + 1})
+    return head.rows if answer.rows[0][0] else EVERY.rows
 
 
 def count_jobs(dialect: Dialect, where: JobFilter, params: dict[str, object]) -> Steps[Counts]:
@@ -212,8 +224,13 @@ def number_of(dialect: Dialect, where: JobFilter, params: dict[str, object]) -> 
 def _count(dialect: Dialect, state: State, where: JobFilter) -> str:
     table, condition = _BUCKETS[state]
     terms = [condition.format(now=dialect.now), *_others(dialect, table, where)]
-    place = dialect.head(where, [state]) if table == "conveyor_job" else table
-    return f"(SELECT count(*) FROM (SELECT 1 FROM {place}{_where(terms)} LIMIT :enough) AS counted)"  # noqa: S608 - as above
+    head = dialect.head(where, [state]) if table == "conveyor_job" else Head(table)
+    here = _number(head.rows, terms)
+    return f"CASE WHEN {head.unless} THEN {_number(EVERY.rows, terms)} ELSE {here} END" if head.unless else here
+
+
+def _number(rows: str, terms: Sequence[str]) -> str:
+    return f"(SELECT count(*) FROM (SELECT 1 FROM {rows}{_where(terms)} LIMIT :enough) AS counted)"  # noqa: S608 - as above
 
 
 def conditions(dialect: Dialect, table: str, where: JobFilter) -> list[str] | None:

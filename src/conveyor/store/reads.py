@@ -85,11 +85,11 @@ class Reads(SqlBase):
 
         return Plan(steps, writes=False)
 
-    def queue(self, name: str) -> Plan[QueueInfo]:
+    def queue(self, name: str, enough: int = COUNTED + 1) -> Plan[QueueInfo]:
         """See ``Operations.queue``."""
 
         def steps() -> Steps[QueueInfo]:
-            answer = yield self.statement("queue", queue=name, enough=COUNTED + 1)
+            answer = yield self.statement("queue", queue=name, enough=enough)
             return _queue(answer.rows[0])
 
         return Plan(steps, writes=False)

@@ -20,7 +20,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow
 
 from conveyor.core.errors import StoreUnavailable
-from conveyor.drivers.postgres import adapt, unreachable
+from conveyor.drivers.postgres import STALE, adapt, unreachable
 from conveyor.drivers.postgres_wire import DEADLINE, AsyncWire, Overdue, Wire, usable
 
 MOST: Final = 8
@@ -113,7 +113,8 @@ def wraps(connection: Wire | AsyncWire) -> bool:
 
 _SESSION: Final = """
     SELECT current_setting('default_transaction_isolation'), steady,
-           CASE WHEN steady THEN set_config('enable_seqscan', 'off', false) || set_config('jit', 'off', false)
+           CASE WHEN steady THEN set_config('enable_seqscan', 'off', false)
+                                 || set_config('enable_bitmapscan', 'off', false) || set_config('jit', 'off', false)
                                  || set_config('plan_cache_mode', 'force_generic_plan', false) END
     FROM (SELECT %s AND pg_backend_pid() = %s AS steady) AS session
 """
@@ -121,7 +122,8 @@ _SESSION: Final = """
 of ``direct_to``, for only then is its session ours.
 
 To plan a claim takes as long as to carry it out. A plan that is made while a table is empty must do when it is full, so
-it may not read a table from end to end. That would also make the server compile what it knows no other way for. What
+it may neither read a table from end to end nor gather all that an index names before it takes the first; and what the
+server knows no other way for would look so dear that it were compiled. What
 people ask for is asked over other connections: there it may well be the best way.
 """
 _OURS: Final = "read committed"
@@ -160,6 +162,9 @@ class Links:
 
     def _reset(self) -> None:
         self._idle: dict[bool, list[_Idle[Wire]]] = {True: [], False: []}
+        """By whether they are for steady plans."""
+        self._ours = True
+        """Whether there is such a difference: through a pooler there is none."""
         self._room: queue.SimpleQueue[None] = queue.SimpleQueue()
         for _ in range(MOST):
             self._room.put(None)
@@ -169,7 +174,8 @@ class Links:
     def link(self, *, steady: bool) -> Generator[Wire]:
         """A connection for one operation, as of ``own``; one that broke is not kept.
 
-        When one has fallen silent, so have those that lay idle beside it, as a rule.
+        When one has fallen silent, so have those that lay idle beside it, as a rule; and what one has planned in vain,
+        they have as well.
         """
         if self._owner != os.getpid():
             self._reset()  # the parent's connections are the parent's: not used here, not closed here
@@ -179,16 +185,28 @@ class Links:
         except queue.Empty:
             raise _busy() from None
         try:
-            connection = self._kept(steady=steady) or own(self._text, steady=steady)
+            steady = steady and self._ours
+            connection = self._kept(steady=steady) or self._opened(steady=steady)
             try:
                 yield connection
-            except Overdue:
+            except (Overdue, *STALE):
+                connection.close()
                 self.close()
                 raise
             finally:
                 self._put_back(connection, steady=steady)
         finally:
             room.put(None)
+
+    def _opened(self, *, steady: bool) -> Wire:
+        """A new one. Where that would be one too many, an idle one of the other kind makes room."""
+        others = self._idle[not steady]
+        if len(others) > self._room.qsize():
+            with contextlib.suppress(IndexError):  # somebody else has taken it
+                others.pop(0).connection.close()
+        connection = own(self._text, steady=steady)
+        self._ours = self._ours and (not steady or connection.prepare_threshold is not None)
+        return connection
 
     def _kept(self, *, steady: bool) -> Wire | None:
         """One that is idle. Whether there is one is not asked before: somebody else may take the last in between."""
@@ -234,16 +252,18 @@ class AsyncLinks:
         links = self._loops.setdefault(asyncio.get_running_loop(), _LoopLinks())
         await links.enter()
         try:
-            connection = await links.kept(steady=steady) or await aown(self._text, steady=steady)
+            steady = steady and links.ours
+            connection = await links.kept(steady=steady) or await links.opened(self._text, steady=steady)
             try:
                 yield connection
-            except Overdue:
+            except (Overdue, *STALE):
+                await connection.close()
                 await links.close()
                 raise
             finally:
                 await links.put_back(connection, steady=steady)
         finally:
-            links.room.release()
+            links.leave()
 
     async def aclose(self) -> None:
         """Close what is idle in the running loop."""
@@ -255,18 +275,35 @@ class AsyncLinks:
 class _LoopLinks:
     def __init__(self) -> None:
         self.idle: dict[bool, list[_Idle[AsyncWire]]] = {True: [], False: []}
-        self.room = asyncio.Semaphore(MOST)
+        self.ours = True
+        self._room = asyncio.Semaphore(MOST)
+        self._used = 0
 
     async def enter(self) -> None:
         """Take a place."""
-        if not self.room.locked():
-            await self.room.acquire()
-            return
-        try:
-            async with asyncio.timeout(DEADLINE):
-                await self.room.acquire()
-        except TimeoutError:
-            raise _busy() from None
+        if not self._room.locked():
+            await self._room.acquire()
+        else:
+            try:
+                async with asyncio.timeout(DEADLINE):
+                    await self._room.acquire()
+            except TimeoutError:
+                raise _busy() from None
+        self._used += 1
+
+    def leave(self) -> None:
+        """Give the place back."""
+        self._used -= 1
+        self._room.release()
+
+    async def opened(self, text: str, *, steady: bool) -> AsyncWire:
+        """See ``Links``."""
+        others = self.idle[not steady]
+        if self._used + len(others) > MOST:
+            await others.pop(0).connection.close()
+        connection = await aown(text, steady=steady)
+        self.ours = self.ours and (not steady or connection.prepare_threshold is not None)
+        return connection
 
     async def kept(self, *, steady: bool) -> AsyncWire | None:
         """See ``Links``."""

@@ -16,7 +16,7 @@ from conveyor.store.arrivals import Given
 from conveyor.store.control import SqlControl
 from conveyor.store.postgres.agenda import Agenda
 from conveyor.store.postgres.sight import LaneSight, Said, Window
-from conveyor.store.reading import Dialect
+from conveyor.store.reading import Dialect, Head
 from conveyor.store.sight import Sight
 from conveyor.store.sqlbase import SqlBase, number
 from conveyor.store.sqlfiles import sql
@@ -40,9 +40,9 @@ class PostgresDialect(SqlBase):
         contains="strpos({}, :tag) > 0",
         ended="conveyor_ended(:id)",
         heads={
-            State.READY: f"({sql('postgres', 'due')}) AS due",
-            State.RUNNING: f"({sql('postgres', 'started')}) AS started",
-            State.SCHEDULED: f"({sql('postgres', 'later')}) AS later",
+            State.READY: Head(f"({sql('postgres', 'due')}) AS due"),
+            State.RUNNING: Head(f"({sql('postgres', 'started')}) AS started", unless=sql("postgres", "deep")),
+            State.SCHEDULED: Head(f"({sql('postgres', 'later')}) AS later"),
         },
     )
 
@@ -176,6 +176,7 @@ class PostgresOperations(PostgresDialect, SqlOperations):
         """See ``SqlOperations.next_due_steps``. Who was told, and hears of the rest, asks nobody."""
         agenda = sight.agenda if isinstance(sight, LaneSight) else Agenda()
         if not agenda.knows(sight.until):
+            agenda.ask(queues)
             answer = yield self.steady("next_due", queue=Column("text", queues), since=sight.until)
             due, now = cast("tuple[int | None, int]", answer.rows[0])
             agenda.learn(now, due)

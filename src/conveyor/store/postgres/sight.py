@@ -152,8 +152,7 @@ class LaneSight(Sight):
         """A job of *queue* and *priority* was stored that comes due at *due*, which may be behind the cursor."""
         key = (queue, priority)
         self.heard[key] = min(due, self.heard.get(key, due))
-        if queue in self.lanes:
-            self.agenda.hear(due)
+        self.agenda.hear(queue, due)
 
     @property
     def wants_note(self) -> bool:
