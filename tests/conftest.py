@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Generator, Iterator
 
 import pytest
-from psycopg._preparing import PrepareManager
+from psycopg import AsyncConnection, Connection
 
 from tests.support.databases import Databases
 from tests.support.pgbouncer import PgBouncer
@@ -74,7 +74,8 @@ def reach(request: pytest.FixtureRequest) -> Reach:
     """How tests reach a database: by its own address, or through ``pooler`` with CONVEYOR_TEST_PG_POOLER=1."""
     if os.environ.get("CONVEYOR_TEST_PG_POOLER", "0") in {"", "0"}:
         return str
-    PrepareManager.prepare_threshold = None  # for the tests' own connections, which ask by the same way
+    for kind in (Connection, AsyncConnection):  # the tests' own connections, which go the same way
+        vars(kind)["connect"].__func__.__kwdefaults__["prepare_threshold"] = None
     pooler: PgBouncer = request.getfixturevalue("pooler")
     return pooler.url
 

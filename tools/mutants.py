@@ -145,6 +145,7 @@ COUNTED_LATE = (
     _post("settle_final", " attempt - (", " attempt + 1 - (flags >> 1 & 1) - ("),
     _post("settle_again", "j.attempt - (", "j.attempt + 1 - (held.flags >> 1 & 1) - ("),
 )
+STEADY = "tests/contract/test_steady.py"
 COMPLETION = "tests/contract/test_completion_trouble.py"
 STANDS_STILL = (
     "tests/contract/test_meanwhile.py::test_a_completion_that_stands_still_holds_up_the_rescue_of_no_other_job"
@@ -412,6 +413,22 @@ MUTANTS: tuple[Mutant, ...] = (
     *(
         Mutant(name, [Edit("store/postgres/sight.py", old, new)], [f"{CURSOR}::{test}[postgres]" for test in tests])
         for name, old, new, tests in CURSORS
+    ),
+    # -- what is planned once, and asked once
+    Mutant(
+        "postgres: a plan that is made once may gather all before it takes the first",
+        [Edit("store/postgres/links.py", "set_config('enable_bitmapscan', 'off', false)", "'off'")],
+        [f"{STEADY}::test_nor_one_that_was_planned_when_the_statistics_said_that_there_is_nothing[postgres]"],
+    ),
+    Mutant(
+        "postgres: a plan that no longer fits is an error like any other",
+        [Edit("drivers/postgres.py", "errors.SerializationFailure, *STALE)", "errors.SerializationFailure)")],
+        [f"{STEADY}::test_a_plan_that_no_longer_fits_is_made_anew[postgres]"],
+    ),
+    Mutant(
+        "postgres: what is heard while the next due job is asked for is not kept",
+        [Edit("store/postgres/agenda.py", "(self._asking or (self._fresh and due > self._present))", "self._fresh")],
+        ["tests/unit/test_agenda.py::test_what_is_heard_while_the_answer_is_on_its_way_may_be_none_of_it"],
     ),
     # -- indexes
     Mutant(

@@ -171,7 +171,6 @@ def test_the_transaction_keeps_its_isolation_level(carrier: Carrier, lender_url:
 # ---------------------------------------------------------------- refusing
 
 
-@pytest.mark.direct
 @pytest.mark.smoke
 def test_a_connection_in_autocommit_is_refused(carrier: Carrier, lender_url: str) -> None:
     with carrier.open(lender_url, autocommit=True) as held:
@@ -254,7 +253,6 @@ def test_none_is_begun_in_another(held: Held, loan: Lent, lender_url: str) -> No
     loan.idle()
 
 
-@pytest.mark.direct
 @OUTERMOST
 def test_one_that_the_users_code_has_ended_is_missed(carrier: Carrier, held: Held, loan: Lent, lender_url: str) -> None:
     """Django forbids it; by hand it can be done, and is then seen by nobody before the commit fails."""

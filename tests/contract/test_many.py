@@ -18,7 +18,7 @@ from tests.support.explaining import FETCHED
 from tests.support.jobs import HOUR, QUEUE, TASK, Hand, enqueue, new_job, new_jobs
 from tests.support.stores import number, rows
 
-pytestmark = pytest.mark.parametrize("url", ["postgres"], indirect=True)
+pytestmark = [pytest.mark.parametrize("url", ["postgres"], indirect=True), pytest.mark.smoke]
 T = TypeVar("T")
 MANY = 30_000
 """More than are followed lane by lane."""

@@ -131,7 +131,6 @@ def test_a_thousand_of_one_call_are_stored_together_in_their_order(ground: Groun
 # ---------------------------------------------------------------- what cannot join
 
 
-@pytest.mark.direct
 def test_autocommit_is_refused_with_the_fix(ground: Ground) -> None:
     with ground.lent(autocommit=True) as lender:
         with lender.within(), pytest.raises(NotInTransaction, match=r"within= needs .*; .*, or leave out within="):

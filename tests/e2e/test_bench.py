@@ -17,6 +17,7 @@ from conveyor.core.errors import UsageError
 from conveyor.store.contract import Store
 from conveyor.store.postgres.bench import scratch
 from conveyor.store.postgres.bench.scratch import PREFIX
+from conveyor.store.postgres.opened import PostgresStore
 from tests.support.cli import PATIENCE, Terminal
 from tests.support.jobs import enqueue, new_job
 from tests.support.postgres import PostgresServer
@@ -110,6 +111,14 @@ def test_a_role_must_be_allowed_to_make_databases(terminal: Terminal, postgres_u
     told = terminal.refuses("bench", "drain", "--url", postgres_url.replace("postgres@", f"{poor_role}@"))
     assert "bench measures in a database of its own" in told
     assert "ALTER ROLE ... CREATEDB" in told
+
+
+def test_the_size_of_history_is_that_of_its_partitions(postgres_url: str) -> None:
+    with contextlib.closing(open_ground(postgres_url)) as ground:
+        PostgresStore(ground.url).migrate()
+        ground.fill(10, 500)
+        sizes = ground.sizes().values
+    assert all(sizes[name] > 0 for name in ("table_bytes", "index_bytes", "history_bytes"))
 
 
 def test_nothing_is_done_where_a_name_leads_to_another_database(
