@@ -123,8 +123,8 @@ of ``direct_to``, for only then is its session ours.
 
 To plan a claim takes as long as to carry it out. A plan that is made while a table is empty must do when it is full, so
 it may neither read a table from end to end nor gather all that an index names before it takes the first; and what the
-server knows no other way for would look so dear that it were compiled. What
-people ask for is asked over other connections: there it may well be the best way.
+server knows no other way for would look so dear that it were compiled. What people ask for is asked over other
+connections: there it may well be the best way.
 """
 _OURS: Final = "read committed"
 
