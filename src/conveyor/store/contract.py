@@ -243,19 +243,30 @@ class Control(Protocol):
         ...
 
 
-class Lease(Protocol):
-    """A runner's right to be taken for alive. Used from the heartbeat's own thread."""
+class Leases(Protocol):
+    """Runners' rights to be taken for alive. Whoever holds them calls from one thread at a time."""
 
-    def register(self) -> None:
-        """Take the lease."""
+    def register(self, runner: bytes, info: RunnerInfo) -> None:
+        """*runner* has a lease. Raises as ``Store.run`` does."""
         ...
 
-    def renew(self) -> bool:
-        """Renew it; ``False`` when it has been lost, for good."""
+    def renew(self, runners: Sequence[bytes]) -> frozenset[bytes]:
+        """Renew all of them, in one statement; those that have it still. A lease once lost stays lost."""
         ...
 
-    def retire(self, *, clean: bool) -> None:
+    def retire(self, runner: bytes, *, clean: bool) -> None:
         """End it. *clean*: the runner holds nothing for sure; else whatever it holds will be rescued."""
+        ...
+
+    def witness(self, runner: bytes) -> int | None:
+        """A file that keeps the lease for as long as any process has it open, if it is renewed; ``None``: none does.
+
+        For the runner's own process, where another one renews its lease: it must not end with that one.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of the connection. What has a lease keeps it until its time is over."""
         ...
 
 
@@ -378,8 +389,8 @@ class Store(Protocol):
         """
         ...
 
-    def lease(self, runner: bytes, info: RunnerInfo, seconds: float) -> Lease:
-        """A lease for *runner*, over a connection of its own."""
+    def leases(self, seconds: float) -> Leases:
+        """Leases of *seconds*, over a connection of their own."""
         ...
 
     def listener(self, runner: bytes) -> Listener:

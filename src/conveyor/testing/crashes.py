@@ -183,7 +183,7 @@ class Crashes(Looks):
         SQLite its whole file, tables of the test's own included; on PostgreSQL new jobs are deleted. The job has the
         same id each time.
         """
-        if call.definition.isolation == "loop":
+        if call.definition.coroutine:
             no_loop_here("await harness.aassert_idempotent(...)")
         scenarios = Scenarios(self, cast(Call[object], call), observe, reset, check, limit)
         with self._restoring() as restore:

@@ -25,7 +25,7 @@ class Performing:
 
     def perform(self, task: Enqueueable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """See ``Harness.perform``."""
-        if task.definition.isolation == "loop":
+        if task.definition.coroutine:
             no_loop_here("await harness.aperform(...)")
         call = task.bind(*args, **kwargs)
         return _value(self._inline().attempted(new_job(call), call, self._attempt), call)

@@ -8,11 +8,11 @@ from typing import Final, Protocol, TypeVar, cast
 
 from conveyor.core.health import Finding
 from conveyor.core.lifecycle import Event
-from conveyor.core.model import Claimed, NewJob, Outcome, RunnerInfo
+from conveyor.core.model import Claimed, NewJob, Outcome
 from conveyor.drivers.lent import Kind
 from conveyor.plan import Plan, Ring, Steps
 from conveyor.store.answers import Settled
-from conveyor.store.contract import LOCK_TIMEOUT, Control, Lease, Listener, Operations, Store
+from conveyor.store.contract import LOCK_TIMEOUT, Control, Leases, Listener, Operations, Store
 from conveyor.store.sight import Sight
 from conveyor.testing.clock import MovableClock
 from conveyor.testing.log import Log
@@ -223,9 +223,9 @@ class WatchedStore:
         """See ``Store``."""
         return self._inner.amiss()
 
-    def lease(self, runner: bytes, info: RunnerInfo, seconds: float) -> Lease:
+    def leases(self, seconds: float) -> Leases:
         """See ``Store``."""
-        return self._inner.lease(runner, info, seconds)
+        return self._inner.leases(seconds)
 
     def listener(self, runner: bytes) -> Listener:
         """See ``Store``."""

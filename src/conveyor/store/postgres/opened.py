@@ -18,7 +18,7 @@ from conveyor.drivers.lent import Kind
 from conveyor.drivers.postgres import Collided, acarry, carry, translated
 from conveyor.drivers.postgres_wire import DEADLINE, AsyncWire, Overdue, Wire
 from conveyor.plan import Plan, Ring, arun, run
-from conveyor.store.contract import LOCK_TIMEOUT, Control, Lease, Listener, Operations
+from conveyor.store.contract import LOCK_TIMEOUT, Control, Leases, Listener, Operations
 from conveyor.store.postgres import migrating
 from conveyor.store.postgres.checks import CHECKS, DEEP
 from conveyor.store.postgres.health import amiss, examined
@@ -158,9 +158,9 @@ class PostgresStore:
         """See ``Store``."""
         return amiss(partial(connect, self._text))
 
-    def lease(self, runner: bytes, info: RunnerInfo, seconds: float) -> Lease:
+    def leases(self, seconds: float) -> Leases:
         """See ``Store``."""
-        return PostgresLease(self._text, self._operations, runner, info, seconds)
+        return PostgresLeases(self._text, self._operations, seconds)
 
     def listener(self, runner: bytes) -> Listener:
         """See ``Store``."""
@@ -182,36 +182,37 @@ class PostgresStore:
         await self._alinks.aclose()
 
 
-class PostgresLease:
-    """A row in ``conveyor_runner``, renewed over a connection that nothing else uses."""
+class PostgresLeases:
+    """Rows in ``conveyor_runner``, renewed over a connection that nothing else uses."""
 
-    def __init__(
-        self, text: str, operations: PostgresOperations, runner: bytes, info: RunnerInfo, seconds: float
-    ) -> None:
-        """A lease of *seconds*."""
+    def __init__(self, text: str, operations: PostgresOperations, seconds: float) -> None:
+        """Leases of *seconds*."""
         self._text = text
-        lease = round(seconds * 1_000_000)
+        self._lease = round(seconds * 1_000_000)
         self._patience = min(DEADLINE, max(seconds * SHARE, LEAST))
-        self._renewal = operations.renew(runner, lease)
-        self._register = operations.register(runner, info, lease)
-        self._retire = operations.retire(runner)
-        self._forget = operations.forget(runner)
+        self._operations = operations
         self._connection: Wire | None = None
 
-    def register(self) -> None:
-        """Take the lease."""
-        self._carry(self._register)
+    def register(self, runner: bytes, info: RunnerInfo) -> None:
+        """See ``Leases``."""
+        self._carry(self._operations.register(runner, info, self._lease))
 
-    def renew(self) -> bool:
-        """Renew it."""
-        return self._carry(self._renewal)
+    def renew(self, runners: Sequence[bytes]) -> frozenset[bytes]:
+        """See ``Leases``."""
+        return self._carry(self._operations.renew(runners, self._lease))
 
-    def retire(self, *, clean: bool) -> None:
-        """End it, and close the connection."""
-        try:
-            self._carry(self._forget if clean else self._retire)
-        finally:
-            self._drop()
+    def retire(self, runner: bytes, *, clean: bool) -> None:
+        """See ``Leases``."""
+        self._carry(self._operations.forget(runner) if clean else self._operations.retire(runner))
+
+    def witness(self, runner: bytes) -> None:
+        """See ``Leases``: a row needs none."""
+
+    def close(self) -> None:
+        """See ``Leases``."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
     def _carry(self, plan: Plan[T]) -> T:
         if self._connection is None:
@@ -221,13 +222,8 @@ class PostgresLease:
             with translated(writes=False):
                 return _carried(plan, self._connection)
         except StoreUnavailable:
-            self._drop()
+            self.close()
             raise
-
-    def _drop(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
 
 
 def _carried(plan: Plan[T], connection: Wire) -> T:

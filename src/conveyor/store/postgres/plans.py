@@ -247,12 +247,11 @@ class PostgresOperations(PostgresDialect, SqlOperations):
         tokens = Column("int8", [outcome.written_token for outcome in outcomes])
         return id_set((yield self.statement("ended_cancelled", id=ids, token=tokens)).rows)
 
-    def renew(self, runner: bytes, lease: int) -> Plan[bool]:
-        """The lease counts anew from now; ``False`` when it had ended: a lease once lost stays lost."""
+    def renew(self, runners: Sequence[bytes], lease: int) -> Plan[frozenset[bytes]]:
+        """The leases count anew from now; those that had not ended: a lease once lost stays lost."""
 
-        def steps() -> Steps[bool]:
-            answer = yield self.statement("renew", runner=self.id_param(runner), lease=lease)
-            return answer.touched == 1
+        def steps() -> Steps[frozenset[bytes]]:
+            return id_set((yield self.statement("renew", lease=lease, **self.id_list(runners))).rows)
 
         return Plan(steps)
 

@@ -27,14 +27,14 @@ NO_PROBE: Final = "SQLite has no notifications to compare with"
 class SqliteGround:
     """See ``store.ground.Ground``."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, who: str = "bench") -> None:
         """Makes the folder, beside the file of *url*; the settings are that URL's. ``UsageError`` as a store does."""
         place = Place(url)
         if place.memory:
-            raise UsageError("a store in memory has one process; bench starts workers: name a file, or leave it out")
+            raise UsageError(f"a store in memory has one process; {who} starts workers: name a file, or leave it out")
         place.check()
-        self._folder = tempfile.TemporaryDirectory(prefix="conveyor-bench-", dir=place.file.parent)
-        self._file = Path(self._folder.name) / "bench.db"
+        self._folder = tempfile.TemporaryDirectory(prefix=f"conveyor-{who}-", dir=place.file.parent)
+        self._file = Path(self._folder.name) / f"{who}.db"
         settings = urlsplit(url).query
         self.url = f"sqlite:///{quote(str(self._file))}" + (f"?{settings}" if settings else "")
         self._synchronous = place.synchronous

@@ -9,16 +9,18 @@ import fcntl
 import os
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Protocol
+
+from conveyor.core.model import RunnerInfo
 
 _BEAT: Final = struct.Struct("!dd")
 """Seconds of the machine's monotonic clock at the last beat, and how long it holds."""
 SUFFIX: Final = ".lease"
 
 
-class Leases(Protocol):
+class Lives(Protocol):
     """Who is alive, as the SQL function ``conveyor_alive`` asks."""
 
     def alive(self, runner: bytes | None) -> bool:
@@ -37,6 +39,10 @@ class Leases(Protocol):
         """End it."""
         ...
 
+    def witness(self, runner: bytes) -> int | None:
+        """See ``store.contract.Leases``."""
+        ...
+
 
 class MemoryLeases:
     """The leases of a ``:memory:`` store, which has one process."""
@@ -46,23 +52,26 @@ class MemoryLeases:
         self._ends: dict[bytes, tuple[float, float]] = {}
 
     def alive(self, runner: bytes | None) -> bool:
-        """See ``Leases.alive``."""
+        """See ``Lives.alive``."""
         return time.monotonic() < sum(self._ends.get(runner or b"", (0.0, 0.0)))
 
     def take(self, runner: bytes, seconds: float) -> None:
-        """See ``Leases.take``."""
+        """See ``Lives.take``."""
         self._ends[runner] = (time.monotonic(), seconds)
 
     def renew(self, runner: bytes) -> bool:
-        """See ``Leases.renew``."""
+        """See ``Lives.renew``."""
         if not self.alive(runner):
             return False
         self._ends[runner] = (time.monotonic(), self._ends[runner][1])
         return True
 
     def end(self, runner: bytes) -> None:
-        """See ``Leases.end``."""
+        """See ``Lives.end``."""
         self._ends.pop(runner, None)
+
+    def witness(self, runner: bytes) -> None:
+        """See ``Lives.witness``: there is one process."""
 
 
 class FileLeases:
@@ -74,7 +83,7 @@ class FileLeases:
         self._own: dict[bytes, tuple[int, float]] = {}
 
     def alive(self, runner: bytes | None) -> bool:
-        """See ``Leases.alive``: somebody locks the file, and its beat is fresh."""
+        """See ``Lives.alive``: somebody locks the file, and its beat is fresh."""
         if runner is None:
             return False
         own = self._own.get(runner)
@@ -90,7 +99,7 @@ class FileLeases:
             os.close(file)
 
     def take(self, runner: bytes, seconds: float) -> None:
-        """See ``Leases.take``.
+        """See ``Lives.take``.
 
         The file gets its name only once it is locked and has its first beat: nobody ever sees it dead before.
         """
@@ -105,7 +114,7 @@ class FileLeases:
         unnamed.rename(path)
 
     def renew(self, runner: bytes) -> bool:
-        """See ``Leases.renew``."""
+        """See ``Lives.renew``."""
         own = self._own.get(runner)
         if own is None or not _fresh(own[0]):
             return False
@@ -113,11 +122,16 @@ class FileLeases:
         return True
 
     def end(self, runner: bytes) -> None:
-        """See ``Leases.end``."""
+        """See ``Lives.end``."""
         own = self._own.pop(runner, None)
         self._path(runner).unlink(missing_ok=True)
         if own is not None:
             os.close(own[0])
+
+    def witness(self, runner: bytes) -> int | None:
+        """See ``Lives.witness``: the lock belongs to the open file, of which a process may give another one a share."""
+        own = self._own.get(runner)
+        return None if own is None else own[0]
 
     def _path(self, runner: bytes) -> Path:
         return self._folder / f"{runner.hex()}{SUFFIX}"
@@ -129,36 +143,42 @@ class FileLeases:
                 path.unlink(missing_ok=True)
 
 
-class SqliteLease:
-    """One runner's lease; see ``store.contract.Lease``."""
+class SqliteLeases:
+    """See ``store.contract.Leases``."""
 
     def __init__(
         self,
-        leases: Leases,
-        runner: bytes,
+        lives: Lives,
         seconds: float,
         *,
-        enrol: Callable[[], None],
-        forget: Callable[[], None],
+        enrol: Callable[[bytes, RunnerInfo], None],
+        forget: Callable[[bytes], None],
     ) -> None:
-        """*enrol* makes the runner known to the database, *forget* takes it out again."""
-        self._leases, self._runner, self._seconds = leases, runner, seconds
+        """*enrol* makes a runner known to the database, *forget* takes it out again."""
+        self._lives, self._seconds = lives, seconds
         self._enrol, self._forget = enrol, forget
 
-    def register(self) -> None:
-        """Take the lease, then become known: never the other way round, or one would be found dead at birth."""
-        self._leases.take(self._runner, self._seconds)
-        self._enrol()
+    def register(self, runner: bytes, info: RunnerInfo) -> None:
+        """Give the lease, then make it known: never the other way round, or one would be found dead at birth."""
+        self._lives.take(runner, self._seconds)
+        self._enrol(runner, info)
 
-    def renew(self) -> bool:
-        """Renew it."""
-        return self._leases.renew(self._runner)
+    def renew(self, runners: Sequence[bytes]) -> frozenset[bytes]:
+        """See ``Leases``."""
+        return frozenset(runner for runner in runners if self._lives.renew(runner))
 
-    def retire(self, *, clean: bool) -> None:
-        """End it."""
-        self._leases.end(self._runner)
+    def retire(self, runner: bytes, *, clean: bool) -> None:
+        """See ``Leases``."""
+        self._lives.end(runner)
         if clean:
-            self._forget()
+            self._forget(runner)
+
+    def witness(self, runner: bytes) -> int | None:
+        """See ``Leases``."""
+        return self._lives.witness(runner)
+
+    def close(self) -> None:
+        """Nothing: there is no connection."""
 
 
 def _beat(file: int, seconds: float) -> None:

@@ -22,13 +22,13 @@ from conveyor.drivers.lent import Kind, lock_code
 from conveyor.drivers.sqlite import translated
 from conveyor.drivers.within import lends
 from conveyor.plan import Plan, Ring, Statement, Steps
-from conveyor.store.contract import LOCK_TIMEOUT, Control, Lease, Listener, Operations
+from conveyor.store.contract import LOCK_TIMEOUT, Control, Leases, Listener, Operations
 from conveyor.store.sqlfiles import migrations, statements
 from conveyor.store.sqlite.bell import SqliteListener, ring
 from conveyor.store.sqlite.health import examined
 from conveyor.store.sqlite.holder import Caller, Holder
 from conveyor.store.sqlite.lane import NOBODY, Lane
-from conveyor.store.sqlite.leases import FileLeases, Leases, MemoryLeases, SqliteLease
+from conveyor.store.sqlite.leases import FileLeases, Lives, MemoryLeases, SqliteLeases
 from conveyor.store.sqlite.pending import awaited
 from conveyor.store.sqlite.place import Place
 from conveyor.store.sqlite.plans import SqliteControl, SqliteOperations
@@ -56,7 +56,7 @@ class SqliteStore:
         self._control = SqliteControl(clock)
         self._folder = None if self._place.memory else self._place.folder
         self._holder = Holder(self._place.file, BUSY_TIMEOUT / 1_000) if self._folder else None
-        self._leases: Leases = FileLeases(self._folder) if self._folder else MemoryLeases()
+        self._lives: Lives = FileLeases(self._folder) if self._folder else MemoryLeases()
         self._listeners: weakref.WeakSet[SqliteListener] = weakref.WeakSet()
         self._ready = False
         self._owner = 0
@@ -166,13 +166,16 @@ class SqliteStore:
         """Nothing: it makes its own tables, and the file is its user's."""
         return ()
 
-    def lease(self, runner: bytes, info: RunnerInfo, seconds: float) -> Lease:
+    def leases(self, seconds: float) -> Leases:
         """See ``Store``."""
-        register = self._operations.register(runner, info, round(seconds * 1_000_000))
-        forget = self._operations.forget(runner)
-        return SqliteLease(
-            self._leases, runner, seconds, enrol=partial(self.run, register), forget=partial(self.run, forget)
-        )
+
+        def enrol(runner: bytes, info: RunnerInfo) -> None:
+            self.run(self._operations.register(runner, info, round(seconds * 1_000_000)))
+
+        def forget(runner: bytes) -> None:
+            self.run(self._operations.forget(runner))
+
+        return SqliteLeases(self._lives, seconds, enrol=enrol, forget=forget)
 
     def listener(self, runner: bytes) -> Listener:
         """See ``Store``."""
@@ -225,7 +228,7 @@ class SqliteStore:
     def _connect(self) -> sqlite3.Connection:
         connection = self._opened(wait=BUSY_TIMEOUT)
         connection.execute(f"PRAGMA synchronous = {self._place.synchronous}")
-        connection.create_function("conveyor_alive", 1, self._leases.alive)
+        connection.create_function("conveyor_alive", 1, self._lives.alive)
         return connection
 
     def _opened(self, *, wait: int) -> sqlite3.Connection:

@@ -13,7 +13,7 @@ class Losses(Suite):
 
     def test_a_lease_is_renewed_while_it_lives(self, store: Store, second: Store, hand: Hand) -> None:
         """Everybody can see that."""
-        assert hand.lease.renew()
+        assert hand.renews()
         for looking in (store, second):
             (runner,) = looking.run(looking.operations.runners())
             assert (runner.id, runner.alive, runner.info) == (hand.id.hex(), True, INFO)
@@ -31,13 +31,13 @@ class Losses(Suite):
         """And cannot be renewed any more."""
         silent = hire(seconds=0.05)
         until(lambda: store.run(store.operations.dead_runners()) == 1)
-        assert not silent.lease.renew()
+        assert not silent.renews()
         assert not silent.claim()
 
     def test_a_runner_that_leaves_clean_is_not_looked_for(self, store: Store, hire: Hire) -> None:
         """It holds nothing, so nobody need know it."""
         leaving = hire()
-        leaving.lease.retire(clean=True)
+        leaving.retire(clean=True)
         leaving.lives = False
         assert store.run(store.operations.dead_runners()) == 0
         assert not store.run(store.operations.runners())

@@ -30,9 +30,9 @@ UNCOUNTED: Final = {"open_sync", "open_datasync"}
 class PostgresGround:
     """See ``store.ground.Ground``."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, who: str = "bench") -> None:
         """Makes the database, on the server of *url*."""
-        self._scratch = Scratch(url)
+        self._scratch = Scratch(url, who)
         self._spoken = 0
         try:
             self._connection = connect(self._scratch.text)

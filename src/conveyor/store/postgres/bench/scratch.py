@@ -23,6 +23,7 @@ from conveyor.store.sqlfiles import sql as text_of
 logger = logging.getLogger("conveyor.bench")
 
 PREFIX: Final = "conveyor_bench_"
+"""Of the databases of ``conveyor bench``; those of others bear their names."""
 OURS: Final = "conveyor bench"
 """The application name of the sessions that measure, and are not measured."""
 _told: Final[set[str]] = set()
@@ -31,9 +32,11 @@ _told: Final[set[str]] = set()
 class Scratch:
     """The database."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, who: str = "bench") -> None:
         """Makes it on the server of *url*. ``UsageError`` where that must not be, ``StoreUnavailable`` as usual."""
-        self.name = PREFIX + secrets.token_hex(6)
+        self._who = who
+        self._prefix = PREFIX.replace("bench", who)
+        self.name = self._prefix + secrets.token_hex(6)
         self.url = beside(url, self.name)
         self.text = _named(self.url)
         """For sessions that measure."""
@@ -43,13 +46,13 @@ class Scratch:
     def _make(self) -> None:
         try:
             with contextlib.closing(connect(self._admin)) as connection:
-                _tell_left(connection)
+                _tell_left(connection, self._prefix)
                 # template0: what somebody has put into template1 is not part of the measure.
                 statement = sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(self.name))
                 connection.execute(statement)
         except errors.InsufficientPrivilege as error:
             raise UsageError(
-                f"bench measures in a database of its own, which this role may not make ({_line(error)}); "
+                f"{self._who} needs a database of its own, which this role may not make ({_line(error)}); "
                 "name a role that may, or let it: ALTER ROLE ... CREATEDB"
             ) from error
         except psycopg.Error as error:
@@ -67,7 +70,7 @@ class Scratch:
         if rows[0][0] != self.name:
             raise UsageError(
                 f"a connection to {self.name} leads to {rows[0][0]}, as through a pooler that maps names; nothing was "
-                "measured: connect past it"
+                "done: connect past it"
             )
 
     def drop(self) -> None:
@@ -90,9 +93,9 @@ def _named(url: str) -> str:
     return conninfo.make_conninfo(dsn(url), application_name=OURS)
 
 
-def _tell_left(connection: psycopg.Connection[tuple[object, ...]]) -> None:
+def _tell_left(connection: psycopg.Connection[tuple[object, ...]], prefix: str) -> None:
     """Say what a run that was killed has left behind; to drop it is the user's decision."""
-    like = PREFIX.replace("_", r"\_") + "%"
+    like = prefix.replace("_", r"\_") + "%"
     for (name,) in carry(connection)(Statement(text_of("postgres", "bench/left"), {"like": like})).rows:
         if str(name) not in _told:
             _told.add(str(name))
