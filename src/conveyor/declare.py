@@ -12,7 +12,7 @@ from conveyor.core.extras import encoded
 from conveyor.core.options import Duration, Lasting, Options, flag
 from conveyor.core.policy import checked_policy
 from conveyor.hooks import HookName, Hooks, hook_list
-from conveyor.task import CoroutineTask, Definition, FunctionTask, Sender, Task, define
+from conveyor.task import CoroutineTask, Definition, FunctionTask, Isolation, Sender, Task, define
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -24,6 +24,7 @@ class TaskOptions(Lasting, total=False):
     name: str | None
     backoff: Backoff | Callable[[int], Duration]
     retry_on: type[BaseException] | Sequence[type[BaseException]] | Callable[[BaseException], bool] | None
+    isolation: Isolation | None
     transactional: bool
     redact: Sequence[str]
     on_success: HookName | Sequence[HookName]
@@ -63,7 +64,11 @@ class TaskMaker:
 
     Failures: *max_attempts* (5); *backoff* between them, a ``Backoff`` or a function from the number of the failed
     attempt to seconds (5 s, 15 s, 45 s ...); *retry_on*, the exceptions worth another attempt, or a function that
-    says so (all); *timeout* in seconds or as ``timedelta`` per attempt (one hour; ``None`` for no limit).
+    says so (all); *timeout* in seconds or as ``timedelta`` per attempt (one hour; ``None`` for no limit); *memory*,
+    bytes or text as ``"512MB"``, that its process may hold (no limit).
+
+    *isolation*: ``"process"`` for a process that runs one job at a time and can be stopped (plain functions, unless
+    said otherwise), ``"thread"`` for a thread of the worker, which cannot, ``"loop"`` for its event loop (async ones).
 
     What stays: *store_result* (yes); *keep*, how long the ended job stays (30 days; ``None`` for ever); *tags*;
     *redact*, names of parameters whose values are kept out of stored errors and lists.
@@ -120,6 +125,7 @@ class Declaration:
         self._name = options.get("name")
         self._takes_context = flag("takes_context", takes_context)
         self._policy = checked_policy(options.get("backoff", DEFAULT_BACKOFF), options.get("retry_on"))
+        self._isolation: Isolation | None = options.get("isolation")
         self._transactional = flag("transactional", options.get("transactional", False))
         self._redact = _names(options.get("redact", ()))
         self._hooks = Hooks(*(hook_list(when, cast(HookName | None, options.get(when))) for when in _WHEN))
@@ -128,9 +134,9 @@ class Declaration:
 
     def task(self, function: Callable[..., object], sender: Sender) -> Task[..., object]:
         """*function* as a task that sends through *sender*."""
-        plain = define(function, self._name, takes_context=self._takes_context)
+        plain = define(function, self._name, self._isolation, takes_context=self._takes_context)
         definition = replace(plain, policy=self._policy, transactional=self._transactional, hooks=self._hooks)
-        kind = CoroutineTask if definition.isolation == "loop" else FunctionTask
+        kind = CoroutineTask if definition.coroutine else FunctionTask
         return cast(Task[..., object], kind(definition, self._with_redacted(definition), sender))
 
     def _with_redacted(self, definition: Definition) -> Options:

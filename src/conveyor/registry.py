@@ -31,6 +31,10 @@ class Registry:
         self.load()
         return MappingProxyType(self._tasks)
 
+    def known(self) -> dict[str, Definition]:
+        """What a worker needs to know of each of them."""
+        return {name: task.definition for name, task in self.tasks.items()}
+
     def definition(self, name: str) -> Definition | None:
         """The task of that name; ``None`` when there is none."""
         if name not in self._tasks:

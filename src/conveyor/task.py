@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import FunctionType
-from typing import Final, Generic, Literal, ParamSpec, Protocol, TypeVar, Unpack, cast
+from typing import Final, Generic, Literal, ParamSpec, Protocol, TypeVar, Unpack, cast, get_args
 
 from conveyor.core.codec import Codec
-from conveyor.core.errors import ConveyorError
+from conveyor.core.errors import ConveyorError, UsageError
 from conveyor.core.options import Changes, Options
 from conveyor.core.policy import DEFAULT_POLICY, Policy
 from conveyor.core.text import checked_name, is_a, told
@@ -19,6 +19,8 @@ from conveyor.job import Job
 P = ParamSpec("P")
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
+
+Isolation = Literal["loop", "thread", "process"]
 
 INHERIT: Final = object()
 """Join the transaction of the block that the call stands in, if it stands in one."""
@@ -31,12 +33,15 @@ class Definition:
     name: str
     function: Callable[..., object]
     codec: Codec
-    isolation: Literal["loop", "thread"]
+    isolation: Isolation
+    """Where it runs: in the event loop, in a thread, or in a process that runs one job at a time."""
     takes_context: bool
     policy: Policy = DEFAULT_POLICY
     transactional: bool = False
     """Whether the worker opens a transaction around the function, and completes the job in it."""
     hooks: Hooks = NO_HOOKS
+    coroutine: bool = False
+    """Whether a call of it is to be awaited."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +89,11 @@ class Enqueueable(Generic[P, R_co]):
 
         ``queue``; ``priority`` from -100 to 100, higher first; ``run_after`` (an aware ``datetime``, or seconds or
         a ``timedelta`` from now); ``max_attempts``; ``backoff``; ``timeout`` (seconds or ``timedelta`` per attempt,
-        ``None`` for no limit); ``expires`` (how long after it came due it may still start); ``keep`` (how long the
-        finished job stays, ``None`` for ever); ``unique`` (``True``, a key, or a ``Unique``); ``store_result``;
-        ``tags``; ``meta`` (a dict of JSON values); ``within`` (a connection whose open transaction it joins, ``None``
-        to stay out of the block's). Raises ``PayloadError`` or ``TypeError`` when a value breaks its rule.
+        ``None`` for no limit); ``memory`` (bytes, or text as ``"512MB"``); ``expires`` (how long after it came due it
+        may still start); ``keep`` (how long the finished job stays, ``None`` for ever); ``unique`` (``True``, a key, or
+        a ``Unique``); ``store_result``; ``tags``; ``meta`` (a dict of JSON values); ``within`` (a connection whose open
+        transaction it joins, ``None`` to stay out of the block's). Raises ``PayloadError`` or ``TypeError`` when a
+        value breaks its rule.
         """
         within = changes.pop("within", self._within)
         return Enqueueable(self.definition, self.options.changed(**changes), self._sender, within)
@@ -146,7 +152,9 @@ class CoroutineTask(Task[P, R_co]):
         return cast(Coroutine[object, object, R_co], self.definition.function(*args, **kwargs))
 
 
-def define(function: Callable[..., object], name: str | None, *, takes_context: bool) -> Definition:
+def define(
+    function: Callable[..., object], name: str | None, isolation: Isolation | None = None, *, takes_context: bool
+) -> Definition:
     """What *function* is as a task. ``ConveyorError`` when no worker could run it, or it has no name by itself."""
     if is_a(function, Enqueueable):
         raise ConveyorError(
@@ -160,8 +168,21 @@ def define(function: Callable[..., object], name: str | None, *, takes_context: 
             "gets; do the work in a function that returns, a list for instance"
         )
     codec = Codec(function, called, skip_first=takes_context)
-    isolation: Literal["loop", "thread"] = "loop" if is_async(function) else "thread"
-    return Definition(called, function, codec, isolation, takes_context)
+    coroutine = is_async(function)
+    return Definition(called, function, codec, isolation_of(isolation, coroutine), takes_context, coroutine=coroutine)
+
+
+def isolation_of(wanted: Isolation | None, coroutine: bool) -> Isolation:  # noqa: FBT001 - a fact, not a switch
+    """Where a function is to run; ``UsageError`` for where it cannot."""
+    if wanted is None:
+        return "loop" if coroutine else "process"
+    if wanted not in get_args(Isolation):
+        raise UsageError(f"isolation must be 'process', 'thread' or 'loop', not {told(wanted)}")
+    if wanted == ("thread" if coroutine else "loop"):
+        only = "an async function" if coroutine else "a plain function"
+        other = "'loop' or 'process'" if coroutine else "'process' or 'thread'"
+        raise UsageError(f"isolation={wanted!r} is not for {only}; choose {other}")
+    return wanted
 
 
 def is_async(function: Callable[..., object]) -> bool:

@@ -7,6 +7,7 @@ from conveyor.client.changes import cancelled, deleted, revived
 from conveyor.client.rounds import Rounds, adrive, drive, step
 from conveyor.client.sending import found
 from conveyor.core import ids
+from conveyor.core.codec import Codec
 from conveyor.core.errors import ConveyorError, DuplicateJob, UnknownTask
 from conveyor.core.lifecycle import State
 from conveyor.core.model import JobFilter, JobInfo
@@ -81,6 +82,11 @@ class StoreDesk:
         job: Job[object] = Job(ids.parse(info.id), info.task, self, decode)
         job.seen(info)
         return job
+
+    def codec(self, task: str) -> Codec | None:
+        """What reads the arguments of the task of that name; ``None`` when this app has none."""
+        definition = self._definitions(task)
+        return definition.codec if definition else None
 
     def _revived(self, id_: bytes) -> Rounds[None]:
         done = yield from revived(self._store(), _one(id_), dry_run=False)

@@ -5,14 +5,32 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 from conveyor.client.queues import served
+from conveyor.core.clock import stored
 from conveyor.core.errors import ConveyorError, SchemaOutdated
-from conveyor.core.health import Finding, Severity, fine, of_clock, of_queues, of_schema, of_tasks, of_workers, trouble
+from conveyor.core.health import (
+    Finding,
+    Severity,
+    fine,
+    of_clock,
+    of_quarantine,
+    of_queues,
+    of_schema,
+    of_tasks,
+    of_unfit,
+    of_workers,
+    trouble,
+)
+from conveyor.core.judge import unfit
+from conveyor.core.lifecycle import State
+from conveyor.core.model import JobFilter
 from conveyor.store.contract import Store
 
 LOOKED_AT: Final = 10_000
 """Due jobs of each queue whose tasks are looked at: those that would be claimed first."""
 LOOKS: Final = 5
 """Round trips by which the clock is told."""
+TRIED_AGAIN: Final = 200
+"""Jobs that wait for another try, of which it is looked whether they fit any code: the oldest."""
 QUEUES: Final = 100
 """Queues whose due jobs are looked at."""
 
@@ -86,6 +104,18 @@ def _queues(store: Store, own: Own) -> Sequence[Finding]:
     return [*of_queues(queues), *of_tasks(due, runners, own)]
 
 
+def _jobs(store: Store, _: Own) -> Sequence[Finding]:
+    held = JobFilter(states=(State.QUARANTINED,))
+    again = JobFilter(states=(State.RETRYABLE,))
+    try:
+        jobs = store.run(store.operations.list(again, limit=TRIED_AGAIN, after=None, direction="oldest"))
+        quarantined = store.run(store.operations.counts(held))[State.QUARANTINED]
+    except ConveyorError:  # a role that may only work cannot read what has ended; all other troubles are told elsewhere
+        return []
+    parked = [job for job in jobs if job.last_attempted_at and unfit(job.attempts, stored(job.last_attempted_at))]
+    return [*of_quarantine(quarantined), *of_unfit(parked, len(jobs))]
+
+
 def _workers(store: Store, _: Own) -> Sequence[Finding]:
     stranded = store.run(store.operations.stranded())
     return of_workers(store.run(store.operations.runners()), stranded)
@@ -95,5 +125,6 @@ _CHECKS: Final[dict[str, Callable[[Store, Own], Sequence[Finding]]]] = {
     "tables": _tables,
     "clock": _clock,
     "queues": _queues,
+    "jobs": _jobs,
     "workers": _workers,
 }

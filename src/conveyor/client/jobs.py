@@ -5,10 +5,12 @@ from typing import Final, Unpack
 from uuid import UUID
 
 from conveyor.client.changes import Affected, cancelled, chosen, deleted, pruned, revived
+from conveyor.client.deploys import LOOKED_AT, looked_through
 from conveyor.client.desk import StoreDesk
 from conveyor.client.filters import Filters, job_filter, parsed
 from conveyor.client.rounds import Rounds, adrive, drive, overheard, step
 from conveyor.client.sending import found
+from conveyor.core.deploy import DeployCheck
 from conveyor.core.errors import UsageError
 from conveyor.core.lifecycle import State
 from conveyor.core.model import Counts, FailureGroup, JobFilter, JobInfo, Runner
@@ -224,6 +226,17 @@ class Jobs:
             slots = sum(runner.info.queues.get(info.queue, 0) for runner in runners if runner.alive)
             queue = yield from step(operations.queue(info.queue, 0 if ahead else slots))
         return explain(info, runners, ahead, queue)
+
+    def unrunnable(self, *, queue: str | None = None, limit: int = LOOKED_AT) -> DeployCheck:
+        """Waiting jobs that this app could not run: it does not know their task, or their arguments do not fit it.
+
+        Looks at up to *limit* of them, half of these the oldest and half the newest; nothing is changed.
+        """
+        return drive(self._store(), looked_through(self._store(), self._desk.codec, queue, limit))
+
+    async def aunrunnable(self, *, queue: str | None = None, limit: int = LOOKED_AT) -> DeployCheck:
+        """``unrunnable`` for async code."""
+        return await adrive(self._store(), looked_through(self._store(), self._desk.codec, queue, limit))
 
     def runners(self) -> Sequence[Runner]:
         """The workers that have registered: those alive, and dead ones whose jobs may not all be taken back yet."""

@@ -2,10 +2,23 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
-from conveyor.core.model import QueueInfo, Runner
+from conveyor.client.rounds import Rounds, adrive, drive, step
+from conveyor.core.clock import MICROSECOND
+from conveyor.core.errors import UsageError
+from conveyor.core.lifecycle import State
+from conveyor.core.model import JobFilter, QueueInfo, Runner
+from conveyor.core.options import Duration, microseconds
+from conveyor.core.scaling import Load, loads
 from conveyor.core.text import checked_name
 from conveyor.store.contract import Store
+
+TARGET: Final = 10.0
+"""Seconds that a job may wait for a worker, unless somebody says otherwise."""
+LOOKED_AT: Final = 500
+"""Jobs that ended, the newest, of which it is looked how long they waited and ran."""
 
 
 class Queues:
@@ -26,6 +39,25 @@ class Queues:
         found = await store.arun(store.operations.queues())
         return served(found, await store.arun(store.operations.runners()))
 
+    def load(self, target_wait: Duration = TARGET) -> Sequence[Load]:
+        """How busy each queue is, and how many workers it needs so that what is due starts within *target_wait*.
+
+        For who starts and stops workers; see ``core.scaling.desired_workers``. *target_wait*: seconds or ``timedelta``.
+        """
+        return drive(self._store(), self._loads(_target(target_wait)))
+
+    async def aload(self, target_wait: Duration = TARGET) -> Sequence[Load]:
+        """``load`` for async code."""
+        return await adrive(self._store(), self._loads(_target(target_wait)))
+
+    def _loads(self, target: timedelta) -> Rounds[Sequence[Load]]:
+        operations = self._store().operations
+        found = yield from step(operations.queues())
+        runners = yield from step(operations.runners())
+        ended = JobFilter(states=(State.SUCCEEDED, State.FAILED))
+        latest = yield from step(operations.list(ended, limit=LOOKED_AT, after=None, direction="newest"))
+        return loads(served(found, runners), runners, latest, target, datetime.now(UTC))
+
     def pause(self, name: str) -> None:
         """Let nothing more of the queue start. What runs goes on; enqueueing too."""
         store = self._store()
@@ -45,6 +77,13 @@ class Queues:
         """``resume`` for async code."""
         store = self._store()
         await store.arun(store.control.resume(checked_name("queue", name)))
+
+
+def _target(wait: Duration) -> timedelta:
+    target = microseconds("target_wait", wait) * MICROSECOND
+    if not target:
+        raise UsageError("target_wait must be above 0: no number of workers starts a job before it is due")
+    return target
 
 
 def served(found: Sequence[QueueInfo], runners: Sequence[Runner]) -> Sequence[QueueInfo]:

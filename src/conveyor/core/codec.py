@@ -4,20 +4,16 @@ What goes in must come out equal: a value that JSON would change (a tuple that r
 returns as null) is refused at ``enqueue``, with its path, unless the annotation says how to read it back.
 """
 
-import contextlib
-import functools
 import inspect
-import types
-import typing
 from collections.abc import Callable, Collection, Mapping, Sequence
 from operator import invert
 from typing import Any, Final
 
 import msgspec
 
-from conveyor.core.errors import PayloadError
+from conveyor.core.errors import PayloadError, UnfitArguments
 from conveyor.core.exact import Difference, difference
-from conveyor.core.reading import Reader, reader, written, written_whole
+from conveyor.core.reading import RESULT, Reader, Record, readers, written, written_whole
 from conveyor.core.trace import said
 from conveyor.core.values import PAYLOAD_LIMIT, kind_of, parts, plain, shown
 
@@ -36,8 +32,6 @@ _VAR_KEYWORD: Final = inspect.Parameter.VAR_KEYWORD
 Foreign = Any
 """An object of the user's or of a library that they chose, which only they know the type of."""
 
-RESULT: Final = "return"
-"""The name of the result among the annotations."""
 SIGNATURE_SHOWN: Final = 500
 TROUBLE_SHOWN: Final = 200
 
@@ -86,15 +80,18 @@ class Codec:
     def decode(self, data: bytes) -> tuple[list[Any], dict[str, Any]]:
         """The positional and the named arguments of an encoded call, as the annotations want them.
 
-        Raises ``PayloadError`` when *data* is no encoded call, ``TypeError`` when the function takes fewer.
+        Raises ``PayloadError`` when *data* is no encoded call, ``UnfitArguments`` when it is one that the function
+        does not take: it was made when that had another signature, or a class among its annotations other fields.
         """
         try:
             positional, named = _decode_call(data)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with the bytes, it is they that are wrong
             raise PayloadError(f"{self._called}: its stored arguments cannot be read: {said(error)}") from None
-        if not self._readers and self._signature is not None:
-            return positional, named
-        return self._revived(positional, named)
+        if self._signature is None:
+            self.signature()
+        if named or not self._fewest <= len(positional) <= len(self._places):
+            self._check_place(positional, named)
+        return self._revived(positional, named) if self._readers else (positional, named)
 
     def encode_result(self, value: object) -> bytes | None:
         """A return value as bytes; ``None`` for ``None``. ``PayloadError`` when it cannot be stored."""
@@ -130,7 +127,7 @@ class Codec:
         if self._signature is None:
             whole = inspect.signature(self._function)
             parameters = list(whole.parameters.values())[self._skip :]
-            self._readers = _readers(self._function, parameters)
+            self._readers = readers(self._function, parameters)
             self._kinds = [(parameter.name, parameter.kind) for parameter in parameters]
             self._places, self._fewest = _by_position(parameters)
             self._signature = whole.replace(parameters=parameters)
@@ -184,10 +181,25 @@ class Codec:
 
     def _revived(self, positional: list[Any], named: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
         takers = self._takers(len(positional))
-        if not self._readers:
-            return positional, named
-        args = [self._read(value, name) for value, (name, _) in zip(positional, takers, strict=True)]
-        return args, {key: self._read(value, self._reads(key)) for key, value in named.items()}
+        args = [self._revive(value, name, path) for value, (name, path) in zip(positional, takers, strict=True)]
+        return args, {key: self._revive(value, self._reads(key), key) for key, value in named.items()}
+
+    def _revive(self, value: object, name: str, path: str) -> Any:
+        read, kind = self._readers.get(name), type(value)
+        if kind is not dict or not isinstance(read, Record):
+            return self._read(value, name)
+        try:
+            return read(value)
+        except Exception as error:  # noqa: BLE001 - also what the user's own types raise
+            unfit = f"{self._called}: {path} has not the fields of its annotation"
+            raise UnfitArguments(unfit, " ".join(said(error, TROUBLE_SHOWN).split())) from None
+
+    def _check_place(self, positional: Sequence[Any], named: Mapping[str, Any]) -> None:
+        signature = self.signature()
+        try:
+            signature.bind(*positional, **named)
+        except TypeError as error:
+            raise UnfitArguments(f"{self._shown()}: {error}{_misspelt(signature, named, str(error))}") from None
 
     def _compare(self, positional: Sequence[object], named: Mapping[str, object], data: bytes) -> None:
         stored_args, stored_kwargs = _decode_call(data)
@@ -208,6 +220,11 @@ class Codec:
             found = Difference(path, sent, stored)
         if found:
             raise PayloadError(_unequal(found, path, self._trouble(stored, name) if name in self._readers else None))
+        kind = type(sent)
+        if name != RESULT and kind is dict and isinstance(self._readers.get(name), Record):
+            # It is none, or it would have come back as one; and it would be taken for what other code has sent.
+            trouble = self._trouble(stored, name)
+            raise PayloadError(f"{path}: has not the fields of its annotation{trouble}; send what the annotation says")
 
     def _read(self, value: object, name: str) -> Any:
         read = self._readers.get(name)
@@ -236,8 +253,6 @@ class Codec:
                 takers += [(parameter.name, f"{parameter.name}[{at}]") for at in range(count - len(takers))]
             elif parameter.kind is not parameter.KEYWORD_ONLY and len(takers) < count:
                 takers.append((parameter.name, parameter.name))
-        if len(takers) < count:
-            raise TypeError(f"{self._shown()} takes {len(takers)} positional arguments, not {count}")
         return takers
 
     def _taker(self, key: str) -> str:
@@ -276,10 +291,6 @@ def _by_position(parameters: Sequence[inspect.Parameter]) -> tuple[Sequence[str]
     if any(parameter.kind is _KEYWORD_ONLY for parameter in owed):
         return (), 1
     return [parameter.name for parameter in placed], sum(parameter.kind in _PLACED for parameter in owed)
-
-
-def _as_it_is(value: object) -> object:
-    return value
 
 
 # ------------------------------------------------------------------- bytes
@@ -338,49 +349,3 @@ def _unequal(found: Difference, whole: str, trouble: str | None) -> str:
         f"{path}: a {kind} would not come back equal{trouble or ''}; annotate the {what} so that it can be read back"
         f"{shown}, or send plain JSON values"
     )
-
-
-# ------------------------------------------------------------- annotations
-
-
-def _readers(function: Callable[..., object], parameters: list[inspect.Parameter]) -> dict[str, Reader]:
-    """What reads each parameter, and the result, back from JSON; nothing for what JSON carries by itself.
-
-    The keys of a ``**`` that bears ``Unpack`` go by ``**key``.
-    """
-    hints = _resolved(function)
-    wanted = {name: hints[name] for name in (*(p.name for p in parameters), RESULT) if name in hints}
-    for one in parameters:
-        if one.kind is one.VAR_KEYWORD and typing.get_origin(wanted.get(one.name)) is typing.Unpack:
-            (keys,) = typing.get_args(wanted.pop(one.name))
-            with contextlib.suppress(Exception):  # annotations are the user's code
-                wanted |= {f"**{key}": hint for key, hint in typing.get_type_hints(keys).items()}
-    found = {name: made for name, hint in wanted.items() if (made := _reader(hint)) is not None}
-    if any(name.startswith("**") for name in found):
-        found |= {p.name: _as_it_is for p in parameters if p.kind is p.VAR_KEYWORD}
-    return found
-
-
-def _reader(hint: object) -> Reader | None:
-    try:
-        return reader(hint)
-    except Exception:  # noqa: BLE001 - annotations are the user's code; one that cannot be read promises nothing
-        return None
-
-
-def _resolved(annotated: Callable[..., object]) -> dict[str, Any]:
-    """The annotations; one that cannot be resolved at run time promises nothing, and takes no other along."""
-    while isinstance(annotated, functools.partial):
-        annotated = annotated.func
-    if not inspect.isroutine(annotated) and not isinstance(annotated, type):  # an object that can be called
-        annotated = type(annotated).__call__
-    with contextlib.suppress(Exception):  # annotations are the user's code
-        return typing.get_type_hints(annotated, include_extras=True)
-    found: dict[str, Any] = {}
-    with contextlib.suppress(Exception):  # as above: from Python 3.14 on they are read only now
-        names = getattr(inspect.unwrap(annotated), "__globals__", {})
-        for name, hint in annotated.__annotations__.items():
-            with contextlib.suppress(Exception):  # as above
-                one = types.SimpleNamespace(__annotations__={name: hint})
-                found |= typing.get_type_hints(one, names, include_extras=True)
-    return found

@@ -69,6 +69,26 @@ class AttemptTimedOut(ConveyorError, TimeoutError):
     """Stored as the error of an attempt that outlived its timeout; ``retry_on`` is asked of it as of any other."""
 
 
+class UnfitArguments(ConveyorError, TypeError):
+    """Stored as the reason why a job was given back whose arguments a worker's code does not take.
+
+    ``bare`` is its text without anything that may quote the arguments.
+    """
+
+    def __init__(self, bare: str, trouble: str = "") -> None:
+        """*trouble* says more, and may quote them."""
+        super().__init__(f"{bare}: {trouble}" if trouble else bare)
+        self.bare = bare
+
+
+class SoftTimeout(AttemptTimedOut):
+    """Raised in a plain task whose timeout is up, where it stands: half a second is left to clean up and end."""
+
+
+class MemoryLimitExceeded(ConveyorError, MemoryError):
+    """Stored as the error of an attempt whose process was killed, for it held more than ``memory`` allows."""
+
+
 class UsageError(ConveyorError):
     """Something was asked for that means nothing here; the message says what does. Commands show it as one line."""
 

@@ -29,6 +29,8 @@ class Extras(msgspec.Struct, frozen=True, omit_defaults=True):
     """Microseconds that the finished job stays; negative for ever, ``None`` for the default."""
     store_result: bool = True
     backoff: Backoff | None = None
+    memory: int | None = None
+    """Bytes that its process may hold while it runs."""
     redact: tuple[str | int, ...] = ()
     """Parameters whose values nobody is to see, by name and by position."""
 

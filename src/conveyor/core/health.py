@@ -5,16 +5,19 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Final
 
 from conveyor.core.clock import MICROSECOND
-from conveyor.core.model import COUNTED, DueTask, QueueInfo, Runner
+from conveyor.core.judge import CRASHES_ALLOWED, was_unfit
+from conveyor.core.model import COUNTED, DueTask, JobInfo, QueueInfo, Runner
 
 CLOCK_ALLOWED: Final = timedelta(seconds=5)
 """Between this host and the database. Times that callers name come due by the database's clock."""
 LONG: Final = timedelta(days=1)
 """A job that is due for longer has been forgotten."""
+DEPLOY: Final = timedelta(minutes=10)
+"""A deploy takes no longer: jobs that fit no code for so long will not, until somebody does something."""
 NAMED: Final = 3
 """Names in one finding."""
 MOST: Final = 10
@@ -140,6 +143,38 @@ def _unknown(queue: str, due: DueTask, own: Collection[str] | None) -> Finding:
     else:
         fix = f"this app does not know it either: bring it back, or conveyor delete --task {shlex.quote(due.task)}"
     return trouble("tasks", text, fix)
+
+
+def of_quarantine(jobs: int) -> list[Finding]:
+    """Whether somebody has to look at jobs that killed their workers; *jobs* are in quarantine."""
+    if not jobs:
+        return []
+    text = f"{_many(jobs, 'job')} in quarantine: of each, {CRASHES_ALLOWED} workers have died"
+    look = "conveyor jobs --state quarantined, then conveyor job ID; conveyor retry ID releases one"
+    return [note("quarantine", text, look)]
+
+
+def of_unfit(jobs: Sequence[JobInfo], looked: int) -> list[Finding]:
+    """Whether jobs wait for code that takes their arguments; *jobs* were given back, among so many looked at."""
+    by_task: dict[str, list[JobInfo]] = {}
+    for job in jobs:
+        by_task.setdefault(job.task, []).append(job)
+    return bounded("deploy", [_of_unfit(task, found, looked) for task, found in by_task.items()])
+
+
+def _of_unfit(task: str, jobs: Sequence[JobInfo], looked: int) -> Finding:
+    tried = max(jobs, key=_tried_for)
+    reason = tried.attempts[-1].error.message if tried.attempts[-1].error else ""
+    text = f"{len(jobs)} of {_many(looked, 'job')} to be tried again fit no code so far, task {task!r}: {reason}"
+    fix = f"start workers with code that takes them; conveyor check-deploy finds the others, conveyor why {tried.id}"
+    severity = Severity.TROUBLE if _tried_for(tried) >= DEPLOY else Severity.NOTE
+    return Finding("deploy", severity, text, fix)
+
+
+def _tried_for(job: JobInfo) -> timedelta:
+    """How long a job has been given back already, as far as its record goes."""
+    releases = list(takewhile(was_unfit, reversed(job.attempts)))
+    return (releases[0].started_at - releases[-1].started_at) * MICROSECOND
 
 
 def of_workers(runners: Sequence[Runner], stranded: int) -> list[Finding]:

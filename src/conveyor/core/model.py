@@ -146,7 +146,7 @@ class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One attempt that did not simply succeed, as the job's record keeps it.
+    """One attempt, as the job's record keeps it; one that succeeded only if there is more to say of it.
 
     Its times are numbers, as they are stored, and not ``datetime`` as those of ``JobInfo`` are:
     ``datetime.fromtimestamp(attempt.started_at / 1_000_000, UTC)``.
@@ -160,6 +160,14 @@ class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
     finished_at: int
     runner: str = ""
     error: Failure | None = None
+    company: int = 1
+    """Of an attempt that was lost with its runner: how many jobs that held, this one among them."""
+    cpu: float = 0.0
+    """Seconds of processor time, of its child processes too. This and the next two are known of processes only."""
+    memory: int = 0
+    """Bytes that its process held at its peak; 0 for one that was too short to look."""
+    output: str = ""
+    """What it printed and logged, without secrets: the first 16 KiB and the last."""
 
 
 class RunnerInfo(msgspec.Struct, frozen=True):
@@ -171,6 +179,8 @@ class RunnerInfo(msgspec.Struct, frozen=True):
     """Queue name to slots."""
     tasks: tuple[str, ...]
     version: str
+    supervisor: int = 0
+    """The process that watches over it, and is to be told to stop; 0 when it is on its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +229,7 @@ class JobInfo:
     result: bytes | None = field(repr=False)
     """The return value as JSON, once it succeeded. Not printed, likewise."""
     attempts: tuple[Attempt, ...]
-    """Attempts that did not simply succeed, oldest first; at most 20."""
+    """Attempts that there is something to say of, oldest first; at most 20."""
     extras: Extras = NONE
     """The rarer options, as they are stored."""
     expires_at: datetime | None = None

@@ -12,6 +12,7 @@ from conveyor.core.backoff import Backoff
 from conveyor.core.clock import MICROSECOND, NOW, Start, stored
 from conveyor.core.errors import PayloadError
 from conveyor.core.extras import NONE, Extras, encoded, marked
+from conveyor.core.size import size
 from conveyor.core.text import checked_meta, checked_name, checked_tags, is_a, told
 from conveyor.core.unique import Unique, unique_of
 from conveyor.core.values import kind_of
@@ -39,6 +40,7 @@ class Lasting(TypedDict, total=False):
     timeout: Duration | None
     expires: Duration | None
     keep: Duration | None
+    memory: int | str | None
     unique: Unique | str | bool | None
     store_result: bool
     tags: Sequence[str]
@@ -182,6 +184,7 @@ _RULES: Final[dict[str, Callable[[Options, object], Options]]] = {
     "unique": _unique,
     "expires": lambda o, v: _extra(o, expires=_limit("expires", v)),
     "keep": lambda o, v: _extra(o, keep=_keep(v)),
+    "memory": lambda o, v: _extra(o, memory=None if v is None else size("memory", cast(int | str, v))),
     "store_result": lambda o, v: _extra(o, store_result=flag("store_result", v)),
     "tags": lambda o, v: _extra(o, tags=marked(checked_tags(cast(Sequence[str], v)))),
     "meta": lambda o, v: _extra(o, meta=msgspec.Raw(checked_meta(cast(Mapping[str, object], v)))),

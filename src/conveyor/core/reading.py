@@ -4,6 +4,9 @@ msgspec reads most annotations by itself. What it refuses is taken apart here: u
 pydantic models among other things, enumerations of any value. A reading may be wrong: whoever encodes compares.
 """
 
+import contextlib
+import dataclasses
+import functools
 import inspect
 import types
 import typing
@@ -20,6 +23,9 @@ from conveyor.core.values import is_model, kind_of
 
 Reader = Callable[[object], object]
 """Makes of decoded JSON what an annotation says. Raises whatever it likes when it cannot."""
+
+RESULT: Final = "return"
+"""The name of the result among the annotations."""
 
 _canonical = msgspec.json.Encoder(order="deterministic").encode
 _TAKEN: Final[Mapping[type, Sequence[type]]] = {
@@ -230,3 +236,83 @@ def _mapping(one: Reader | None) -> Reader:
         return {key: one(item) if one else item for key, item in items}
 
     return read
+
+
+# ------------------------------------------------------------- signatures
+
+
+def readers(function: Callable[..., object], parameters: Sequence[inspect.Parameter]) -> dict[str, Reader]:
+    """What reads each parameter, and the result, back from JSON; nothing for what JSON carries by itself.
+
+    The keys of a ``**`` that bears ``Unpack`` go by ``**key``.
+    """
+    hints = _resolved(function)
+    wanted = {name: hints[name] for name in (*(p.name for p in parameters), RESULT) if name in hints}
+    for one in parameters:
+        if one.kind is one.VAR_KEYWORD and typing.get_origin(wanted.get(one.name)) is typing.Unpack:
+            (keys,) = typing.get_args(wanted.pop(one.name))
+            with contextlib.suppress(Exception):  # annotations are the user's code
+                wanted |= {f"**{key}": hint for key, hint in typing.get_type_hints(keys).items()}
+    found = {name: made for name, hint in wanted.items() if (made := _surely(hint)) is not None}
+    if any(name.startswith("**") for name in found):
+        found |= {p.name: _as_it_is for p in parameters if p.kind is p.VAR_KEYWORD}
+    return found
+
+
+class Record:
+    """Reads a JSON object as one of the user's own classes, and nothing else: an object that it does not read is none.
+
+    Of other annotations that cannot be said: who writes ``when: date = None`` sends no date.
+    """
+
+    __slots__ = ("_read",)
+
+    def __init__(self, read: Reader) -> None:
+        """*read* does the work."""
+        self._read = read
+
+    def __call__(self, value: object) -> object:
+        """See ``Reader``."""
+        return self._read(value)
+
+
+def _is_record(hint: object) -> bool:
+    """Whether *hint* is a class with fields, or several, or none: ``Order | None``."""
+    hint = _bare(hint)
+    union = typing.get_origin(hint) in {typing.Union, types.UnionType}
+    kinds = [_bare(arm) for arm in (typing.get_args(hint) if union else (hint,)) if arm is not type(None)]
+    return bool(kinds) and all(isinstance(kind, type) and _has_fields(kind) for kind in kinds)
+
+
+def _has_fields(kind: type) -> bool:
+    return is_model(kind) or dataclasses.is_dataclass(kind) or issubclass(kind, msgspec.Struct)
+
+
+def _surely(hint: object) -> Reader | None:
+    try:
+        made = reader(hint)
+        return Record(made) if made is not None and _is_record(hint) else made
+    except Exception:  # noqa: BLE001 - annotations are the user's code; one that cannot be read promises nothing
+        return None
+
+
+def _resolved(annotated: Callable[..., object]) -> dict[str, object]:
+    """The annotations; one that cannot be resolved at run time promises nothing, and takes no other along."""
+    while isinstance(annotated, functools.partial):
+        annotated = annotated.func
+    if not inspect.isroutine(annotated) and not isinstance(annotated, type):  # an object that can be called
+        annotated = type(annotated).__call__
+    with contextlib.suppress(Exception):  # annotations are the user's code
+        return typing.get_type_hints(annotated, include_extras=True)
+    found: dict[str, object] = {}
+    with contextlib.suppress(Exception):  # as above: from Python 3.14 on they are read only now
+        names = getattr(inspect.unwrap(annotated), "__globals__", {})
+        for name, hint in annotated.__annotations__.items():
+            with contextlib.suppress(Exception):  # as above
+                one = types.SimpleNamespace(__annotations__={name: hint})
+                found |= typing.get_type_hints(one, names, include_extras=True)
+    return found
+
+
+def _as_it_is(value: object) -> object:
+    return value

@@ -4,7 +4,8 @@ import shlex
 from collections.abc import Sequence
 from datetime import datetime
 
-from conveyor.core.judge import EXPIRED
+from conveyor.core.clock import stored
+from conveyor.core.judge import EXPIRED, suspected, unfit
 from conveyor.core.lifecycle import State
 from conveyor.core.model import JobInfo, QueueInfo, Runner
 
@@ -18,7 +19,10 @@ def explain(job: JobInfo, runners: Sequence[Runner], ahead: int, queue: QueueInf
     ready.
     """
     started = job.last_attempted_at
+    misfit = _misfit(job, runners)
     match job.state:
+        case State.SCHEDULED | State.RETRYABLE if misfit:
+            return f"{job.state}: {misfit}; next try at {_at(job.run_after)}, no attempt is spent{_expiry(job)}"
         case State.SCHEDULED:
             before = f"; it was given back, or put off, after a start at {_at(started)}" if started else ""
             return f"scheduled: its time is {_at(job.run_after)}{before}{_expiry(job)}"
@@ -26,7 +30,8 @@ def explain(job: JobInfo, runners: Sequence[Runner], ahead: int, queue: QueueInf
             failed = f"attempt {job.attempt} of {job.max_attempts} failed{_error(job)}"
             return f"retryable: {failed}; again at {_at(job.run_after)}{_expiry(job)}"
         case State.READY:
-            return f"ready: {_waiting(job, runners, ahead, queue)}{_expiry(job)}"
+            alone = "; it runs alone, for a worker died while it held it" if suspected(job.attempts) else ""
+            return f"ready: {_waiting(job, runners, ahead, queue)}{misfit and f'; {misfit}'}{alone}{_expiry(job)}"
         case State.RUNNING:
             asked = f"; asked to stop ({job.cancelled})" if job.cancelled is not None else ""
             return f"running: attempt {job.attempt} since {_at(job.last_attempted_at)} {_holder(job, runners)}{asked}"
@@ -65,6 +70,16 @@ def _waiting(job: JobInfo, runners: Sequence[Runner], ahead: int, queue: QueueIn
     room = "1 slot" if slots == 1 else f"{slots} slots"
     busy = ", and all are taken" if queue is not None and queue.running >= slots else ""
     return f"next in queue {job.queue!r}, for which {workers} {room}{busy}"
+
+
+def _misfit(job: JobInfo, runners: Sequence[Runner]) -> str:
+    """That no code has been found yet which takes its arguments, if so."""
+    last = None if job.last_attempted_at is None else unfit(job.attempts, stored(job.last_attempted_at))
+    if last is None:
+        return ""
+    worker = next((runner.info for runner in runners if runner.id == last.runner), None)
+    code = f"{worker.host} pid {worker.pid}" if worker else f"worker {last.runner[:8]}"
+    return f"its arguments do not fit the code of {code}: {last.error.message if last.error else ''}"
 
 
 def _at(moment: datetime | None) -> str:

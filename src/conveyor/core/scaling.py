@@ -1,0 +1,90 @@
+"""How busy queues are, and how many workers they need: decided from facts, without I/O."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from conveyor.core.model import JobInfo, QueueInfo, Runner
+
+LATELY: Final = timedelta(minutes=10)
+"""What started longer ago says nothing of how long jobs wait now."""
+USUAL_SLOTS: Final = 10
+"""Of a worker, for each of its queues, where none runs that could be asked."""
+UNKNOWN: Final = timedelta(seconds=1)
+"""What a job is taken to run for while none of its queue has ended."""
+QUICKEST: Final = timedelta(milliseconds=1)
+"""A job that runs for less costs as much: the rest is the claim, and writing its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How busy a queue is at one moment, and how many workers it needs."""
+
+    queue: str
+    ready: int
+    """Due jobs; exact up to 10,000, and 10,001 stands for more."""
+    running: int
+    oldest: timedelta | None
+    """How long its oldest ready job has been waiting since it came due."""
+    wait_p95: timedelta | None
+    """How long 95 of 100 jobs waited at most that started in the last 10 minutes; ``None`` when none has ended.
+
+    Of a look at the newest jobs that have ended, in all queues. What waits now is not in it: see ``oldest``.
+    """
+    run_time: timedelta | None
+    """How long these ran, on average."""
+    workers: int
+    """Running workers that serve it."""
+    slots: int
+    """These have for it, in all."""
+    desired: int
+    """Workers that it needs: see ``desired_workers``."""
+
+
+def loads(
+    queues: Iterable[QueueInfo], runners: Sequence[Runner], ended: Sequence[JobInfo], target: timedelta, now: datetime
+) -> list[Load]:
+    """The load of each queue; *ended* are some jobs that have come to their end, the latest."""
+    return [_load(queue, runners, [job for job in ended if job.queue == queue.name], target, now) for queue in queues]
+
+
+def _load(
+    queue: QueueInfo, runners: Sequence[Runner], ended: Sequence[JobInfo], target: timedelta, now: datetime
+) -> Load:
+    serving = [
+        runner.info.queues[queue.name] for runner in runners if runner.alive and queue.name in runner.info.queues
+    ]
+    ran = [job.run_time for job in ended if job.run_time is not None]
+    mean = sum(ran, timedelta()) / len(ran) if ran else None
+    starts = [(job.last_attempted_at, job.run_after) for job in ended if job.last_attempted_at is not None]
+    waits = [max(start - due, timedelta()) for start, due in starts if now - start <= LATELY]
+    ready = 0 if queue.paused_at is not None else queue.ready
+    slots = sum(serving) / len(serving) if serving else USUAL_SLOTS
+    return Load(
+        queue=queue.name,
+        ready=queue.ready,
+        running=queue.running,
+        oldest=queue.oldest,
+        wait_p95=_p95(waits),
+        run_time=mean,
+        workers=len(serving),
+        slots=sum(serving),
+        desired=desired_workers(ready, queue.running, mean, slots, target),
+    )
+
+
+def desired_workers(ready: int, running: int, run_time: timedelta | None, slots: float, target: timedelta) -> int:
+    """Workers of so many *slots* that start all *ready* jobs within *target*, beside the work that there is.
+
+    As many slots as jobs run now go on being needed for what comes in meanwhile: so many are busy with it. In *target*
+    each further slot runs ``target / run_time`` jobs. 0 when there is nothing to do: who scales has a least number.
+    """
+    each = max(UNKNOWN if run_time is None else run_time, QUICKEST)
+    return math.ceil((running + ready * (each / target)) / slots)
+
+
+def _p95(lengths: Sequence[timedelta]) -> timedelta | None:
+    ordered = sorted(lengths)
+    return ordered[math.ceil(len(ordered) * 0.95) - 1] if ordered else None
