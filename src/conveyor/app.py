@@ -26,11 +26,13 @@ from conveyor.hooks import Hook
 from conveyor.job import Job
 from conveyor.registry import Registry
 from conveyor.store.contract import LOCK_TIMEOUT, Store
-from conveyor.task import Call, Definition, Sender, Task, default_name
+from conveyor.task import Call, Sender, Task, default_name
 
 if TYPE_CHECKING:  # a process that only enqueues does not pay for the worker's modules
     from conveyor.core.health import Finding
     from conveyor.store.ground import Ground
+    from conveyor.worker.cell.process import Cell
+    from conveyor.worker.heartbeat import Tether
     from conveyor.worker.inline import Inline
     from conveyor.worker.runner import Runner, Settings
     from conveyor.worker.serve import LoopFactory
@@ -211,33 +213,40 @@ class Conveyor:
         lease: float = 20.0,
         beat: float = 5.0,
     ) -> int:
-        """Work in this process until SIGTERM or SIGINT; gives the exit status. What ``conveyor worker`` does.
+        """Work in this process until SIGTERM or SIGINT; gives the exit status. Without a supervisor.
 
         *queues* maps names to slots (default: 10 for each queue that the tasks name); *burst* ends when nothing is
         due; *grace*, in seconds, is what running jobs get after a signal; a second signal ends them at once. A
-        worker that is silent for *lease* seconds is taken for dead; it reports each *beat*.
+        worker that is silent for *lease* seconds is dead; it reports each *beat*. Plain functions run in threads.
         """
         from conveyor.worker.runner import Settings
-        from conveyor.worker.serve import serve
 
         if module := importing.get():
             raise UsageError(f"{module} runs a worker when it is imported; put that under `if __name__ == '__main__':`")
         with contextlib.suppress(RuntimeError):
             asyncio.get_running_loop()
             raise UsageError("run_worker() runs its own event loop; in this one: await app.worker(Settings(...)).run()")
-        settings = Settings(queues or self.default_queues(), burst=burst, grace=grace, lease=lease, beat=beat)
-        return serve(self._known(), self._surround(), settings, _loop_factory())
+        return self.serve(Settings(queues or self.default_queues(), burst=burst, grace=grace, lease=lease, beat=beat))
+
+    def serve(self, settings: "Settings", tether: "Tether | None" = None) -> int:
+        """``run_worker``, whose lease hangs on *tether*: the runners of ``conveyor worker`` are such."""
+        from conveyor.worker.serve import serve
+
+        return serve(self._registry.known(), self._surround(), settings, _loop_factory(), tether)
 
     def worker(self, settings: "Settings") -> "Runner":
         """A worker for the running event loop: ``await app.worker(...).run()``, and ``stop()`` to end it."""
         from conveyor.worker.runner import Runner
 
-        return Runner(self._known(), self._surround(), settings)
+        return Runner(self._registry.known(), self._surround(), settings)
+
+    def run_cell(self, cell: "Cell") -> None:
+        """Run what a worker hands over."""
+        cell.work(self._registry.known(), self._surround())
 
     def default_queues(self, slots: int = 10) -> dict[str, int]:
         """*slots* for ``default`` and for each queue that a task names."""
-        names = {"default", *(task.options.queue for task in self.tasks.values())}
-        return dict.fromkeys(sorted(names), slots)
+        return dict.fromkeys(sorted({"default", *(task.options.queue for task in self.tasks.values())}), slots)
 
     def run_async(self, coroutine: Coroutine[object, object, R]) -> R:
         """Run *coroutine* as ``asyncio.run`` does, on the event loop that workers use: uvloop's where present."""
@@ -271,9 +280,6 @@ class Conveyor:
 
     def _sender(self) -> Sender:
         return self._client
-
-    def _known(self) -> dict[str, Definition]:
-        return {name: task.definition for name, task in self.tasks.items()}
 
     def _surround(self) -> "Surround":
         from conveyor.worker.surround import Surround
@@ -348,18 +354,21 @@ def open_store(url: str, clock: Clock, listen_url: str | None = None) -> Store:
     return PostgresStore(url, listen_url)
 
 
-def open_ground(url: str) -> "Ground":
-    """A new, empty store beside the one at *url*, which is left alone, to measure on: see ``store.ground``."""
+def open_ground(url: str, who: str = "bench") -> "Ground":
+    """A new, empty store beside the one at *url*, which is left alone, to measure on: see ``store.ground``.
+
+    *who* works there: what may be left over bears its name.
+    """
     _check_kind(url)
     if urlsplit(url).scheme == "sqlite":
         from conveyor.store.sqlite.ground import SqliteGround
 
-        return SqliteGround(url)
+        return SqliteGround(url, who)
     try:
         from conveyor.store.postgres.bench.ground import PostgresGround
     except ImportError as error:
         raise _without_psycopg(error) from error
-    return PostgresGround(url)
+    return PostgresGround(url, who)
 
 
 def _without_psycopg(error: ImportError) -> UsageError:

@@ -117,6 +117,11 @@ def store_file(app: Conveyor) -> Path | None:
     return None if place.memory else place.file
 
 
+def in_memory(app: Conveyor) -> bool:
+    """Whether the store is in the memory of this process."""
+    return urlsplit(app.url).scheme == "sqlite" and Place(app.url).memory
+
+
 def _load(target: str) -> Conveyor:
     module_name, _, attribute = target.partition(":")
     for folder in (home(), Path.cwd()):
@@ -172,6 +177,17 @@ def _not_the_file(name: str) -> str:
 def is_ours(file: str) -> bool:
     """Whether a line of a traceback is of Conveyor or of Python's import, and so tells a user nothing."""
     return file.startswith((str(Path(__file__).parents[1]), "<frozen importlib")) or file == importlib.__file__
+
+
+def shown(error: BaseException | None) -> str:
+    """What the user's code has raised, in full and without the lines of who imported it; empty if it has not."""
+    if error is None:
+        return ""
+    told = traceback.TracebackException.from_exception(error)
+    told.stack[:] = [frame for frame in told.stack if not is_ours(frame.filename)]
+    if told.stack:
+        return "".join(told.format())
+    return "".join(told.format_exception_only()) if isinstance(error, SyntaxError) else ""
 
 
 def home() -> Path:

@@ -1,27 +1,57 @@
 """``conveyor worker``."""
 
 import argparse
+import asyncio
 import contextlib
-import logging
-from collections.abc import Iterable
+import json
+import math
+from importlib.util import find_spec
 
-from conveyor.app import Conveyor
+from conveyor.app import open_store
+from conveyor.cli.cells import DAY, cell_arguments, seconds
 from conveyor.cli.logs import log_to_stderr
-from conveyor.cli.lookup import app_arguments, find_app, missing_file, store_file, whole_url
-from conveyor.cli.words import meant
+from conveyor.cli.lookup import app_arguments, name_app
+from conveyor.cli.metrics import Metrics
+from conveyor.cli.serving import parse_queues
+from conveyor.core.clock import SystemClock
 from conveyor.core.errors import UsageError
-from conveyor.core.text import checked_name
-from conveyor.worker.runner import MOST_SLOTS
+from conveyor.store.contract import Store
+from conveyor.worker.supervisor.main import Supervisor
+from conveyor.worker.supervisor.tending import MOST, Tending
 
-DAY = 86_400
-
-logger = logging.getLogger("conveyor.worker")
+BEAT = 5.0
+RESCUE = 5.0
+LOOK = 1.0
+HIGHEST = 65_536
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     work_arguments(parser, grace=30.0)
+    cell_arguments(parser)
     parser.add_argument("--burst", action="store_true", help="end when nothing is due any more")
+    parser.add_argument(
+        "--processes",
+        type=_processes,
+        default=1,
+        metavar="N",
+        help="runners, each an event loop that claims for itself (1); one for each core at most",
+    )
+    parser.add_argument(
+        "--drain", action="store_true", help="after a signal, wait for running jobs however long they take"
+    )
+    parser.add_argument(
+        "--http",
+        type=_address,
+        metavar="HOST:PORT",
+        help="answer /healthz, /readyz and, with conveyor[prometheus], /metrics there (default: nowhere)",
+    )
+    parser.add_argument(
+        "--lease", type=seconds, default=20.0, help="seconds of silence after which others take its jobs (20)"
+    )
+    parser.add_argument(
+        "--beat", type=seconds, help="seconds between its signs of life, at most half of the lease (5, or a quarter)"
+    )
 
 
 def work_arguments(parser: argparse.ArgumentParser, *, grace: float) -> None:
@@ -36,7 +66,7 @@ def work_arguments(parser: argparse.ArgumentParser, *, grace: float) -> None:
         "queue that the app's tasks name)",
     )
     parser.add_argument(
-        "--grace", type=_seconds, default=grace, help=f"seconds for running jobs after a signal ({grace:g})"
+        "--grace", type=seconds, default=grace, help=f"seconds for running jobs after a signal ({grace:g})"
     )
     parser.add_argument(
         "--log-level",
@@ -50,56 +80,54 @@ def work_arguments(parser: argparse.ArgumentParser, *, grace: float) -> None:
 def run(options: argparse.Namespace) -> int:
     """Work until told to stop."""
     log_to_stderr(options.log_level, options.log_format)
-    app = find_app(options)
-    queues = served_queues(app, options)
-    name_store(app)
-    tell_unnamed(app, queues)
-    return app.run_worker(queues, burst=options.burst, grace=options.grace)
+    name_app(options)
+    if options.queues:
+        parse_queues(options.queues)
+    beat = min(BEAT, options.lease / 4) if options.beat is None else options.beat
+    if not 0 < beat <= options.lease / 2:
+        raise UsageError(f"--beat {beat:g} must be above 0 and at most half of --lease {options.lease:g}")
+    grace = math.inf if options.drain else options.grace
+    given = {**vars(options), "beat": beat, "grace": DAY if options.drain else options.grace}
+    tending = Tending(
+        ("-P", "-m", "conveyor.cli.runner", json.dumps(given)),
+        processes=options.processes,
+        grace=grace,
+        lease=options.lease,
+        beat=beat,
+        rescue=min(RESCUE, options.lease / 4),
+        look=min(LOOK, options.lease / 20),
+        burst=options.burst,
+        http=options.http,
+    )
+    return asyncio.run(supervise(tending))
 
 
-def served_queues(app: Conveyor, options: argparse.Namespace) -> dict[str, int]:
-    """The queues that the user means, and their slots. ``UsageError`` when *app* has nothing to run in them."""
-    if not app.tasks:
-        raise UsageError("the app has no tasks; does the module that defines them get imported?")
-    return parse_queues(options.queues) if options.queues else app.default_queues()
+async def supervise(tending: Tending) -> int:
+    """Watch over runners until told to stop."""
+    metrics = _metrics() if tending.http else None
+
+    def opened(url: str, listen: str | None) -> Store:
+        if metrics is not None:
+            metrics.knows(url, listen)
+        return open_store(url, SystemClock(), listen)
+
+    return await Supervisor(tending, opened, metrics).run()
 
 
-def name_store(app: Conveyor) -> None:
-    """Say which file the store is, once it can be used; one that is not there is made, and that is said."""
-    if store_file(app) is None:
-        return
-    missing = missing_file(app)
-    app.migrate()
-    if missing:
-        logger.info("made %s", missing)
-    logger.info("the store is %s", whole_url(app))
+def _metrics() -> Metrics | None:
+    """``/metrics``, where the library for it is installed."""
+    return Metrics() if find_spec("prometheus_client") else None
 
 
-def tell_unnamed(app: Conveyor, queues: Iterable[str]) -> None:
-    """Say which of *queues* no task names. Others may enqueue there: only what looks mistyped is a warning."""
-    known = app.default_queues()
-    for name in queues:
-        if name not in known:
-            guess = meant(name, known)
-            logger.log(logging.WARNING if guess else logging.INFO, "no task of the app names queue %r%s", name, guess)
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if port.isdecimal() and int(port) < HIGHEST:
+        return host.strip("[]") or "127.0.0.1", int(port)
+    raise argparse.ArgumentTypeError(f"{text}: write HOST:PORT, as in 127.0.0.1:8081; 0.0.0.0:8081 for all to ask")
 
 
-def parse_queues(texts: list[str]) -> dict[str, int]:
-    """``mail=2,default=10`` as a mapping; a queue without a number has 10 slots."""
-    queues: dict[str, int] = {}
-    for part in ",".join(texts).split(","):
-        name, given, slots = part.strip().partition("=")
-        slots = slots if given else "10"
-        if not slots.isdecimal() or not 0 < int(slots) <= MOST_SLOTS:
-            raise UsageError(f"-q {part}: write NAME=SLOTS, with 1 to {MOST_SLOTS:,} slots, as in -q mail=2,default=10")
-        if checked_name("queue", name) in queues:
-            raise UsageError(f"-q {part}: queue {name!r} has its slots already; name it once")
-        queues[name] = int(slots)
-    return queues
-
-
-def _seconds(text: str) -> float:
+def _processes(text: str) -> int:
     with contextlib.suppress(ValueError):
-        if 0 <= (value := float(text)) <= DAY:
+        if 0 < (value := int(text)) <= MOST:
             return value
-    raise argparse.ArgumentTypeError(f"{text} must lie between 0 and 86400 seconds")
+    raise argparse.ArgumentTypeError(f"{text} must be a whole number from 1 to {MOST}")

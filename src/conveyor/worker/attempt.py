@@ -7,22 +7,26 @@ import os
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from enum import Enum, auto
 from functools import partial
 from pathlib import Path
 from typing import ClassVar, Final, cast
 
+import msgspec
+
 from conveyor.context import Context, Transaction, running
 from conveyor.core.clock import Start
-from conveyor.core.errors import AttemptTimedOut
+from conveyor.core.codec import Codec
+from conveyor.core.errors import AttemptTimedOut, UnfitArguments
 from conveyor.core.extras import NONE as NO_EXTRAS
-from conveyor.core.extras import decoded
-from conveyor.core.failure import Failure
-from conveyor.core.judge import Ending, Interrupted, Raised, Returned, Snoozed, Stopped
+from conveyor.core.extras import Extras, decoded
+from conveyor.core.failure import Failure, describe
+from conveyor.core.judge import Ending, Interrupted, Raised, Returned, Snoozed, Stopped, Unfit
 from conveyor.core.model import Claimed
 from conveyor.core.trace import alone, traceback_of
+from conveyor.core.usage import Usage
 from conveyor.core.verdicts import Cancel, Retry, Snooze, Verdict
+from conveyor.drivers.between import tidied
 from conveyor.task import Definition
 from conveyor.worker.surround import Surround
 from conveyor.worker.transaction import Completing, Stage, at_once
@@ -50,15 +54,13 @@ class Interruption(Enum):
     CANCEL = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(msgspec.Struct, frozen=True, tag=True):
     """The job's end is in the store already: it was part of the attempt's own transaction."""
 
     result: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class Unsure:
+class Unsure(msgspec.Struct, frozen=True, tag=True):
     """It may be: the commit was not answered by yes."""
 
     otherwise: Ending
@@ -66,20 +68,20 @@ class Unsure:
     result: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class Fenced:
+class Fenced(msgspec.Struct, frozen=True, tag=True):
     """The job was another's when the transaction was to complete it; nothing was written."""
 
 
-class _Unfit(Exception):
-    """What was to be the result of a transaction cannot be stored; to do the work again would not make it fit."""
+class _Decided(Exception):
+    """What the attempt came to, found where only raising leads out. A class of ours: no task raises it."""
 
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(failure.message)
-        self.failure = failure
+    def __init__(self, ending: Raised | Unfit) -> None:
+        super().__init__(ending.failure.message)
+        self.ending = ending
 
 
 End = Ending | Written | Unsure | Fenced
+NOTHING_USED: Final = Usage()
 
 
 def _checked(start: Start) -> Start:
@@ -103,6 +105,7 @@ class Attempt:
         "definition",
         "error",
         "extras",
+        "in_cell",
         "in_thread",
         "interruption",
         "job",
@@ -110,6 +113,8 @@ class Attempt:
         "runner",
         "started",
         "task",
+        "told",
+        "usage",
         "words",
     )
     completing: ClassVar[type[Completing]] = Completing
@@ -120,8 +125,10 @@ class Attempt:
         self.job = job
         self.runner = runner
         self.definition = definition
-        self.in_thread = definition.isolation == "thread"
+        self.in_thread = not definition.coroutine
         """Whether it runs in a thread, which nobody can stop."""
+        self.in_cell = False
+        """Whether it runs in a process of its own, and is here for its runner to hold alone."""
         self.extras = NO_EXTRAS if job.extras is None else decoded(job.extras)
         self.words = Words(job, definition, self.extras)
         self.context = Context(job, surround.desk, self._transact, surround.state, self.words.clipped)
@@ -133,6 +140,9 @@ class Attempt:
         self.error: BaseException | None = None
         """What the function raised; for who runs it inline."""
         self.task: asyncio.Task[None] | None = None
+        self.told: Callable[[Interruption, str], None] | None = None
+        """Hears of each interruption, where it runs in a process of its own."""
+        self.usage = NOTHING_USED
         self._store = surround.store
         self._around = surround.around
         self._begun = False
@@ -154,6 +164,8 @@ class Attempt:
         if self.interruption is None:
             self.interruption, self.reason = why, reason
         self.context.cancel()
+        if self.told is not None:
+            self.told(why, reason)
         if self.task is not None and self._begun and not self.in_thread and now - self._cancelled > CLEAN_UP:
             self._cancelled = now
             self.task.cancel()
@@ -163,7 +175,7 @@ class Attempt:
 
         A circle for each job would cost a busy worker a collection every few hundred jobs.
         """
-        self.task = self.error = self._completing = None
+        self.task = self.told = self.error = self._completing = None
         self.context.end()
 
     async def perform(self, pool: Executor) -> End:
@@ -175,7 +187,12 @@ class Attempt:
             running.set(self.context)
             return await self.in_loop()
         scope = contextvars.copy_context()
-        return await asyncio.get_running_loop().run_in_executor(pool, scope.run, self.here)
+        here: Callable[[], End] = partial(tidied, self.here)
+        return await asyncio.get_running_loop().run_in_executor(pool, scope.run, here)
+
+    def leaves(self) -> None:
+        """It is to run in a process of its own; its clock starts there."""
+        self.in_cell, self.in_thread, self.deadline = True, False, None
 
     async def in_loop(self) -> End:
         """Run an ``async`` function in this event loop."""
@@ -217,7 +234,7 @@ class Attempt:
         return value
 
     def _call(self) -> Callable[[], object]:
-        args, kwargs = self.definition.codec.decode(self.job.args)
+        args, kwargs = _arguments(self.definition.codec, self.job, self.extras)
         function = self.definition.function
         if self.definition.takes_context:
             return lambda: function(self.context, *args, **kwargs)
@@ -234,7 +251,8 @@ class Attempt:
             self._refuse_unrun(value)
             transaction.complete(value)
         except BaseException as error:
-            raise _Unfit(self._described(error)) from error
+            # What was to be its result cannot be stored, and to do the work again would not make it fit.
+            raise _Decided(Raised(self.described(error), final=True)) from error
 
     def _returned(self, value: object) -> End:
         return self._kept(value) if self._completing is None else self._ended(partial(self._kept, value))
@@ -246,18 +264,18 @@ class Attempt:
         except BaseException as error:  # noqa: BLE001 - the result's own type may raise anything, SystemExit too
             # The work is done; doing it again would not make its result fit.
             self.error = error
-            return Raised(self._described(error), final=True)
+            return Raised(self.described(error), final=True)
 
     def _refuse_unrun(self, value: object) -> None:
         refuse_unrun(f"the task {self.definition.name} returned a", value, self.definition)
 
     def _raised(self, error: BaseException) -> End:
-        self.error = error.__cause__ if type(error) is _Unfit else error
+        self.error = error.__cause__ if type(error) is _Decided else error
         completing = self._completing
         if completing is not None and completing.stage is Stage.COMMITTED:
-            self._tell_late(error)
+            _tell_late(self, error)
         if completing is not None and completing.stage is Stage.LOST:
-            return Interrupted(LOST_PAUSE, self._described(error))
+            return Interrupted(LOST_PAUSE, self.described(error))
         return self._ended(partial(self._surely_judged, error))
 
     def _ended(self, ending: Callable[[], Ending]) -> End:
@@ -272,7 +290,7 @@ class Attempt:
             case Stage.FENCED:
                 return Fenced()
             case Stage.UNSURE if completing and completing.break_:
-                return Unsure(Interrupted(LOST_PAUSE, self._described(completing.break_)), completing.result)
+                return Unsure(Interrupted(LOST_PAUSE, self.described(completing.break_)), completing.result)
             case Stage.UNSURE if completing:
                 return Unsure(ending(), completing.result)
             case _:
@@ -282,50 +300,33 @@ class Attempt:
         try:
             return self._judged(error)
         except BaseException as trouble:  # noqa: BLE001 - the verdict may be of the user's own making, and must not be lost
-            return Raised(self._described(trouble))
+            return Raised(self.described(trouble))
 
     def _judged(self, error: BaseException) -> Ending:
         error = _verdict_in(error)
         kind = type(error)  # isinstance() asks the error itself, which may raise another: its job would never end
         if self.interruption is Interruption.CANCEL:
             stopped = issubclass(kind, asyncio.CancelledError | Cancel)
-            return Stopped(self.reason, failure=None if stopped else self._described(error))
+            return Stopped(self.reason, failure=None if stopped else self.described(error))
         if issubclass(kind, asyncio.CancelledError) and self.interruption is not None:
             return self.timed_out() if self.interruption is Interruption.TIMEOUT else Interrupted()
-        if kind is _Unfit:
-            return Raised(cast(_Unfit, error).failure, final=True)
+        if kind is _Decided:
+            return cast(_Decided, error).ending
         if not issubclass(kind, Verdict):
-            return Raised(self._described(error), final=not self._worth_another(error))
+            return Raised(self.described(error), final=not _worth_another(self, error))
         match error:
             case Snooze():
                 return Snoozed(_checked(error.start), self.words.reason(error.reason))
             case Cancel():
                 return Stopped(self.words.reason(error.reason) or "cancelled by its task")
             case Retry():
-                return Raised(self._described(error), start=error.start and _checked(error.start))
+                return Raised(self.described(error), start=error.start and _checked(error.start))
             case _:
-                return Raised(self._described(error), final=True)
+                return Raised(self.described(error), final=True)
 
-    def _worth_another(self, error: BaseException) -> bool:
-        try:
-            return self.definition.policy.retries(error)
-        except BaseException as trouble:  # noqa: BLE001 - nor may it end the worker
-            told = self._described(trouble)  # what it is chained to, the task's own error, may hold secrets
-            logger.error(  # noqa: TRY400 - as said
-                "retry_on raised; the job is tried again: %s\n%s", told, told.traceback, extra=self.context.labels()
-            )
-            return True
-
-    def _described(self, error: BaseException) -> Failure:
+    def described(self, error: BaseException) -> Failure:
+        """The stored form of what its function raised."""
         return self.words.described(_from_the_users_code(error))
-
-    def _tell_late(self, error: BaseException) -> None:
-        if not issubclass(type(error), asyncio.CancelledError):
-            logger.warning(
-                "raised after its transaction was committed, which changes nothing: %s",
-                self._described(error),
-                extra=self.context.labels(),
-            )
 
     def unstarted(self) -> Ending:
         """The ending of an attempt that was cancelled before its first step."""
@@ -334,8 +335,39 @@ class Attempt:
     def timed_out(self) -> Ending:
         """The ending of an attempt that outlived its timeout."""
         seconds = (self.job.timeout or 0) / 1_000_000
-        error = AttemptTimedOut(f"it ran longer than its timeout of {seconds:g} s")
-        return Raised(self._described(error), final=not self._worth_another(error))
+        return self.failed(AttemptTimedOut(f"it ran longer than its timeout of {seconds:g} s"))
+
+    def failed(self, error: BaseException) -> Ending:
+        """The ending of an attempt that was ended from outside, by its own fault."""
+        return Raised(self.described(error), final=not _worth_another(self, error))
+
+
+def _worth_another(attempt: Attempt, error: BaseException) -> bool:
+    try:
+        return attempt.definition.policy.retries(error)
+    except BaseException as trouble:  # noqa: BLE001 - nor may it end the worker
+        told = attempt.described(trouble)  # what it is chained to, the task's own error, may hold secrets
+        logger.error(  # noqa: TRY400 - as said
+            "retry_on raised; the job is tried again: %s\n%s", told, told.traceback, extra=attempt.context.labels()
+        )
+        return True
+
+
+def _tell_late(attempt: Attempt, error: BaseException) -> None:
+    if not issubclass(type(error), asyncio.CancelledError):
+        logger.warning(
+            "raised after its transaction was committed, which changes nothing: %s",
+            attempt.described(error),
+            extra=attempt.context.labels(),
+        )
+
+
+def _arguments(codec: Codec, job: Claimed, extras: Extras) -> tuple[list[object], dict[str, object]]:
+    """Those of *job*. Nobody knows where in unfit ones the secrets are: where there are some, none of it is quoted."""
+    try:
+        return codec.decode(job.args)
+    except UnfitArguments as error:
+        raise _Decided(Unfit(describe(UnfitArguments(error.bare) if extras.redact else error))) from error
 
 
 def _verdict_in(error: BaseException) -> BaseException:

@@ -11,9 +11,10 @@ from conveyor.core import ids
 from conveyor.core.lifecycle import Event, ending
 from conveyor.core.model import Outcome
 from conveyor.store.contract import Listener, Store
+from conveyor.worker.board import Board
 from conveyor.worker.execute import Executor
 from conveyor.worker.settle import Settler
-from conveyor.worker.slots import Slots
+from conveyor.worker.slots import HORIZON, Slots
 
 logger = logging.getLogger("conveyor.worker")
 
@@ -36,6 +37,7 @@ class Identity:
     """In whose name this process claims: random at each start, and anew after a lost lease."""
 
     runner: bytes
+    board: Board
     doubtful_until: float = 0.0
     looked: float = 0.0
     registered: bool = True
@@ -62,7 +64,10 @@ class Claimer:
         *,
         burst: bool,
     ) -> None:
-        """*identity* gives the present one; *burst* ends the duty when nothing is due any more."""
+        """*identity* gives the present one; *burst* ends the duty when nothing is due any more.
+
+        On its board it leaves when it came by, and when it last claimed or had no room to.
+        """
         self._store = store
         self._listener = listener
         self._slots = slots
@@ -70,6 +75,7 @@ class Claimer:
         self._settler = settler
         self._tasks = tasks
         self._identity = identity
+        self._board = identity().board
         self._burst = burst
         self._woken = asyncio.Event()
         self._glances = False
@@ -89,7 +95,8 @@ class Claimer:
     @property
     def _done(self) -> bool:
         """Whether a burst is over. A wake-up since the claim began may stand for a job that the claim did not see."""
-        return not self.unconfirmed and not len(self._settler) and not self._woken.is_set()
+        quiet = not self.unconfirmed and not len(self._settler) and not self._woken.is_set()
+        return quiet and not self._executor.ward.expecting
 
     def wake(self) -> None:
         """There may be something due."""
@@ -117,6 +124,7 @@ class Claimer:
         for outcome in outcomes:
             if self.unconfirmed.get(outcome.id) == outcome.token:
                 del self.unconfirmed[outcome.id]
+        self._executor.seclude(len(self.unconfirmed))
         if any(not ending(outcome.event) for outcome in outcomes):
             self.wake()
         else:
@@ -128,11 +136,14 @@ class Claimer:
             self._woken.clear()
             if self._identity().doubtful:
                 await self.resolve_doubt()
-            able = self._identity().registered and len(self._settler) < UNSETTLED
+            well = self._identity().registered and len(self._settler) < UNSETTLED
+            able = well and not self._executor.ward.closed
             room = self._slots.room() if able else {}
             if not room:
                 self._dry = False
-                await self._wait(DOUBT_ROUND if self._identity().doubtful else LONGEST_REST)
+                if well:
+                    self._board.claim_done = time.monotonic()
+                await self._wait(DOUBT_ROUND)
             elif await self._claim(room):
                 if not self._burst or not self._done:
                     await self._idle()
@@ -153,10 +164,13 @@ class Claimer:
             raise
         finally:
             self._quiet.set()
+            self._board.claim_tick = time.monotonic()
+        self._board.claim_done = self._board.claim_tick
         for job in jobs:
             self.unconfirmed[job.id] = job.token
         if identity is self._identity():
             self._executor.accept(identity.runner, jobs)
+            self._executor.seclude(len(self.unconfirmed))
         else:  # the lease was lost while the claim was under way: others may start them now
             self._executor.refuse(identity.runner, jobs)
         taken = Counter(job.queue for job in jobs)
@@ -169,7 +183,7 @@ class Claimer:
         """Wait until something may be due."""
         poll = POLL_HEARING if self._listener.hears else POLL
         if self._burst:
-            await self._wait(POLL)
+            await self._wait(HORIZON if self._executor.ward.expecting else POLL)
             return
         await asyncio.sleep(0)  # what was claimed starts first
         if await self._listener.idle(poll + LATE_COMMIT):
@@ -183,9 +197,12 @@ class Claimer:
                 self._woken.clear()
             elif time.monotonic() >= end or await self._listener.changed():
                 return
+            else:
+                self._board.claim_done = time.monotonic()
 
     async def _wait(self, seconds: float) -> bool:
         """Whether somebody woke us within *seconds*."""
+        self._board.claim_tick = time.monotonic()
         try:
             async with asyncio.timeout(max(seconds, 0.0)):
                 await self._woken.wait()

@@ -11,14 +11,30 @@ from conveyor.context import labels
 from conveyor.core.backoff import DEFAULT_BACKOFF
 from conveyor.core.extras import decoded
 from conveyor.core.failure import describe
-from conveyor.core.judge import EXPIRED, Ending, Interrupted, Raised, Returned, Snoozed, Stopped, judge
+from conveyor.core.judge import (
+    EXPIRED,
+    Crashed,
+    Ending,
+    Interrupted,
+    Raised,
+    Returned,
+    Snoozed,
+    Stopped,
+    Unfit,
+    judge,
+    suspect,
+    unfit_wait,
+)
 from conveyor.core.lifecycle import Event
 from conveyor.core.model import Claimed, Outcome
+from conveyor.core.usage import Usage, noted
 from conveyor.task import Definition
-from conveyor.worker.attempt import Attempt, End, Fenced, Interruption, Unsure, Written
+from conveyor.worker.attempt import NOTHING_USED, Attempt, End, Fenced, Interruption, Unsure, Written
+from conveyor.worker.cell.crew import Crew
 from conveyor.worker.duty import Trouble
-from conveyor.worker.slots import Lane, Slots
+from conveyor.worker.slots import Lane, Slots, Taken
 from conveyor.worker.surround import Surround
+from conveyor.worker.ward import Ward
 
 logger = logging.getLogger("conveyor.worker")
 
@@ -44,8 +60,9 @@ class Executor:
         written: Callable[[Claimed, Outcome, bool], None],
         ended: Callable[[Attempt], None],
         freed: Callable[[], None],
+        crew: Crew | None = None,
     ) -> None:
-        """Who is told of what.
+        """Who is told of what. *crew* runs plain functions; without it they run in threads.
 
         *judged* takes each outcome, to have it written; *written* those that wrote themselves, and whether they
         stand; *ended* each attempt, before its outcome; *freed* is called whenever there may be room for a claim.
@@ -53,11 +70,11 @@ class Executor:
         self._known = known
         self._slots = slots
         self._surround = surround
-        self._judged = judged
-        self._written = written
-        self._ended = ended
-        self._freed = freed
+        self._judged, self._written = judged, written
+        self._ended, self._freed = ended, freed
+        self._crew = crew
         self._pool = surround.pool("conveyor-task")
+        self.ward = Ward()
         self._open = True
         self._confirming: set[asyncio.Task[None]] = set()
         self._scope = contextvars.copy_context()
@@ -67,20 +84,37 @@ class Executor:
     @property
     def holds(self) -> bool:
         """Whether any job is here, running or waiting for its slot."""
+        return self.ward.waiting or self._busy
+
+    @property
+    def _busy(self) -> bool:
         return bool(self.attempts) or any(lane.waiting for lane in self._slots.lanes.values())
 
     def accept(self, runner: bytes, jobs: Iterable[Claimed]) -> None:
         """Start *jobs*, or line them up for a slot; end those that are not to be started any more."""
+        suspects: list[Taken] = []
         for job in jobs:
             over = _over(job)
             if over is not None:
                 self._judge(job, runner, over, 0.0)
             elif job.id in self.attempts:  # its lost attempt clings on, here of all places: not twice at a time
                 self._judge(job, runner, Interrupted(AGAIN), 0.0)
+            elif self._crew is None and suspect(job):
+                suspects.append((job, runner))
             else:
                 self._slots.lanes[job.queue].take(job, runner)
+        for taken, pause in self.ward.admit(suspects, others=self._busy) if suspects else ():
+            self._judge(*taken, Interrupted(pause), 0.0)
         for lane in self._slots.lanes.values():
             self._fill(lane)
+
+    def seclude(self, held: int) -> None:
+        """Start the job that is to run alone, if there is one; *held* jobs are this runner's, as the store has it."""
+        if self.ward.waiting and self._open and not self._busy and held <= 1:
+            for job, runner in self.ward.start():
+                logger.warning("runs alone here, for a worker died while it held this job", extra=labels(job))
+                self._slots.lanes[job.queue].take(job, runner)
+                self._fill(self._slots.lanes[job.queue])
 
     def refuse(self, runner: bytes, jobs: Iterable[Claimed]) -> None:
         """Release *jobs* without having started them."""
@@ -92,6 +126,10 @@ class Executor:
         for lane in self._slots.lanes.values():
             while lane.waiting:
                 self._judge(*lane.waiting.popleft(), Interrupted(), 0.0)
+        for taken in self.ward.leave():
+            self._judge(*taken, Interrupted(), 0.0)
+        if self._crew is not None:
+            self._crew.give_back()
 
     def cancel(self, id_: bytes, token: int, reason: str) -> None:
         """Somebody wants this job cancelled."""
@@ -103,6 +141,8 @@ class Executor:
             if taken is not None:  # it need not wait for a slot to learn that it is not to start
                 lane.waiting.remove(taken)
                 self._judge(*taken, Stopped(reason, started=False), 0.0)
+        for taken in self.ward.leave(id_, token):
+            self._judge(*taken, Stopped(reason, started=False), 0.0)
 
     def interrupt(self, why: Interruption) -> None:
         """Ask all that runs to end."""
@@ -111,11 +151,20 @@ class Executor:
 
     def sweep(self) -> list[Attempt]:
         """Ask what is over its deadline to end; gives those that cannot be stopped, for they run in threads."""
+        if self._crew is not None:
+            self._crew.sweep()
         now = time.monotonic()
         late = [a for a in self.attempts.values() if a.deadline is not None and a.deadline < now]
         for attempt in late:
             attempt.interrupt(Interruption.TIMEOUT)
+        for taken, pause in self.ward.lapse():
+            self._judge(*taken, Interrupted(pause), 0.0)
         return [a for a in late if a.in_thread and now - (a.deadline or now) > HEED]
+
+    def first_deadline(self) -> float:
+        """Of those that run in the event loop, by the monotonic clock; 0 for none."""
+        ends = (a.deadline for a in self.attempts.values() if a.deadline is not None and not a.in_thread)
+        return min(ends, default=0.0)
 
     def abandon(self, pause: int) -> None:
         """Write off what still runs: late threads have timed out, the rest is released for *pause* microseconds."""
@@ -129,7 +178,9 @@ class Executor:
             await asyncio.wait(self._confirming, timeout=seconds)
 
     def close(self) -> None:
-        """Let go of the threads, without waiting for them."""
+        """Let go of the threads, without waiting for them, and kill what cells there still are."""
+        if self._crew is not None:
+            self._crew.kill()
         for task in self._confirming:
             task.cancel()
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -137,20 +188,31 @@ class Executor:
     def shut(self) -> None:
         """Start nothing more."""
         self._open = False
+        if self._crew is not None:
+            self._crew.shut()
 
     def _fill(self, lane: Lane) -> None:
         if not self._open or not lane.waiting:
             return
-        loop = asyncio.get_running_loop()
+        loop, board = asyncio.get_running_loop(), self._surround.board
         for job, runner in lane.startable():
             attempt = Attempt(job, runner, self._known[job.task], self._surround)
+            if self._crew is not None and (attempt.definition.isolation == "process" or suspect(job)):
+                attempt.leaves()
             self.attempts[job.id] = attempt
             scope = self._scope.copy()  # the present one may be that of another attempt, which has just ended
             attempt.task = loop.create_task(self._run(attempt), context=scope)
+            if board is not None:  # here, and not with the next sweep: a task that blocks the loop keeps that away
+                board.running = len(self.attempts)
+            if board is not None and attempt.deadline is not None and not attempt.in_thread:
+                board.loop_deadline = min(board.loop_deadline or attempt.deadline, attempt.deadline)
 
     async def _run(self, attempt: Attempt) -> None:
         try:
-            end = await attempt.perform(self._pool)
+            if self._crew is not None and attempt.in_cell:
+                end = await self._crew.run(attempt)
+            else:
+                end = await attempt.perform(self._pool)
         except asyncio.CancelledError:  # cancelled before its first step
             end = attempt.unstarted()
         except BaseException as error:  # noqa: BLE001 - nor may it end the worker
@@ -170,6 +232,7 @@ class Executor:
         seconds = time.monotonic() - attempt.started
         lane = self._slots.lanes[job.queue]
         lane.ended(seconds)
+        self.ward.ended(job.id)
         match end:
             case Written(result):
                 self._tell_written(attempt, result, seconds, stands=True)
@@ -181,7 +244,7 @@ class Executor:
                 task.add_done_callback(self._confirming.discard)
             case _:
                 self._ended(attempt)
-                self._judge(job, attempt.runner, end, seconds)
+                self._judge(job, attempt.runner, end, seconds, attempt.usage)
         self._fill(lane)
         self._freed()
 
@@ -200,7 +263,7 @@ class Executor:
             self._tell_written(attempt, unsure.result, seconds, stands=True)
         else:
             self._ended(attempt)
-            self._judge(job, attempt.runner, unsure.otherwise, seconds)
+            self._judge(job, attempt.runner, unsure.otherwise, seconds, attempt.usage)
 
     def _tell_written(self, attempt: Attempt, result: bytes | None, seconds: float, *, stands: bool) -> None:
         job = attempt.job
@@ -212,15 +275,19 @@ class Executor:
         else:
             logger.warning("its transaction was taken back: the job is no longer this runner's", extra=labels(job))
 
-    def _judge(self, job: Claimed, runner: bytes, ending: Ending, seconds: float) -> None:
-        wait = self._wait(job) if isinstance(ending, Raised | Interrupted) else 0
+    def _judge(self, job: Claimed, runner: bytes, ending: Ending, seconds: float, usage: Usage = NOTHING_USED) -> None:
+        wait = self._wait(job, ending) if isinstance(ending, Raised | Interrupted | Unfit | Crashed) else 0
         outcome = judge(job, runner, ending, wait=wait, run_time=round(seconds * 1_000_000))
+        if usage is not NOTHING_USED:
+            outcome = noted(job, outcome, usage)
         self._judged(job, outcome)
         _log(job, ending, outcome, seconds)
 
-    def _wait(self, job: Claimed) -> int:
+    def _wait(self, job: Claimed, ending: Ending) -> int:
         """What the task's backoff says; the default when a function of the user's fails at it."""
         chance = random.random()  # noqa: S311 - a spread, not a secret
+        if isinstance(ending, Unfit):
+            return unfit_wait(job, chance)
         override = decoded(job.extras).backoff
         try:
             return self._known[job.task].policy.wait(job.attempt, chance, override)
@@ -257,11 +324,14 @@ def _log(job: Claimed, ending: Ending, outcome: Outcome, seconds: float) -> None
             logger.info("released, no attempt spent; it runs again", extra=labels(job))
         case Interrupted(_, failure):
             logger.warning("its transaction was lost, so it runs again: %s", failure, extra=labels(job))
+        case Unfit(failure):
+            again = _seconds(outcome.delay)
+            logger.warning("given back, for %s; it is tried again in %s s", failure.message, again, extra=labels(job))
         case Snoozed(_, reason):
             logger.info("snoozed%s", reason and f": {reason}", extra=labels(job))
         case Stopped(reason):
             logger.info("cancelled: %s", reason, extra=labels(job))
-        case Raised(failure) if outcome.event is Event.RETRY:
+        case Raised(failure) | Crashed(failure) if outcome.event is Event.RETRY:
             logger.warning("failed: %s; again in %s s", failure, _seconds(outcome.delay), extra=labels(job))
-        case Raised(failure):
+        case Raised(failure) | Crashed(failure):
             logger.error("failed: %s", failure, extra=labels(job))

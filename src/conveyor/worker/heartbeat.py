@@ -1,84 +1,197 @@
-"""Keeps the runner's lease, from a thread of its own: a task that blocks the event loop must not lose it."""
+"""Keeps runners' leases, from a thread of its own: a task that blocks the event loop must not lose them."""
 
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Final, Protocol
 
 from conveyor.core.errors import ConveyorError
-from conveyor.store.contract import Lease
+from conveyor.core.model import Held, Outcome, RunnerInfo
+from conveyor.store.contract import Leases
+from conveyor.worker.board import Board
+from conveyor.worker.execute import Known
 
 logger = logging.getLogger("conveyor.worker")
 
-SAFE = 2 / 3
-"""A lease that is older than this share of its length is not relied on any more."""
-AGAIN = 0.2
+AGAIN: Final = 0.2
 """Of a beat, the pause after a renewal that failed: another connection may do, and there is time for some more."""
-PATIENCE = 5.0
+PATIENCE: Final = 5.0
 """Seconds that the last renewal gets to return."""
 
 
-class Heartbeat:
-    """One lease's beat; made anew when the lease is lost."""
+class Hears(Protocol):
+    """Who is told, in its event loop, what a supervisor says: a runner."""
 
-    def __init__(self, lease: Lease, seconds: float, beat: float, lost: Callable[[], None]) -> None:
-        """A lease of *seconds*, renewed each *beat*; *lost* is called from the thread, once."""
-        self._lease = lease
-        self._seconds = seconds
-        self._beat = beat
-        self._lost = lost
-        self._end = threading.Event()
-        self._last = time.monotonic()
-        self._renews = False
-        self._thread = threading.Thread(target=self._work, name="conveyor-heartbeat", daemon=True)
+    def stop(self) -> None:
+        """End; once more: at once."""
+        ...
+
+    def orphan(self) -> None:
+        """Nobody keeps the lease any more: end before it does."""
+        ...
+
+    def tell(self, job: Held, outcome: Outcome) -> None:
+        """A dead runner's job was taken back, which hooks are to hear."""
+        ...
+
+
+class Tether(Protocol):
+    """What a runner's lease hangs on: a heartbeat of its own, or its supervisor's."""
 
     @property
-    def lapsed(self) -> bool:
-        """Whether the last renewal is too old to rely on, though nobody has said that the lease is lost."""
-        return self._thread.is_alive() and not self._safe()
+    def board(self) -> Board:
+        """Where the runner leaves what others must know of it."""
+        ...
 
-    def start(self) -> None:
-        """Take the lease, and begin. Raises what keeps the lease from being taken."""
-        self._last = time.monotonic()
-        self._lease.register()
-        self._renews = True
-        self._thread.start()
+    @property
+    def supervised(self) -> bool:
+        """Whether somebody else does the rescue and the upkeep."""
+        ...
 
-    def stop(self, *, clean: bool) -> None:
+    def begin(self, hears: Hears, known: Known) -> None:
+        """Begin to listen; *known* are the tasks that will run here."""
+        ...
+
+    def hold(self, runner: bytes, info: RunnerInfo, lost: Callable[[], None]) -> None:
+        """Take a lease, and keep it. Raises what keeps it from being taken; blocks for the store.
+
+        *lost* is called once, from another thread, if it is lost.
+        """
+        ...
+
+    def let_go(self, runner: bytes, *, clean: bool) -> None:
         """End the lease; unless *clean*, others will look for what is held in its name. Blocks for the store."""
-        self._end.set()
-        if self._thread.is_alive() and self._renews:
-            self._thread.join(PATIENCE)
-        if self._thread.is_alive() or not self._renews:
+        ...
+
+    def close(self) -> None:
+        """Nothing is held any more."""
+        ...
+
+
+class Heartbeat:
+    """The beat of all leases that this process keeps: one statement for all of them."""
+
+    def __init__(
+        self,
+        leases: Leases,
+        beat: float,
+        lost: Callable[[bytes], None],
+        able: Callable[[bytes], bool] = lambda _: True,
+    ) -> None:
+        """Renewed each *beat* seconds; *lost* is called from the thread, once for each lease.
+
+        A runner that is not *able* to work just now is not renewed.
+        """
+        self._leases = leases
+        self._beat = beat
+        self._lost = lost
+        self._able = able
+        self._kept: dict[bytes, Board] = {}
+        self._turn = threading.Lock()
+        """One at a time: there is one connection."""
+        self._names = threading.Lock()
+        self._end = threading.Event()
+        self._renews = True
+        self._thread = threading.Thread(target=self._work, name="conveyor-heartbeat", daemon=True)
+
+    def start(self, runner: bytes, info: RunnerInfo, board: Board) -> None:
+        """Take a lease, and begin to keep it. Raises what keeps it from being taken."""
+        asked = time.monotonic()
+        with self._turn:
+            self._leases.register(runner, info)
+        board.renewed = asked
+        self._renews = True
+        with self._names:
+            self._kept = {**self._kept, runner: board}
+        if not self._thread.ident:
+            self._thread.start()
+
+    def witness(self, runner: bytes) -> int | None:
+        """See ``Leases.witness``."""
+        return self._leases.witness(runner)
+
+    def stop(self, runner: bytes, *, clean: bool) -> None:
+        """End a lease."""
+        self._dropped(runner)
+        if not self._renews or not self._turn.acquire(timeout=PATIENCE):
             logger.warning("the lease cannot be ended while it cannot be renewed, so it will run out")
             return
         try:
-            self._lease.retire(clean=clean)
+            self._leases.retire(runner, clean=clean)
         except ConveyorError as error:
             logger.warning("the lease could not be ended, so it will run out: %s", error)
+        finally:
+            self._turn.release()
+
+    def close(self) -> None:
+        """End the thread."""
+        self._end.set()
+        if self._turn.acquire(blocking=False):  # or it hangs, and ends with the process
+            self._leases.close()
+            self._turn.release()
+            if self._thread.ident:
+                self._thread.join(PATIENCE)
 
     def _work(self) -> None:
         pause = self._beat
         while not self._end.wait(pause):
-            before = self._last
-            if not self._renewed():
-                self._lost()
-                return
-            pause = self._beat if self._last > before else self._beat * AGAIN
+            pause = self._beat if self._renewed(self._kept) else self._beat * AGAIN
 
-    def _renewed(self) -> bool:
-        """Whether the lease still holds, as far as one can know."""
+    def _renewed(self, kept: Mapping[bytes, Board]) -> bool:
+        """Renew all; whether the store has answered."""
         asked = time.monotonic()
+        wanted = [runner for runner in kept if self._able(runner)]
+        held: frozenset[bytes] | None = None
         try:
-            held = self._lease.renew()
-        except Exception as error:  # noqa: BLE001 - a full disk as well: a beat that ends unheard loses the lease
+            with self._turn:
+                if self._end.is_set():
+                    return True
+                held = self._leases.renew(wanted) if wanted else frozenset()
+        except Exception as error:  # noqa: BLE001 - a full disk as well: a beat that ends unheard loses the leases
             logger.warning("the lease cannot be renewed: %s", error)
-            self._renews = False
-            return self._safe()
-        self._renews = True
-        if held:
-            self._last = asked
-        return held
+        self._renews = held is not None
+        for runner in held or ():
+            kept[runner].renewed = asked
+        for runner, board in kept.items():
+            gone = held is not None and runner in wanted and runner not in held
+            if (gone or time.monotonic() > board.safe_until) and self._dropped(runner):
+                self._lost(runner)
+        return held is not None
 
-    def _safe(self) -> bool:
-        return time.monotonic() - self._last < self._seconds * SAFE
+    def _dropped(self, runner: bytes) -> bool:
+        """Keep it no longer; whether it was kept."""
+        with self._names:
+            before = self._kept
+            self._kept = {kept: board for kept, board in before.items() if kept != runner}
+            return len(self._kept) < len(before)
+
+
+class Alone:
+    """The tether of a runner without a supervisor: it keeps its own lease."""
+
+    def __init__(self, leases: Leases, seconds: float, beat: float) -> None:
+        """A lease of *seconds*, renewed each *beat*."""
+        self.supervised = False
+        self.board = Board.create(seconds)
+        self._lost: dict[bytes, Callable[[], None]] = {}
+        self._heartbeat = Heartbeat(leases, beat, self._lapsed)
+
+    def begin(self, hears: Hears, known: Known) -> None:
+        """Nobody will say anything."""
+
+    def hold(self, runner: bytes, info: RunnerInfo, lost: Callable[[], None]) -> None:
+        """See ``Tether``."""
+        self._lost[runner] = lost
+        self._heartbeat.start(runner, info, self.board)
+
+    def let_go(self, runner: bytes, *, clean: bool) -> None:
+        """See ``Tether``."""
+        self._heartbeat.stop(runner, clean=clean)
+
+    def close(self) -> None:
+        """See ``Tether``."""
+        self._heartbeat.close()
+
+    def _lapsed(self, runner: bytes) -> None:
+        self._lost.pop(runner)()

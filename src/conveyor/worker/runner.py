@@ -6,30 +6,35 @@ import logging
 import math
 import os
 import socket
+import time
 from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from conveyor.core.errors import UsageError
 from conveyor.core.lifecycle import GIVEN_BACK
-from conveyor.core.model import Claimed, Outcome, RunnerInfo
+from conveyor.core.model import Claimed, Held, Outcome, RunnerInfo
 from conveyor.core.options import number_in
 from conveyor.core.text import checked_name
 from conveyor.core.version import __version__
 from conveyor.plan import Ring
 from conveyor.store.answers import Settled
 from conveyor.worker.attempt import Attempt, Interruption
+from conveyor.worker.board import Board
+from conveyor.worker.cell.crew import Crew
+from conveyor.worker.cell.settings import CellSettings
 from conveyor.worker.claim import Claimer, Identity
 from conveyor.worker.duty import every, kept, logged
 from conveyor.worker.execute import Executor, Known
 from conveyor.worker.fit import check_fit
-from conveyor.worker.heartbeat import Heartbeat
+from conveyor.worker.heartbeat import Alone, Tether
 from conveyor.worker.progress import Reporter
 from conveyor.worker.rescue import Rescuer
 from conveyor.worker.settle import Settler
 from conveyor.worker.slots import Slots
 from conveyor.worker.surround import Surround
 from conveyor.worker.tell import Teller
+from conveyor.worker.tenure import Tenure
 from conveyor.worker.upkeep import Upkeep
 from conveyor.worker.watch import Watch
 
@@ -43,6 +48,8 @@ FLUSH = 10.0
 """Seconds that the last outcomes get to reach the store, and all else that is said after the grace; a claim as well."""
 LAST_WORD = 2.0
 """Seconds of these that are left, whatever a claim has taken."""
+LEAVE = 2.0
+"""Seconds that idle cells get to leave their lifespan."""
 UNWIND = 5.0
 """Seconds that cancelled tasks get to clean up."""
 THREAD_PAUSE = 3_000_000
@@ -71,6 +78,8 @@ class Settings:
     """How often expired jobs are ended, and old ones deleted."""
     report: float = 0.5
     """How often progress is written."""
+    cells: CellSettings | None = None
+    """The processes that plain functions run in; without them they run in threads."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot work: no slots would wait for ever, a beat beyond its lease would lose it each time."""
@@ -89,17 +98,23 @@ class Settings:
 class Runner:
     """One worker. ``run`` works until ``stop`` is called, or, as a burst, until nothing is due."""
 
-    def __init__(self, known: Known, surround: Surround, settings: Settings) -> None:
-        """*known* are the tasks that it may claim. Must be made in the event loop that runs it."""
-        self._surround = surround
+    def __init__(self, known: Known, surround: Surround, settings: Settings, tether: Tether | None = None) -> None:
+        """*known* are the tasks that it may claim; *tether* holds its lease, if it is not to do that itself.
+
+        Must be made in the event loop that runs it.
+        """
+        self._known, self._surround = known, surround
         self._store = store = surround.store
         self._settings = settings
         self._slots = Slots(settings.queues)
-        self._info = _info(settings, known)
-        self._identity = Identity(os.urandom(16))
+        self._tether = tether or Alone(store.leases(settings.lease), settings.lease, settings.beat)
+        surround.board = self._tether.board
+        self._info = _info(settings, known, os.getppid() if self._tether.supervised else 0)
+        self._tenure = Tenure(self._tether, self._info, self._lease_lost)
         self._teller = Teller(known, surround.around, surround.pool)
         self._reporter = Reporter(store, lambda: list(self._executor.attempts.values()))
         self._settler = Settler(store, self._settled, self._reporter.flush)
+        self._crew = _crew(settings, self._tether.board)
         self._executor = Executor(
             known,
             self._slots,
@@ -108,9 +123,10 @@ class Runner:
             written=self._written,
             ended=self._reporter.ended,
             freed=self._freed,
+            crew=self._crew,
         )
-        self._watch = Watch(store, self._executor, lambda: self._identity.runner)
-        self._listener = store.listener(self._identity.runner)
+        self._watch = Watch(store, self._executor, lambda: self._tenure.identity.runner)
+        self._listener = store.listener(self._tenure.identity.runner)
         self._claimer = Claimer(
             store,
             self._listener,
@@ -118,24 +134,33 @@ class Runner:
             self._executor,
             self._settler,
             self._info.tasks,
-            lambda: self._identity,
+            lambda: self._tenure.identity,
             burst=settings.burst,
         )
         self._loop = asyncio.get_running_loop()
-        self._heartbeat = self._new_heartbeat()
-        self._stopping = asyncio.Event()
-        self._at_once = asyncio.Event()
+        self._stopping, self._at_once = asyncio.Event(), asyncio.Event()
         self._doomed: list[Attempt] = []
-        self._hurry = False
-        self._last_word = math.inf
-        self._ran = 0
-        self._renewing: asyncio.Task[None] | None = None
+        self._hurry, self._last_word, self._ran = False, math.inf, 0
 
     def stop(self) -> None:
         """Claim nothing more, let running jobs finish within the grace period, and end; called again: at once."""
         if self._stopping.is_set():
             self._at_once.set()
         self._stopping.set()
+
+    def orphan(self) -> None:
+        """Give all jobs back, and end: nobody keeps the lease any more."""
+        self._stopping.set()
+        self._at_once.set()
+
+    def tell(self, job: Held, outcome: Outcome) -> None:
+        """A dead runner's job was taken back, which hooks are to hear."""
+        self._teller.tell(job, outcome)
+
+    def show(self) -> None:
+        """Have the cells print where they are."""
+        if self._crew is not None:
+            self._crew.show()
 
     async def run(self) -> int:
         """Work; gives the exit status. Raises when the store cannot be used to begin with."""
@@ -145,8 +170,9 @@ class Runner:
             return await self._work()
 
     async def _work(self) -> int:
-        await asyncio.to_thread(self._heartbeat.start)
-        logger.info("worker %s serves %s", self._identity.runner.hex()[:8], _served(self._settings.queues))
+        self._tether.begin(self, self._known)
+        await self._tenure.hold()
+        logger.info("worker %s serves %s", self._tenure.identity.runner.hex()[:8], _served(self._settings.queues))
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(duty) for duty in self._duties()]
@@ -156,34 +182,37 @@ class Runner:
         except BaseException:  # cancelled from outside: a beat that went on would keep our jobs from all others
             self._executor.shut()
             self._executor.interrupt(Interruption.SHUTDOWN)
-            await asyncio.to_thread(self._heartbeat.stop, clean=False)
+            self._executor.close()
+            await self._tenure.end(clean=False)
+            self._tether.close()
             self._say_stopped()
             raise
-        if self._renewing is not None:
-            self._renewing.cancel()
-            await asyncio.wait([self._renewing])
+        await self._tenure.settled()
         if not self._hurry:
-            await asyncio.to_thread(self._heartbeat.stop, clean=self._claimer.holds_nothing)
+            await self._tenure.end(clean=self._claimer.holds_nothing)
+        self._tether.close()
         self._executor.close()
         self._say_stopped()
         return EXIT_THREAD if self._doomed else 0
 
     def _say_stopped(self) -> None:
         ran = "1 attempt" if self._ran == 1 else f"{self._ran:,} attempts"
-        logger.info("worker %s stopped after %s", self._identity.runner.hex()[:8], ran)
+        logger.info("worker %s stopped after %s", self._tenure.identity.runner.hex()[:8], ran)
 
     def _duties(self) -> Sequence[Coroutine[object, object, None]]:
         settings = self._settings
-        rescuer = Rescuer(self._store, settings.lease, self._teller.tell)
-        return [
+        duties = [
             kept("settle", self._settler.work),
             every(settings.sweep, "deadlines", self._sweep),
             every(settings.report, "progress", self._reporter.work),
-            every(settings.rescue, "rescue", rescuer.work),
-            every(settings.upkeep, "upkeep", Upkeep(self._store).work),
             kept("cancel", self._watch.work),
             kept("listen", lambda: self._listener.listen(self._heard)),
         ]
+        if not self._tether.supervised:
+            rescuer = Rescuer(self._store, settings.lease, self._teller.tell)
+            duties.append(every(settings.rescue, "rescue", rescuer.work))
+            duties.append(every(settings.upkeep, "upkeep", Upkeep(self._store).work))
+        return duties
 
     async def _claim_until_stopped(self) -> float:
         """A claim under way is never cut off: the store might carry it out all the same. Gives when its end began."""
@@ -220,6 +249,8 @@ class Runner:
         cancelled = [a.task for a in self._executor.attempts.values() if a.task and not a.in_thread]
         if cancelled:
             await asyncio.wait(cancelled, timeout=self._soon(UNWIND))
+        if self._crew is not None:
+            await self._crew.close(self._soon(LEAVE))
         self._executor.abandon(THREAD_PAUSE)
         await self._executor.confirmed(self._soon(FLUSH))
         if not self._hurry:
@@ -275,11 +306,15 @@ class Runner:
         self._claimer.freed()
 
     async def _sweep(self) -> None:
-        if self._heartbeat.lapsed:
-            self._lease_lost(self._identity)
+        board = self._tenure.board
+        board.loop_tick = time.monotonic()
+        if self._tenure.unsafe:
+            self._lease_lost(self._tenure.identity)
         late = self._executor.sweep()
         if late and not self._doomed:
             self._doom(late, "it overran its timeout")
+        board.running = len(self._executor.attempts)
+        board.loop_deadline = self._executor.first_deadline()
 
     def _doom(self, attempts: list[Attempt], why: str) -> None:
         """End the worker: nothing else ends a thread."""
@@ -297,19 +332,9 @@ class Runner:
         left = max(min(seconds, self._last_word - self._loop.time()), 0.0)
         return min(left, self._settings.lease / 10) if self._hurry else left
 
-    def _new_heartbeat(self) -> Heartbeat:
-        identity, settings = self._identity, self._settings
-        lease = self._store.lease(identity.runner, self._info, settings.lease)
-
-        def lost() -> None:
-            with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile, and so have all attempts
-                self._loop.call_soon_threadsafe(self._lease_lost, identity)
-
-        return Heartbeat(lease, settings.lease, settings.beat, lost)
-
     def _lease_lost(self, identity: Identity) -> None:
         """Others may start our jobs now: end them here, and begin again under a new identity."""
-        if identity is not self._identity or self._hurry:
+        if identity is not self._tenure.identity or self._hurry:
             return
         logger.error("the lease of worker %s is lost; its jobs end here", identity.runner.hex()[:8])
         self._executor.give_back()
@@ -319,24 +344,21 @@ class Runner:
             self._hurry = True
             self._doom(threads, "its lease is lost")
             return
-        self._identity = Identity(os.urandom(16), registered=False)
-        old, self._heartbeat = self._heartbeat, self._new_heartbeat()
-        self._renewing = asyncio.create_task(kept("new lease", lambda: self._begin_again(old)))
-
-    async def _begin_again(self, old: Heartbeat) -> None:
-        await asyncio.to_thread(old.stop, clean=False)
-        await asyncio.to_thread(self._heartbeat.start)
-        self._identity.registered = True
-        self._claimer.wake()
+        self._tenure.again(self._claimer.wake)
 
 
-def _info(settings: Settings, known: Known) -> RunnerInfo:
+def _crew(settings: Settings, board: Board) -> Crew | None:
+    return None if settings.cells is None else Crew(settings.cells, board, sum(settings.queues.values()))
+
+
+def _info(settings: Settings, known: Known, supervisor: int) -> RunnerInfo:
     return RunnerInfo(
         host=socket.gethostname(),
         pid=os.getpid(),
         queues=dict(settings.queues),
         tasks=tuple(sorted(known)),
         version=__version__,
+        supervisor=supervisor,
     )
 
 

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 
 from conveyor.worker.execute import Known
+from conveyor.worker.heartbeat import Tether
 from conveyor.worker.runner import Runner, Settings
 from conveyor.worker.surround import Surround
 
@@ -22,11 +23,13 @@ LEAVE = 1.0
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
 
-def serve(known: Known, surround: Surround, settings: Settings, loop_factory: LoopFactory | None) -> int:
+def serve(
+    known: Known, surround: Surround, settings: Settings, loop_factory: LoopFactory | None, tether: Tether | None = None
+) -> int:
     """Work until a signal, or until a burst is over; gives the exit status."""
     loop = (loop_factory or asyncio.new_event_loop)()
     try:
-        return loop.run_until_complete(work(known, surround, settings))
+        return loop.run_until_complete(work(known, surround, settings, tether))
     finally:
         loop.run_until_complete(_cleared())
         loop.run_until_complete(loop.shutdown_asyncgens())
@@ -42,10 +45,11 @@ async def _cleared() -> None:
         await asyncio.wait(tasks, timeout=LEAVE)
 
 
-async def work(known: Known, surround: Surround, settings: Settings) -> int:
+async def work(known: Known, surround: Surround, settings: Settings, tether: Tether | None = None) -> int:
     """``serve`` within a running event loop."""
-    runner = Runner(known, surround, settings)
-    with _signals(runner.stop):
+    runner = Runner(known, surround, settings, tether)
+    supervised = tether is not None and tether.supervised
+    with _signals(None if supervised else runner.stop, runner.show):
         try:
             return await runner.run()
         finally:
@@ -53,10 +57,15 @@ async def work(known: Known, surround: Surround, settings: Settings) -> int:
 
 
 class _signals(contextlib.AbstractContextManager[None]):  # noqa: N801 - reads as a function
-    """SIGTERM and SIGINT stop the worker, a second one at once; SIGUSR1 prints the stack of every thread."""
+    """SIGTERM and SIGINT stop the worker, a second one at once; SIGUSR1 prints all stacks, its cells' too.
 
-    def __init__(self, stop: Callable[[], None]) -> None:
+    Where there is a supervisor that alone says when to stop: who ends a service often signals all of its processes,
+    and that must not count as the second signal.
+    """
+
+    def __init__(self, stop: Callable[[], None] | None, show: Callable[[], None]) -> None:
         self._stop = stop
+        self._show = show
         self._set: list[signal.Signals] = []
 
     def __enter__(self) -> None:
@@ -66,12 +75,15 @@ class _signals(contextlib.AbstractContextManager[None]):  # noqa: N801 - reads a
             asyncio.get_running_loop().add_signal_handler(number, self._heard, number)
             self._set.append(number)
         if sys.stderr is sys.__stderr__:
-            faulthandler.register(signal.SIGUSR1, all_threads=True)
+            asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, self._show)
+            self._set.append(signal.SIGUSR1)
+            faulthandler.register(signal.SIGUSR1, all_threads=True, chain=True)
 
     def __exit__(self, *_: object) -> None:
         for number in self._set:
             asyncio.get_running_loop().remove_signal_handler(number)
 
     def _heard(self, number: signal.Signals) -> None:
-        logger.info("%s: stopping; once more to stop at once", number.name)
-        self._stop()
+        if self._stop is not None:
+            self._stop()
+            logger.info("%s: stopping; once more to stop at once", number.name)

@@ -9,6 +9,7 @@ from typing import Protocol
 from conveyor.around import Around
 from conveyor.job import Desk
 from conveyor.store.contract import Store
+from conveyor.worker.board import Board
 from conveyor.worker.threads import DaemonThreads
 
 
@@ -21,6 +22,8 @@ class Surround:
     around: Around
     pool: Callable[[str], Executor] = DaemonThreads
     """Where plain functions run, tasks and hooks; it takes a name."""
+    board: Board | None = None
+    """Where a runner leaves what others must know of it."""
     state: object = field(default_factory=SimpleNamespace)
     """What the lifespan gave, once it was entered."""
 

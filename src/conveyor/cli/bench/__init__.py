@@ -3,10 +3,7 @@
 import argparse
 import os
 import platform
-import signal
-import sys
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,6 +23,7 @@ from conveyor.cli.bench.site import Parts
 from conveyor.cli.bench.snapshot import measure_held
 from conveyor.cli.bench.steady import measure_steady
 from conveyor.cli.bench.told import tell
+from conveyor.cli.clearing import cleared_up
 from conveyor.cli.logs import log_to_stderr
 from conveyor.cli.output import say_json
 from conveyor.core.errors import ConveyorError
@@ -40,7 +38,6 @@ MEASURES: Final[Mapping[str, Callable[[Settings], Parts]]] = {
     "held-snapshot": measure_held,
     "idle": measure_idle,
 }
-TERMINATED: Final = 128 + signal.SIGTERM
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
     """Measure, and print the figures."""
     log_to_stderr("warning", "text")
     os.environ.pop("CONVEYOR_INLINE", None)  # it is for debugging, and would run the jobs here
-    with TemporaryDirectory(prefix="conveyor-bench-") as folder, _cleared_up():
+    with TemporaryDirectory(prefix="conveyor-bench-") as folder, cleared_up():
         settings = given.read(options, options.store or f"sqlite:///{folder}/bench.db")
         about = _about(settings)
         results: dict[str, Result] = {}
@@ -102,17 +99,3 @@ def _about(settings: Settings) -> dict[str, object]:
         "store": {**store, "settings": about},
         "options": settings.as_json(),
     }
-
-
-@contextmanager
-def _cleared_up() -> Generator[None]:
-    """SIGTERM ends the block like an error does, so that workers and scratch stores go with it."""
-
-    def leave(*_: object) -> None:
-        sys.exit(TERMINATED)
-
-    before = signal.signal(signal.SIGTERM, leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

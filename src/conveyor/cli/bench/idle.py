@@ -36,7 +36,7 @@ def _measured(here: Site, seconds: float) -> Run:
         _take(
             values, missing, "transactions", counts.values.get("transactions"), counts.missing.get("transactions", "")
         )
-        _look(values, missing, "pss_bytes", lambda: pss_bytes(workers.processes[0]))
+        _look(values, missing, "pss_bytes", lambda: float(sum(map(pss_bytes, workers.processes))))
     return Run(values, missing)
 
 

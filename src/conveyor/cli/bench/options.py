@@ -1,11 +1,11 @@
 """The options of ``conveyor bench``."""
 
 import argparse
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Final
 
+from conveyor.cli.numbers import number_between
 from conveyor.worker.runner import MOST_SLOTS
 
 MEASURES: Final = ("enqueue", "drain", "latency", "steady", "backlog", "held-snapshot", "idle")
@@ -46,7 +46,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="WHAT",
         help=f"{', '.join(MEASURES)} (without any: {', '.join(USUAL)})",
     )
-    whole, number = _checked(int, 1, MOST), _checked(float, 0.001, MOST)
+    whole, number = number_between(int, 1, MOST), number_between(float, 0.001, MOST)
     add = parser.add_argument
     add(
         "--store",
@@ -56,15 +56,22 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "(a temporary file)",
     )
     add("--jobs", type=whole, help="how many jobs (50000; 100000 in held-snapshot, 5000 in backlog)")
-    add("--slots", type=_checked(int, 1, MOST_SLOTS), default=200, help="jobs that run at a time in each worker (200)")
-    add("--processes", type=_checked(int, 1, 64), default=1, help="workers, each a process (1)")
+    add(
+        "--slots",
+        type=number_between(int, 1, MOST_SLOTS),
+        default=200,
+        help="jobs that run at a time in each worker (200)",
+    )
+    add("--processes", type=number_between(int, 1, 64), default=1, help="workers, each a process (1)")
     add("--rate", type=number, help="jobs per second (20 in latency; in steady half of what is first measured)")
-    add("--seconds", type=_checked(float, 0.1, DAY), help="how long (10; in steady 120)")
-    add("--every", type=_checked(float, 0.1, DAY), default=5.0, help="seconds between samples in steady (5)")
+    add("--seconds", type=number_between(float, 0.1, DAY), help="how long (10; in steady 120)")
+    add("--every", type=number_between(float, 0.1, DAY), default=5.0, help="seconds between samples in steady (5)")
     add("--waiting", type=whole, default=200_000, help="waiting jobs in backlog (200000)")
     add("--finished", type=whole, default=1_000_000, help="finished jobs in backlog (1000000)")
     add("--hold", action="store_true", help="hold a snapshot in another session during steady; PostgreSQL only")
-    add("--runs", type=_checked(int, 1, 100), default=1, help="run each measure so often, and show the median (1)")
+    add(
+        "--runs", type=number_between(int, 1, 100), default=1, help="run each measure so often, and show the median (1)"
+    )
     add("--json", action="store_true", help="for programs")
     add("--svg", metavar="FILE", help="draw the figures into FILE as well")
 
@@ -73,16 +80,3 @@ def read(options: argparse.Namespace, url: str) -> Settings:
     """What was typed."""
     given = {item.name: getattr(options, item.name) for item in fields(Settings) if item.name not in {"url", "what"}}
     return Settings(url=url, what=list(dict.fromkeys(options.what)) or USUAL, **given)
-
-
-def _checked(kind: Callable[[str], float], least: float, most: float) -> Callable[[str], float]:
-    def read(text: str) -> float:
-        try:
-            value = kind(text)
-        except ValueError:
-            value = math.nan
-        if not least <= value <= most:
-            raise argparse.ArgumentTypeError(f"{text} must be a number from {least:g} to {most:,.0f}")
-        return value
-
-    return read

@@ -44,6 +44,16 @@ def pss_bytes(process: int) -> int:
     raise NotHere(NO_PROC)
 
 
+def family(process: int) -> Sequence[int]:
+    """*process* and all that it has started, and these."""
+    found, left = [process], [process]
+    while left:
+        children = list(_children(left.pop()))
+        found += children
+        left += children
+    return found
+
+
 def _here(server: Server) -> int:
     """The process of *server*, when it is the one of that number on this host."""
     there = "the server's processes are not to be seen from here"

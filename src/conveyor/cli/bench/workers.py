@@ -10,10 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from conveyor.cli.bench.proc import family
 from conveyor.cli.bench.tasks import TAPE
 from conveyor.core.errors import ConveyorError
 from conveyor.store.ground import QUEUE
 
+MEASURING: Final = "CONVEYOR_BENCH_PROCESS"
+"""The process that measures, in the environment of its workers."""
 PATIENCE: Final = 30.0
 """Seconds that workers get to start, to stop, or to end one more job."""
 LOOK: Final = 0.05
@@ -36,17 +39,17 @@ class Workers:
     def start(self, url: str, slots: int) -> None:
         """One more."""
         # The URL travels in the environment: arguments are there for every user of the host to see.
-        environment = os.environ | {"CONVEYOR_URL": url, TAPE: str(self.folder)}
+        environment = os.environ | {"CONVEYOR_URL": url, TAPE: str(self.folder), MEASURING: str(os.getpid())}
         command = [sys.executable, "-m", "conveyor", "worker", "--app", "conveyor.cli.bench.serve:app"]
         command += ["-q", f"{QUEUE}={slots}", "--log-level", "warning"]
         with self._said.open("ab") as said:
-            process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stderr=said)  # noqa: S603 - ourselves
+            process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stderr=said)  # noqa: S603 - ourselves
         self._processes.append(process)
 
     @property
     def processes(self) -> Sequence[int]:
-        """Their process ids."""
-        return [process.pid for process in self._processes]
+        """Their process ids: of the supervisors, and of all that these have started."""
+        return [pid for process in self._processes for pid in family(process.pid)]
 
     def wait(self, done: Callable[[], bool], progress: Callable[[], float]) -> None:
         """Wait until all is *done*. Raises ``ConveyorError`` when a worker dies, or there is no *progress* for long."""
@@ -76,8 +79,6 @@ class Workers:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-            if process.stdin is not None:
-                process.stdin.close()
 
 
 @contextmanager

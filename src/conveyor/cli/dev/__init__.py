@@ -6,7 +6,8 @@ from conveyor.cli.dev.child import work
 from conveyor.cli.dev.keeper import Keeper
 from conveyor.cli.dev.tree import Tree, folders
 from conveyor.cli.lookup import name_app
-from conveyor.cli.worker import parse_queues, work_arguments
+from conveyor.cli.serving import parse_queues
+from conveyor.cli.worker import work_arguments
 
 GRACE = 2.0
 """Who has saved a file does not want to wait; a job that is released runs again at once, with the new code."""

@@ -6,13 +6,12 @@ import os
 import signal
 import sys
 import threading
-import traceback
 from typing import Final
 
 from conveyor.cli.dev.telling import tell
 from conveyor.cli.logs import log_to_stderr
-from conveyor.cli.lookup import BrokenApp, find_app, is_ours
-from conveyor.cli.worker import name_store, served_queues, tell_unnamed
+from conveyor.cli.lookup import BrokenApp, find_app, shown
+from conveyor.cli.serving import name_store, served_queues, tell_unnamed
 from conveyor.core.errors import ConveyorError, UsageError
 
 BROKEN: Final = 78
@@ -45,17 +44,6 @@ def main() -> int:
         else:
             tell(" ".join(str(error).split()))
         return BROKEN if isinstance(error, UsageError) else 1
-
-
-def shown(error: BaseException | None) -> str:
-    """What the user's code has raised, in full and without the lines of who imported it; empty if it has not."""
-    if error is None:
-        return ""
-    told = traceback.TracebackException.from_exception(error)
-    told.stack[:] = [frame for frame in told.stack if not is_ours(frame.filename)]
-    if told.stack:
-        return "".join(told.format())
-    return "".join(told.format_exception_only()) if isinstance(error, SyntaxError) else ""
 
 
 def _guard(pipe: int, grace: float) -> None:
