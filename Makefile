@@ -20,7 +20,7 @@ install   = $(BIN)/python -m pip install --quiet -c constraints.txt
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test fast smoke soak check coverage mutants bench compare docs clean
+.PHONY: help demo dev test fast smoke soak check coverage mutants broken bench compare docs clean
 
 help: ## Print this
 	@echo "Conveyor: background jobs for Python, in the database you already have."
@@ -65,6 +65,9 @@ coverage: $(VENV)/.dev ## Run the fast tests with coverage
 
 mutants: $(VENV)/.dev ## Break the code on purpose; each break must be caught
 	$(BIN)/python tools/mutants.py $(ARGS)
+
+broken: $(VENV)/.dev ## Break the code on purpose; `conveyor chaos` must see each break
+	$(BIN)/python tools/broken.py $(ARGS)
 
 bench: $(VENV)/.dev ## Measure throughput and latency on this machine
 	$(BIN)/conveyor bench $(ARGS)

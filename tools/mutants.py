@@ -74,22 +74,24 @@ def _sql(name: str, old: str, new: str, *, dialect: str = "sqlite") -> Edit:
     return Edit(f"store/{dialect}/{name}.sql", old, new)
 
 
-def _lite(name: str, old: str, new: str = "") -> Edit:
+def lite(name: str, old: str, new: str = "") -> Edit:
+    """An edit of a statement of SQLite's."""
     return _sql(name, old, new)
 
 
-def _post(name: str, old: str, new: str = "") -> Edit:
+def post(name: str, old: str, new: str = "") -> Edit:
+    """An edit of a statement of PostgreSQL's."""
     return _sql(name, old, new, dialect="postgres")
 
 
 ORPHANS_BY_AGE = (
-    _lite(
+    lite(
         "orphans",
         "FROM (SELECT DISTINCT runner FROM conveyor_job WHERE state = 'running')\n"
         "    WHERE NOT conveyor_alive(runner) ORDER BY",
         "FROM conveyor_job WHERE last_attempted_at < :now - 20000000 ORDER BY",
     ),
-    _post(
+    post(
         "orphans",
         "AND NOT EXISTS (\n"
         "        SELECT FROM conveyor_runner r WHERE r.id = j.runner AND r.expires_at > conveyor_now())",
@@ -136,14 +138,14 @@ CURSORS = (
 )
 FETCH = "(queue, priority DESC, run_after);"
 COUNTED_LATE = (
-    _lite("claim", "attempt = attempt + 1, "),
-    _lite("claimed", "run_after, attempt, max", "run_after, attempt + 1, max"),
-    _lite("settle_final", "j.attempt - (", "j.attempt + 1 - (given.flags >> 1 & 1) - ("),
-    _lite("settle_again", "attempt - (", "attempt + 1 - (:flags >> 1 & 1) - ("),
-    _post("claim", "attempt = j.attempt + 1,", "attempt = j.attempt,"),
-    _post("claim", "j.run_after, j.attempt, j.max", "j.run_after, j.attempt + 1, j.max"),
-    _post("settle_final", " attempt - (", " attempt + 1 - (flags >> 1 & 1) - ("),
-    _post("settle_again", "j.attempt - (", "j.attempt + 1 - (held.flags >> 1 & 1) - ("),
+    lite("claim", "attempt = attempt + 1, "),
+    lite("claimed", "run_after, attempt, max", "run_after, attempt + 1, max"),
+    lite("settle_final", "j.attempt - (", "j.attempt + 1 - (given.flags >> 1 & 1) - ("),
+    lite("settle_again", "attempt - (", "attempt + 1 - (:flags >> 1 & 1) - ("),
+    post("claim", "attempt = j.attempt + 1,", "attempt = j.attempt,"),
+    post("claim", "j.run_after, j.attempt, j.max", "j.run_after, j.attempt + 1, j.max"),
+    post("settle_final", " attempt - (", " attempt + 1 - (flags >> 1 & 1) - ("),
+    post("settle_again", "j.attempt - (", "j.attempt + 1 - (held.flags >> 1 & 1) - ("),
 )
 STEADY = "tests/contract/test_steady.py"
 COMPLETION = "tests/contract/test_completion_trouble.py"
@@ -195,7 +197,7 @@ TRANSACTIONS: tuple[Mutant, ...] = (
         [
             Edit(
                 "worker/attempt.py",
-                "return Unsure(Interrupted(LOST_PAUSE, self._described(completing.break_)), completing.result)",
+                "return Unsure(Interrupted(LOST_PAUSE, self.described(completing.break_)), completing.result)",
                 "return ending()",
             )
         ],
@@ -226,8 +228,8 @@ MUTANTS: tuple[Mutant, ...] = (
             ),
             Edit(
                 "worker/heartbeat.py",
-                "if not self._renewed():",
-                "if not asyncio.run_coroutine_threadsafe(asyncio.sleep(0, self), self._loop).result()._renewed():",
+                "self._renewed(self._kept)",
+                "asyncio.run_coroutine_threadsafe(asyncio.sleep(0, self), self._loop).result()._renewed(self._kept)",
             ),
         ],
         [f"{HEARTBEAT}[{kind}]" for kind in KINDS],
@@ -236,31 +238,31 @@ MUTANTS: tuple[Mutant, ...] = (
     _on_both(
         "an end is written whatever its token",
         [
-            _lite("settle_final", "j.token = given.token AND "),
-            _lite("settle_delete", "j.token = json_extract(given.value, '$[0]') AND "),
+            lite("settle_final", "j.token = given.token AND "),
+            lite("settle_delete", "j.token = json_extract(given.value, '$[0]') AND "),
         ],
-        [_post("settle_final", "AND j.token = given.k ")],
+        [post("settle_final", "AND j.token = given.k ")],
         WRONG,
         "an older token-succeed",
     ),
     _on_both(
         "an end is written whatever its runner",
-        [_lite(name, "AND j.runner = substr(:runners, given.key * 16 + 1, 16)") for name in SETTLES],
-        [_post("settle_final", "AND j.runner = given.r ")],
+        [lite(name, "AND j.runner = substr(:runners, given.key * 16 + 1, 16)") for name in SETTLES],
+        [post("settle_final", "AND j.runner = given.r ")],
         WRONG,
         "another runner-succeed",
     ),
     _on_both(
         "a retry is written whatever its token",
-        [_lite("settle_again", "AND token = :token ")],
-        [_post("settle_again", "AND j.token = given.k ")],
+        [lite("settle_again", "AND token = :token ")],
+        [post("settle_again", "AND j.token = given.k ")],
         WRONG,
         "an older token-retry",
     ),
     _on_both(
         "a retry is written whatever its runner",
-        [_lite("settle_again", "AND runner = :runner ")],
-        [_post("settle_again", "AND j.runner = given.r ")],
+        [lite("settle_again", "AND runner = :runner ")],
+        [post("settle_again", "AND j.runner = given.r ")],
         WRONG,
         "another runner-retry",
     ),
@@ -288,13 +290,13 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "postgres: an end is kept though its row was rewritten and stays",
-        [_post("settle_final", "FROM held JOIN gone USING (id), clock", "FROM held, clock")],
+        [post("settle_final", "FROM held JOIN gone USING (id), clock", "FROM held, clock")],
         [f"{REWRITTEN}[True-succeed-postgres]"],
     ),
     _on_both(
         "a release spends an attempt",
-        [_lite("settle_again", "attempt = attempt - (:flags >> 2 & 1)", "attempt = attempt")],
-        [_post("settle_again", "attempt = j.attempt - (held.flags >> 2 & 1)", "attempt = j.attempt")],
+        [lite("settle_again", "attempt = attempt - (:flags >> 2 & 1)", "attempt = attempt")],
+        [post("settle_again", "attempt = j.attempt - (held.flags >> 2 & 1)", "attempt = j.attempt")],
         GIVEN_BACK,
     ),
     Mutant(
@@ -319,20 +321,20 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _on_both(
         "a unique key is not unique",
-        [_lite(OPTIONS, "CREATE UNIQUE INDEX conveyor_job_unique", "CREATE INDEX conveyor_job_unique")],
-        [_post(OPTIONS, "CREATE UNIQUE INDEX conveyor_job_unique", "CREATE INDEX conveyor_job_unique")],
+        [lite(OPTIONS, "CREATE UNIQUE INDEX conveyor_job_unique", "CREATE INDEX conveyor_job_unique")],
+        [post(OPTIONS, "CREATE UNIQUE INDEX conveyor_job_unique", "CREATE INDEX conveyor_job_unique")],
         f"{UNIQUE}::test_a_second_job_is_dropped_and_the_first_is_named",
     ),
     _on_both(
         "a key that is taken is an error of the database",
-        [_lite("join", "ON CONFLICT DO NOTHING ")],
-        [_post("join", "    ON CONFLICT DO NOTHING\n")],
+        [lite("join", "ON CONFLICT DO NOTHING ")],
+        [post("join", "    ON CONFLICT DO NOTHING\n")],
         f"{UNIQUE}::test_a_second_job_is_dropped_and_the_first_is_named",
     ),
     _on_both(
         "a claim does not free the key of a job that holds it until it starts",
-        [_lite("claim", "CASE WHEN until_start THEN NULL ELSE unique_key END", "unique_key")],
-        [_post("claim", "CASE WHEN j.until_start THEN NULL ELSE j.unique_key END", "j.unique_key")],
+        [lite("claim", "CASE WHEN until_start THEN NULL ELSE unique_key END", "unique_key")],
+        [post("claim", "CASE WHEN j.until_start THEN NULL ELSE j.unique_key END", "j.unique_key")],
         f"{UNIQUE}::test_a_key_that_is_held_until_the_start_is_free_from_then_on",
         "retry",
     ),
@@ -344,8 +346,8 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _on_both(
         "a job that was asked to stop is made ready again",
-        [_lite("settle_again", " AND cancelled IS NULL")],
-        [_post("settle_again", "          AND j.cancelled IS NULL\n")],
+        [lite("settle_again", " AND cancelled IS NULL")],
+        [post("settle_again", "          AND j.cancelled IS NULL\n")],
         ASKED,
         "retry",
     ),
@@ -356,14 +358,14 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _on_both(
         "a paused queue is claimed from",
-        [_lite("lanes", "    WHERE NOT EXISTS (SELECT 1 FROM conveyor_queue q WHERE q.name = want.value)\n")],
-        [_post("claim", "    WHERE NOT EXISTS (SELECT 1 FROM conveyor_queue q WHERE q.name = want.queue)\n")],
+        [lite("lanes", "    WHERE NOT EXISTS (SELECT 1 FROM conveyor_queue q WHERE q.name = want.value)\n")],
+        [post("claim", "    WHERE NOT EXISTS (SELECT 1 FROM conveyor_queue q WHERE q.name = want.queue)\n")],
         PAUSED,
     ),
     _on_both(
         "a job that is wanted once more begins with its token anew",
-        [_lite("revive", "SELECT id, token, :now", "SELECT id, 0, :now")],
-        [_post("revive_ended", "SELECT id, token, clock.now", "SELECT id, 0, clock.now")],
+        [lite("revive", "SELECT id, token, :now", "SELECT id, 0, :now")],
+        [post("revive_ended", "SELECT id, token, clock.now", "SELECT id, 0, clock.now")],
         f"{CONTROL}::test_a_job_that_has_ended_is_ready_once_more",
         "failed",
     ),
@@ -381,22 +383,22 @@ MUTANTS: tuple[Mutant, ...] = (
     # -- transactions and progress
     _on_both(
         "a completion is written whatever its token",
-        [_lite(name, "AND token = :token ") for name in ("complete", "complete_delete")],
-        [_post("complete", " AND token = CAST(:token AS bigint)")],
+        [lite(name, "AND token = :token ") for name in ("complete", "complete_delete")],
+        [post("complete", " AND token = CAST(:token AS bigint)")],
         f"{PROGRESS}::test_a_completion_of_somebody_else_changes_nothing",
         "token",
     ),
     _on_both(
         "a completion is written whatever its runner",
-        [_lite(name, "AND runner = :runner ") for name in ("complete", "complete_delete")],
-        [_post("complete", "AND runner = CAST(CAST(:runner AS text) AS uuid) ")],
+        [lite(name, "AND runner = :runner ") for name in ("complete", "complete_delete")],
+        [post("complete", "AND runner = CAST(CAST(:runner AS text) AS uuid) ")],
         f"{PROGRESS}::test_a_completion_of_somebody_else_changes_nothing",
         "runner",
     ),
     _on_both(
         "progress is written whatever its token",
-        [_lite("report", "AND token = :token ")],
-        [_post("report", "AND j.token = given.k ")],
+        [lite("report", "AND token = :token ")],
+        [post("report", "AND j.token = given.k ")],
         f"{PROGRESS}::test_progress_of_somebody_else_is_dropped_and_holds_back_no_other",
         "token",
     ),

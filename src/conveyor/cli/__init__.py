@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Collection, Mapping, Sequence
 from importlib import import_module
+from types import ModuleType
 from typing import Final, NoReturn
 
 from conveyor.cli.words import Nonsense, Parser, complain
@@ -30,7 +31,10 @@ COMMANDS: Final = {
     "delete": "delete jobs, and all that is known of them",
     "prune": "delete ended jobs that were kept long enough",
     "doctor": "look for what is wrong, and say what to do",
+    "health": "say whether the workers of this machine make progress",
+    "check-deploy": "list waiting jobs that your code could not run",
     "bench": "measure this machine and store",
+    "chaos": "break what may break, and see whether jobs are lost or doubled",
     "completion": "print a script that completes these commands in your shell",
 }
 
@@ -62,8 +66,13 @@ def build(wanted: Collection[str]) -> tuple[Parser, Mapping[str, Parser]]:
     for name, summary in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=summary.capitalize() + ".")
         if name in wanted:
-            import_module(f"conveyor.cli.{name}").arguments(command)
+            module(name).arguments(command)
     return parser, commands.choices
+
+
+def module(command: str) -> ModuleType:
+    """The file of a command."""
+    return import_module(f"conveyor.cli.{command.replace('-', '_')}")
 
 
 def entry() -> NoReturn:
@@ -92,7 +101,7 @@ def leave(status: int) -> NoReturn:
 
 def _run(options: argparse.Namespace) -> int:
     try:
-        status: int = import_module(f"conveyor.cli.{options.command}").run(options)
+        status: int = module(options.command).run(options)
         sys.stdout.flush()  # here, where a reader that has gone is no error, and not at exit
     except BrokenPipeError:
         # The reader has gone (`conveyor jobs | head`): not an error, but the interpreter would report one at exit.

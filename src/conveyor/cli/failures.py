@@ -4,7 +4,8 @@ import argparse
 
 from conveyor.cli.filters import filter_arguments, given_filters
 from conveyor.cli.lookup import app_arguments, find_jobs
-from conveyor.cli.output import age, clean, say, say_json, stamp, table
+from conveyor.cli.output import age, clean, counted, say, say_json, stamp, table
+from conveyor.core.lifecycle import State
 from conveyor.core.model import FailureGroup
 
 
@@ -18,7 +19,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Show what ended with an error: one line for each error, the most frequent first."""
-    groups = find_jobs(options).jobs.failures(limit=options.limit, **given_filters(options))
+    app, filters = find_jobs(options), given_filters(options)
+    groups = app.jobs.failures(limit=options.limit, **filters)
     if options.json:
         say_json([_as_json(group) for group in groups])
         return 0
@@ -34,6 +36,13 @@ def run(options: argparse.Namespace) -> int:
         ("run them again", f"conveyor retry --error {first.fingerprint} --dry-run"),
     ):
         say(clean(f"{what + ':':<20}{command}"))
+    if options.state is None or State.QUARANTINED in options.state:
+        filters["state"] = State.QUARANTINED
+        held = app.jobs.counts(**filters)[State.QUARANTINED]
+        if held:
+            say(
+                f"{counted(held)} are in quarantine:  conveyor jobs --state quarantined, conveyor retry ID releases one"
+            )
     return 0
 
 

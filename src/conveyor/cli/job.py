@@ -22,6 +22,8 @@ WIDE: Final = 20
 LABEL: Final = 12
 VALUE: Final = 2_000
 """Characters of arguments and result that are shown without ``--full``."""
+OUTPUT_LINES: Final = 24
+"""The last lines of what an attempt said are shown without ``--full``."""
 TRACEBACK_LINES: Final = 24
 """The last lines of a traceback are shown without ``--full``."""
 
@@ -30,7 +32,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     app_arguments(parser)
     parser.add_argument("job", metavar="ID", help="the job's id, or 8 and more digits that it begins with")
-    parser.add_argument("--full", action="store_true", help="every traceback, and all of arguments and result")
+    parser.add_argument("--full", action="store_true", help="all tracebacks and output, arguments and result")
     parser.add_argument("--json", action="store_true", help="for programs: all of it")
 
 
@@ -58,10 +60,13 @@ def above(info: JobInfo, reason: str, *, full: bool) -> Iterator[str]:
 
 
 def below(info: JobInfo, *, full: bool) -> Iterator[str]:
-    """The lines below the timeline: the last error, or, if *full*, every one; and what to type next."""
+    """The lines below the timeline: the last error and output, or, if *full*, all; and what to type next."""
     failed = [attempt for attempt in info.attempts if attempt.error]
     for attempt in failed if full else failed[-1:]:
         yield from _error(attempt, full=full)
+    spoken = [attempt for attempt in info.attempts if attempt.output]
+    for attempt in spoken if full else spoken[-1:]:
+        yield from _output(attempt, full=full)
     yield ""
     if info.state in {State.FAILED, State.QUARANTINED}:
         yield f"{'again':<{LABEL}}conveyor retry {info.id}"
@@ -136,6 +141,16 @@ def _error(attempt: Attempt, *, full: bool) -> Iterator[str]:
     yield from (f"    {clean(line)}".rstrip() for line in lines)
 
 
+def _output(attempt: Attempt, *, full: bool) -> Iterator[str]:
+    lines = attempt.output.rstrip().split("\n")
+    yield ""
+    yield f"attempt {attempt.number} said:"
+    if not full and len(lines) > OUTPUT_LINES:
+        yield f"    ... {len(lines) - OUTPUT_LINES} lines before; what is kept of them with --full"
+        lines = lines[-OUTPUT_LINES:]
+    yield from (f"    {clean(line)}".rstrip() for line in lines)
+
+
 def _as_json(attempt: Attempt) -> dict[str, object]:
     error = attempt.error
     failure = error and {
@@ -151,4 +166,7 @@ def _as_json(attempt: Attempt) -> dict[str, object]:
         "finished_at": stamp(moment(attempt.finished_at)),
         "runner": attempt.runner,
         "error": failure,
+        "cpu": attempt.cpu,
+        "memory": attempt.memory,
+        "output": attempt.output,
     }

@@ -12,11 +12,14 @@ from conveyor.core.model import ATTEMPTS_KEPT, Attempt, JobInfo, Runner
 
 AT_ONCE: Final = timedelta(milliseconds=50)
 """Jobs of one call come due 1 us apart; nobody wants to read that."""
+CPU_WORTH: Final = 0.01
+"""Seconds of processor time that are worth a word."""
 SHORT: Final = 10.0
 """Seconds below which a duration is told more exactly."""
 
 
 _ENDED: Final[dict[str, str]] = {
+    Event.SUCCEED: "succeeded",
     Event.RETRY: "failed",
     Event.FAIL: "failed",
     Event.RESCUE: "lost with its worker",
@@ -78,8 +81,19 @@ def _attempt(attempt: Attempt, runners: Sequence[Runner]) -> Line:
     return Line(
         moment(attempt.started_at),
         f"attempt {attempt.number}",
-        f"{_ENDED.get(attempt.event, attempt.event)} after {took}{error}{_where(attempt.runner, runners)}",
+        f"{_ENDED.get(attempt.event, attempt.event)} after {took}{_used(attempt)}{error}"
+        f"{_where(attempt.runner, runners)}",
     )
+
+
+def _used(attempt: Attempt) -> str:
+    """What it took of the machine, where that is known."""
+    parts: list[str] = []
+    if attempt.cpu >= CPU_WORTH:
+        parts.append(f"{attempt.cpu:.2f} s of CPU")
+    if attempt.memory:
+        parts.append(f"{attempt.memory / 1024**2:.0f} MB")
+    return f" ({', '.join(parts)})" if parts else ""
 
 
 def _end(job: JobInfo) -> Iterator[Line]:

@@ -1,0 +1,112 @@
+"""What stands between clients and a PostgreSQL server, in a thread of its own, and reads what they send."""
+
+import asyncio
+import struct
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Coroutine
+from types import TracebackType
+from typing import Final, Generic, Protocol, Self, TypeVar
+from urllib.parse import urlsplit
+
+T = TypeVar("T")
+
+LENGTH: Final = struct.Struct("!I")
+PATIENCE: Final = 30.0
+_ENCRYPTION: Final = {80877103, 80877104}
+"""The codes of requests for TLS and GSSAPI; both are told no, for what is encrypted cannot be read."""
+
+
+class Line(Protocol):
+    """One connection."""
+
+    async def carry(self, host: str | None, port: int | None) -> None:
+        """Connect to the server, and forward until either side is gone."""
+
+    def reset(self) -> None:
+        """End it on both sides, at once."""
+
+
+L = TypeVar("L", bound=Line)
+
+
+class Between(ABC, Generic[L]):
+    """``url`` is the database's address through here, from ``with`` on."""
+
+    def __init__(self, url: str) -> None:
+        where = urlsplit(url)
+        self._server = (where.hostname, where.port)
+        self._url = url
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name=type(self).__name__)
+        self.lines: dict[L, asyncio.Task[None]] = {}
+        """The connections that there are."""
+        self.opened = 0
+
+    @abstractmethod
+    def line(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> L:
+        """The connection of a client that has just come."""
+
+    @property
+    def url(self) -> str:
+        """The database's address, through here."""
+        return self._url.replace(f":{self._server[1]}/", f":{self._port}/")
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self.do(self._open())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.do(self._close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def do(self, coroutine: Coroutine[object, object, T]) -> T:
+        """What *coroutine* gives in our loop."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(PATIENCE)
+
+    def soon(self, function: Callable[[], object]) -> None:
+        """Call *function* in our loop."""
+        self._loop.call_soon_threadsafe(function)
+
+    async def _open(self) -> None:
+        self._listener = await asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=500)
+        self._port: int = self._listener.sockets[0].getsockname()[1]
+
+    def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        line = self.line(reader, writer)
+        self.opened += 1
+        task = self.lines[line] = self._loop.create_task(line.carry(*self._server))
+
+        def gone(_: object) -> None:
+            del self.lines[line]
+            line.reset()  # its task may have been cancelled before it began
+
+        task.add_done_callback(gone)
+
+    async def _close(self) -> None:
+        self._listener.close()
+        tasks = list(self.lines.values())
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+
+async def rest(reader: asyncio.StreamReader) -> bytes:
+    """A message without its kind: its length, and what that tells the length of."""
+    head = await reader.readexactly(4)
+    return head + await reader.readexactly(LENGTH.unpack(head)[0] - 4)
+
+
+async def first(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+    """A client's first message, which has no kind. A request for encryption may come before it, and is refused."""
+    while True:
+        message = await rest(reader)
+        if LENGTH.unpack(message[4:8])[0] not in _ENCRYPTION:
+            return message
+        writer.write(b"N")

@@ -1,0 +1,70 @@
+"""The scenarios, by the names that the fault list gives them."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+from conveyor.cli.chaos import tree
+from conveyor.cli.chaos.scenarios.code import p05, p06, p08
+from conveyor.cli.chaos.scenarios.deaths import d12, p01
+from conveyor.cli.chaos.scenarios.deploys import p03, u01
+from conveyor.cli.chaos.scenarios.freezes import p04
+from conveyor.cli.chaos.scenarios.pressure import r04, x02
+from conveyor.cli.chaos.scenarios.stores import d02, d05, d11
+from conveyor.cli.chaos.site import Site
+from conveyor.cli.chaos.tables import Tables, sqlite
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One of them. *act* does it, and gives what the database holds at the end; without it there is a *reason*."""
+
+    name: str
+    summary: str
+    act: Callable[[Site], Tables] | None = None
+    store: str = ""
+    """The only kind of store that it is about."""
+    reason: str = ""
+    proxied: bool = False
+    """Whether something must stand between the workers and the server."""
+
+    def why_not(self, url: str) -> str:
+        """Why it cannot be run on the store at *url*; empty when it can."""
+        kind = "SQLite" if sqlite(url) else "PostgreSQL"
+        if self.act is None:
+            return self.reason
+        if self.store and self.store != kind:
+            return f"it is about {self.store}"
+        if self.proxied and not (urlsplit(url).hostname and urlsplit(url).port):
+            return "it takes a URL with the server's host and port, for a proxy to stand between"
+        return "" if tree.supported() else "this system has no /proc to find processes in"
+
+
+def _tool(name: str, why: str) -> str:
+    """What is missing for a scenario that takes a tool."""
+    return f"{why}, which this command does not do" if shutil.which(name) else f"{why}, and there is no {name} here"
+
+
+ALL: Final = (
+    Scenario("P01", "kill -9 of the worker, whole and in parts", p01),
+    Scenario("P03", "rolling deploy, jobs outlast the grace", p03),
+    Scenario("P04", "worker frozen for three leases, then thawed", p04),
+    Scenario("P05", "jobs that kill their workers", p05),
+    Scenario("P06", "event loop blocked for four leases", p06),
+    Scenario("P08", "tasks that raise SystemExit, CancelledError ...", p08),
+    Scenario("D02", "every backend terminated each second", d02, "PostgreSQL"),
+    Scenario("D05", "answers to COMMITs lost", d05, "PostgreSQL", proxied=True),
+    Scenario("D11", "SQLite's write lock held over three workers", d11, "SQLite"),
+    Scenario("D12", "SQLite's writers killed in mid-commit", d12, "SQLite"),
+    Scenario("N01", "half-open connections", reason=_tool("iptables", "it takes root and iptables")),
+    Scenario("N04", "a worker cut off from the network", reason=_tool("ip", "it takes root and a network namespace")),
+    Scenario("C02", "clocks that are wrong", reason=_tool("faketime", "it takes faketime")),
+    Scenario("C05", "the machine suspended", reason="it takes root, and the cgroup freezer"),
+    Scenario("R03", "few file descriptors", reason="it is not part of this command yet"),
+    Scenario("R04", "processor taken by busy loops", r04),
+    Scenario("X02", "cancel races with the end of a job", x02),
+    Scenario("U01", "jobs that an old worker does not know", u01),
+)
+"""Those of the fault list that are about workers; the tests of Conveyor itself go through more of it."""

@@ -1,0 +1,52 @@
+"""Processes that die, as by the hand of the kernel that is out of memory: without a word."""
+
+import contextlib
+import sqlite3
+
+from conveyor.cli.chaos.site import DRAIN, SHORT, Site
+from conveyor.cli.chaos.tables import Tables
+
+BUSY = 2_000.0
+"""Jobs a second, more than can be stored: so that somebody commits at any moment."""
+LONGEST = 1.5
+"""Seconds at most from the start of a worker to its death."""
+
+
+def p01(site: Site) -> Tables:
+    """Kill a worker at a random moment, and start it again at once; each part of it alone, where it is a tree."""
+    site.lease = SHORT
+    site.load()
+    worker = site.worker()
+    site.working(worker)
+    for _ in site.rounds():
+        part = site.chance.choice(list(worker.parts()))
+        site.kill(worker, part)
+        site.injected(part)
+        if part in {"whole", "supervisor"}:
+            site.kill(worker)
+            site.workers.remove(worker)
+            worker = site.worker()
+        site.pause(site.chance.uniform(0.05, LONGEST))
+    return site.drain()
+
+
+def d12(site: Site) -> Tables:
+    """Kill all who write to a file of SQLite, in the middle of their commits; it must be sound each time."""
+    site.lease = SHORT
+    for _ in site.rounds():
+        load, worker = site.load(BUSY, 0.0), site.worker()
+        site.working(worker)
+        site.pause(site.chance.uniform(0.05, LONGEST))
+        site.killed(load)
+        site.kill(worker)
+        site.injected()
+        _sound(site)
+        site.workers.remove(worker)
+    return site.drain(DRAIN + site.found.faults)
+
+
+def _sound(site: Site) -> None:
+    with contextlib.closing(sqlite3.connect(site.file, timeout=30)) as file:
+        for check, good in (("integrity_check", [("ok",)]), ("foreign_key_check", [])):
+            if (told := file.execute(f"PRAGMA {check}").fetchall()) != good:
+                site.wrong(f"the file is not sound: {check} says {told[:3]}")

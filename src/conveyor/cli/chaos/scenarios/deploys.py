@@ -1,0 +1,57 @@
+"""New code takes the place of old."""
+
+from functools import partial
+
+from conveyor.cli.chaos.checker import many
+from conveyor.cli.chaos.site import GRACE, Site, charged
+from conveyor.cli.chaos.tables import Tables
+
+EVERY = 1.5
+"""Seconds between two workers' ends."""
+LONG = 2 * GRACE
+"""Seconds that the longest jobs take."""
+LEAVE = 20.0
+"""Seconds that a worker gets after its grace."""
+NEWER = 25
+
+
+def p03(site: Site) -> Tables:
+    """Replace one worker after the other by SIGTERM, while some jobs outlast the grace; it must cost no attempt."""
+    load = site.load()
+    for worker in (site.worker(), site.worker(), site.worker()):
+        site.working(worker)
+    for _ in site.rounds():
+        for task in (site.tasks.nap, site.tasks.doze):
+            site.enqueue(partial(task.enqueue, site.chance.uniform(0.1, LONG)))
+        worker = site.chance.choice(site.alive())
+        worker.terminate()
+        site.injected()
+        site.workers.remove(worker)
+        site.worker()
+        if worker.ends(GRACE + LEAVE) is None:
+            site.wrong(f"a worker was still there {GRACE + LEAVE:.0f} s after SIGTERM; its grace was {GRACE:.0f} s")
+        site.kill(worker)
+        site.pause(EVERY if load.lives else 0)
+    tables = site.drain()
+    if spent := charged(tables):
+        site.wrong(f"{many(len(spent))} spent an attempt on a deploy: {spent[0].job}")
+    return tables
+
+
+def u01(site: Site) -> Tables:
+    """Enqueue jobs that the workers' version does not know; they must wait for one that does, unharmed."""
+    site.load()
+    old = site.worker(app="old")
+    site.working(old)
+    jobs = [site.enqueue(site.tasks.newer.enqueue) for _ in range(NEWER)]
+    site.injected()
+    site.pause(site.seconds / 2)
+    waiting = {row.job: row for row in site.tables().hot}
+    touched = [job for job in jobs if job and (job not in waiting or waiting[job].attempt or waiting[job].numbers)]
+    if touched:
+        site.wrong(f"{many(len(touched))} that no worker knows did not wait unharmed: {touched[0]}")
+    site.working(site.worker())
+    tables = site.drain()
+    if failed := [row.job for row in tables.past if row.job in jobs and (row.state, row.attempt) != ("succeeded", 1)]:
+        site.wrong(f"{many(len(failed))} did not succeed at once with the new version: {failed[0]}")
+    return tables

@@ -1,0 +1,84 @@
+"""The database takes part."""
+
+import contextlib
+import sqlite3
+import time
+
+from conveyor.cli.chaos.checker import many
+from conveyor.cli.chaos.proxy import Cut, Proxy
+from conveyor.cli.chaos.site import Site, charged
+from conveyor.cli.chaos.tables import EFFECTS, Tables, asking
+
+SHORTER = 5.0
+LOST = 0.2
+"""So many of the COMMITs of transactional jobs, one half before they arrive, one half after."""
+HOLD = 30.0
+"""Seconds that the lock is held: several leases, unless all is to be over sooner."""
+TERMINATE = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+    "WHERE datname = current_database() AND application_name = 'conveyor'"
+)
+COUNT = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'conveyor'"
+
+
+def d02(site: Site) -> Tables:
+    """Terminate every backend of the workers and of who enqueues, each second: work goes on, and nothing is lost."""
+    site.load()
+    for worker in (site.worker(), site.worker()):
+        site.working(worker)
+    most = 0
+    for _ in site.rounds():
+        with asking(site.url) as connection:
+            most = max(most, int(str(next(iter(connection.execute(COUNT)))[0])))
+            ended = len(list(connection.execute(TERMINATE)))
+        site.injected()
+        site.hit["backends"] += ended
+        site.pause(1.0)
+        if any(not worker.lives for worker in site.workers):
+            site.wrong("a worker has ended because its connections were")
+            site.alive()
+    site.note(f"at most {most} connections")
+    return site.drain()
+
+
+def d05(site: Site) -> Tables:
+    """Lose COMMITs of transactional jobs, or the answers to them: what was done is done once, and known to be done."""
+    lossy = True
+
+    def choose() -> Cut | None:
+        cut = site.chance.choice([Cut.BEFORE, Cut.AFTER]) if lossy and site.chance.random() < LOST else None
+        if cut is not None:
+            site.injected(cut.name.lower())
+        return cut
+
+    with Proxy(site.url, f"INSERT INTO {EFFECTS}", choose) as proxy:
+        site.through = proxy.url
+        site.load()
+        for worker in (site.worker(), site.worker()):
+            site.working(worker)
+        for _ in site.rounds():
+            site.pause(1.0)
+        lossy = False
+        return site.drain()
+
+
+def d11(site: Site) -> Tables:
+    """Hold SQLite's write lock over three workers, for far longer than their lease: nobody loses his."""
+    site.lease = SHORTER
+    site.load()
+    for worker in (site.worker(), site.worker(), site.worker()):
+        site.working(worker)
+    for _ in site.rounds():
+        with contextlib.closing(sqlite3.connect(site.file, timeout=60, isolation_level=None)) as holder:
+            holder.execute("BEGIN EXCLUSIVE")
+            begun = time.monotonic()
+            site.pause(min(HOLD, max(1.5 * site.seconds, 2 * site.lease)))
+            holder.execute("ROLLBACK")
+        site.injected()
+        site.note(f"held for {time.monotonic() - begun:.0f} s, {(time.monotonic() - begun) / site.lease:.0f} leases")
+    if ended := sum(not worker.lives for worker in site.workers):
+        site.wrong(f"{ended} workers have ended over the lock")
+    tables = site.drain()
+    if lost := charged(tables):
+        site.wrong(f"{many(len(lost))} were taken from workers that lived: {lost[0].job}")
+    return tables

@@ -1,0 +1,320 @@
+"""Where a scenario takes place: a scratch store, workers and a load on it, and what was found."""
+
+import contextlib
+import os
+import random
+import signal
+import sqlite3
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from conveyor.app import open_ground
+from conveyor.cli.chaos import tree
+from conveyor.cli.chaos.checker import Report, check, violations
+from conveyor.cli.chaos.history import History
+from conveyor.cli.chaos.options import Settings
+from conveyor.cli.chaos.processes import LAST, LOOK, SETTLING, Process, Watch, Worker, stopped, until, within
+from conveyor.cli.chaos.sending import Enqueue, enqueue
+from conveyor.cli.chaos.tables import (
+    Row,
+    Tables,
+    make_effects,
+    read_effects,
+    read_tables,
+    registered,
+    sqlite,
+    sqlite_file,
+    unfinished,
+)
+from conveyor.cli.chaos.tasks import PROMISES, Tasks, made
+from conveyor.core.errors import ConveyorError
+
+LEASE: Final = 10.0
+"""Seconds; half of what is usual."""
+SHORT: Final = 3.0
+"""Where workers are to be taken for dead: so short that much happens in little time. On a machine that is too busy, a
+living one may lose it as well."""
+SLOTS: Final = 10
+GRACE: Final = 3.0
+DRAIN: Final = 60.0
+"""Seconds within which all is done once there are no faults any more."""
+TOLERANCE: Final = 0.2
+"""Seconds by which the death of a process may be seen too late."""
+RATE: Final = 60.0
+
+
+@dataclass
+class Found:
+    """What a scenario came to."""
+
+    report: Report | None = None
+    faults: int = 0
+    seconds: float = 0.0
+    violations: list[str] = field(default_factory=list[str])
+    notes: list[str] = field(default_factory=list[str])
+
+
+class Site:
+    """See above."""
+
+    def __init__(self, url: str, folder: Path, settings: Settings, say: Callable[[str], None]) -> None:
+        """*url* is the scratch store's, *folder* for what processes write; *say* tells people how far it is."""
+        self.url, self.folder = url, folder
+        self.through = url
+        """Where workers and producers find the store."""
+        self.lease = LEASE
+        self.chance = random.Random(settings.seed)  # noqa: S311 - a seed gives the same choices again
+        self.history = History(folder)
+        self.tasks: Tasks = made(url, folder)
+        self.found = Found()
+        self.hit: Counter[str] = Counter()
+        """What was done, how often."""
+        self.workers: list[Worker] = []
+        self._settings = settings
+        self._say = say
+        self._watch = Watch(self.history)
+        self._guard = Process(["conveyor.cli.chaos.guard"], self._environment(), folder / "guard.log")
+        self._loads: list[Process] = []
+        self._started = 0
+        self._begun = time.monotonic()
+
+    @property
+    def file(self) -> Path:
+        """The file of the store, where it is one."""
+        return sqlite_file(self.url)
+
+    def prepare(self) -> None:
+        """Make the tables."""
+        self.tasks.app.migrate()
+        make_effects(self.url)
+
+    # ------------------------------------------------------- what goes on
+
+    def rounds(self, least: int = 1) -> Iterator[int]:
+        """The numbers of the rounds: as many as were asked for, or until the time is over, at *least* some."""
+        begun, number = time.monotonic(), 0
+        while self._more(number, least, time.monotonic() - begun):
+            number += 1
+            yield number
+            self._say(f"round {number}, {len(self.found.violations)} violations")
+
+    def _more(self, number: int, least: int, lasted: float) -> bool:
+        if self._settings.rounds is not None:
+            return number < self._settings.rounds
+        return number < least or lasted < self._settings.seconds
+
+    @property
+    def seconds(self) -> float:
+        """How long the faults are to go on."""
+        return self._settings.seconds
+
+    def pause(self, seconds: float) -> None:
+        """Let the others work."""
+        time.sleep(seconds)
+
+    def worker(self, *options: str, app: str = "app", slots: int = SLOTS, grace: float = GRACE) -> Worker:
+        """Start one more worker."""
+        words = ["--app", f"conveyor.cli.chaos.serve:{app}", "-q", f"default={slots}", "--grace", f"{grace:g}"]
+        words += ["--lease", f"{self.lease:g}", "--beat", f"{self.lease / 5:g}", *options]
+        self._started += 1
+        self.workers.append(Worker(self._started, words, self._environment(), self.folder))
+        return self.workers[-1]
+
+    def working(self, worker: Worker) -> None:
+        """Wait until a worker has its lease, and is known."""
+
+        def known() -> bool:
+            return bool(registered(self.url) & worker.members.keys())
+
+        until(known, SETTLING, lambda: f"a worker does not begin to work ({worker.said[-LAST:]})")
+
+    def load(self, rate: float = RATE, slow: float = 0.3) -> Process:
+        """Start to enqueue."""
+        seed = str(self.chance.randrange(1_000_000))
+        words = ["conveyor.cli.chaos.producer", "--rate", f"{rate:g}", "--slow", f"{slow:g}", "--seed", seed]
+        log = self.folder / f"load-{len(self._loads)}.log"
+        self._loads.append(Process(words, self._environment(), log))
+        return self._loads[-1]
+
+    def enqueue(self, call: Enqueue) -> str:
+        """Enqueue one job; gives its id."""
+        return enqueue(call, self.history)
+
+    def unload(self) -> None:
+        """Enqueue no more; whoever did must have come to no harm."""
+        for load in self._loads:
+            load.terminate()
+            if (status := load.ends()) not in {0, -signal.SIGTERM}:  # it may have had no time to begin
+                raise ConveyorError(f"who enqueues has ended with {status} ({load.said[-LAST:]})")
+        self._loads.clear()
+
+    # -------------------------------------------------------------- faults
+
+    def injected(self, what: str = "") -> None:
+        """Count one fault."""
+        self.found.faults += 1
+        self.hit[what] += 1
+
+    def kill(self, worker: Worker, part: str = "whole") -> None:
+        """Kill a worker, or a part of it; what lived through that part alone must be gone soon after."""
+        if part == "whole":
+            while members := worker.members:
+                self._watch.gone(tree.send(members, signal.SIGKILL))
+                time.sleep(LOOK)
+            worker.ends()
+            return
+        members = worker.members
+        victim = self.chance.choice([pid for pid in worker.parts().get(part, ()) if pid in members] or [worker.pid])
+        family = tree.below(victim, members)
+        self._watch.gone(tree.send([victim], signal.SIGKILL))
+        if not within(lambda: not any(map(tree.lives, family)), self.lease + SETTLING):
+            self.wrong(f"a {part} was killed, and what it had started lived on")
+
+    def killed(self, process: Process) -> None:
+        """Kill a process of one."""
+        self._watch.gone(tree.send([process.pid], signal.SIGKILL))
+        process.ends()
+        if process in self._loads:
+            self._loads.remove(process)
+
+    def freeze(self, worker: Worker, part: str = "whole") -> list[int]:
+        """Stop a worker, or a part of it; gives what stands.
+
+        Not in the middle of a write to SQLite: its lock would stop everybody else, which is another scenario.
+        """
+        for _ in range(100):
+            pids = worker.parts().get(part, [])
+            if stopped(pids, lambda: worker.members) and not self._locked():
+                for pid in pids:
+                    self.history.write("stopped", pid=pid)
+                return pids
+            tree.send(pids, signal.SIGCONT)
+            time.sleep(LOOK)
+        raise ConveyorError("a worker cannot be stopped but in the middle of a write; the scenario says nothing")
+
+    def thaw(self, pids: Sequence[int]) -> None:
+        """Let them go on."""
+        for pid in pids:
+            self.history.write("resumed", pid=pid)
+        tree.send(pids, signal.SIGCONT)
+
+    def _locked(self) -> bool:
+        if not sqlite(self.url):
+            return False
+        with contextlib.closing(sqlite3.connect(self.file, timeout=1.0, isolation_level=None)) as connection:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                return True
+            connection.execute("ROLLBACK")
+        return False
+
+    def alive(self) -> list[Worker]:
+        """The workers that have not ended; as many new ones as have, as any service manager starts them."""
+        ended = [worker for worker in self.workers if not worker.lives]
+        for worker in ended:
+            self.workers.remove(worker)
+            self.kill(worker)  # what it has left behind
+            self.worker()
+        return self.workers
+
+    # ------------------------------------------------------------ findings
+
+    def wrong(self, what: str) -> None:
+        """One more violation."""
+        self.found.violations.append(what)
+
+    def note(self, what: str) -> None:
+        """Something worth to be known."""
+        self.found.notes.append(what)
+
+    def left(self) -> int:
+        """Jobs that have not ended."""
+        return unfinished(self.url)
+
+    def tables(self) -> Tables:
+        """What the database holds now."""
+        return read_tables(self.url)
+
+    def waits(self, jobs: Collection[str]) -> bool:
+        """Whether any of *jobs* has not ended."""
+        return any(row.job in jobs for row in self.tables().hot)
+
+    def started(self, jobs: Collection[str]) -> None:
+        """Wait until all of *jobs* run, or have run."""
+
+        def all_run() -> bool:
+            waiting = any(row.job in jobs and not row.attempt for row in self.tables().hot)
+            return bool(self.alive()) and not waiting
+
+        until(all_run, DRAIN, lambda: "jobs are not started")
+
+    def drain(self, patience: float = DRAIN) -> Tables:
+        """The faults are over: all must be worked off. Gives what the database holds then."""
+        self.unload()
+        if not self.alive():
+            self.worker()
+        if not within(lambda: self.alive() != [] and self.left() == 0, patience):
+            self.wrong(f"I13: {self.left():,} jobs have not ended {patience:.0f} s after the last fault")
+        self.stop()
+        return self.tables()
+
+    def stop(self) -> None:
+        """Stop the workers as an operator does."""
+        for worker in self.workers:
+            worker.terminate()
+        for worker in self.workers:
+            if worker.ends(GRACE + SETTLING) is None:
+                self.wrong("a worker did not stop when it was told to")
+            self.kill(worker)
+        self.workers.clear()
+
+    def judge(self, tables: Tables) -> Found:
+        """What the checker says of all that has happened."""
+        self._watch.stop()
+        found, effects = self.found, read_effects(self.url)
+        notice = self.lease
+        found.report = check(self.history.read(), tables, effects, PROMISES, notice=notice, tolerance=TOLERANCE)
+        found.violations[:0] = violations(found.report)
+        found.seconds = time.monotonic() - self._begun
+        if named := ", ".join(f"{count} {what}" for what, count in self.hit.items() if what):
+            found.notes.insert(0, named)
+        return found
+
+    def close(self) -> None:
+        """End all that was started."""
+        self._watch.stop()
+        tree.end(tree.RUN, str(self.folder))
+        for process in (*self.workers, *self._loads, self._guard):
+            process.leave()
+        self.tasks.app.close()
+
+    def _environment(self) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("CONVEYOR_")}
+        # The URL travels in the environment: arguments are there for every user of the host to see.
+        # What workers leave for `conveyor health` is to go with the rest.
+        places = {"TMPDIR": str(self.folder), tree.RUN: str(self.folder)}
+        return kept | {"CONVEYOR_URL": self.through, **places}
+
+
+@contextmanager
+def site(settings: Settings, say: Callable[[str], None]) -> Generator[Site]:
+    """A new one, of which nothing is left when the block ends."""
+    with (
+        contextlib.closing(open_ground(settings.url, "chaos")) as ground,
+        tempfile.TemporaryDirectory(prefix="conveyor-chaos-") as folder,
+        contextlib.closing(Site(ground.url, Path(folder), settings, say)) as here,
+    ):
+        here.prepare()
+        yield here
+
+
+def charged(tables: Tables) -> list[Row]:
+    """The jobs that have spent more than one attempt."""
+    return [row for row in (*tables.hot, *tables.past) if row.attempt > 1 or row.taken]

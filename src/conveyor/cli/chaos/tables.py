@@ -1,0 +1,144 @@
+"""The database as it is, read with plain SQL and nothing of the rest of Conveyor."""
+
+import contextlib
+import json
+import sqlite3
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from urllib.parse import unquote, urlsplit
+from uuid import UUID
+
+if TYPE_CHECKING:  # it is an optional package
+    from psycopg import Connection
+    from psycopg.rows import TupleRow
+
+OURS: Final = "conveyor chaos"
+"""The application name of these sessions on a server."""
+EFFECTS: Final = "conveyor_chaos_effect"
+"""The table of effects. It has no constraint: whatever is done twice is there twice."""
+_COLUMNS: Final = "id, state, attempt, max_attempts, token, attempts, task"
+_JOBS: Final = (
+    f"SELECT {_COLUMNS}, NULL FROM conveyor_job",  # noqa: S608 - our own words
+    f"SELECT {_COLUMNS}, result FROM conveyor_history",  # noqa: S608 - our own words
+)
+
+
+class Row(NamedTuple):
+    """One job as the database has it, in either table."""
+
+    job: str
+    state: str
+    attempt: int
+    max_attempts: int
+    token: int
+    numbers: tuple[int, ...]
+    """The attempts that its record names, but for those that were given back."""
+    task: str = ""
+    result: bytes | None = None
+    taken: tuple[int, ...] = ()
+    """The attempts that its record says were taken from who ran them."""
+
+
+class Tables(NamedTuple):
+    """Both tables, read at one moment."""
+
+    hot: Sequence[Row]
+    past: Sequence[Row]
+
+
+class Asking(Protocol):
+    """A connection in autocommit."""
+
+    def execute(self, text: str, /) -> Iterable[Sequence[object]]:
+        """The rows that *text* gives."""
+        ...
+
+
+def sqlite(url: str) -> bool:
+    """Whether the store at *url* is a file of SQLite's."""
+    return urlsplit(url).scheme == "sqlite"
+
+
+def sqlite_file(url: str) -> Path:
+    """The file of a SQLite store; only for such URLs."""
+    return Path(unquote(urlsplit(url).path[1:]))
+
+
+@contextmanager
+def asking(url: str) -> Generator[Asking]:
+    """A connection to ask the store at *url*, with no word of Conveyor's."""
+    if sqlite(url):
+        with contextlib.closing(sqlite3.connect(sqlite_file(url), timeout=30, isolation_level=None)) as file:
+            yield file
+        return
+    import psycopg
+
+    with psycopg.connect(url, autocommit=True, application_name=OURS) as server:
+        yield _Server(server)
+
+
+class _Server:
+    """A connection of psycopg's, as ``Asking``."""
+
+    def __init__(self, connection: "Connection[TupleRow]") -> None:
+        self._connection = connection
+
+    def execute(self, text: str, /) -> Iterable[Sequence[object]]:
+        cursor = self._connection.execute(text.encode())
+        return cursor.fetchall() if cursor.description else ()
+
+
+def read_tables(url: str) -> Tables:
+    """What the database holds."""
+    with asking(url) as connection:
+        connection.execute("BEGIN" if sqlite(url) else "BEGIN ISOLATION LEVEL REPEATABLE READ")
+        tables = Tables(*[[_row(*row) for row in connection.execute(text)] for text in _JOBS])
+        connection.execute("COMMIT")
+        return tables
+
+
+def make_effects(url: str) -> None:
+    """Make the table of effects."""
+    with asking(url) as connection:
+        connection.execute(f"CREATE TABLE {EFFECTS} (job text, token bigint)")
+
+
+def read_effects(url: str) -> Mapping[str, Sequence[int]]:
+    """The tokens of the effects of each job."""
+    found: dict[str, list[int]] = {}
+    with asking(url) as connection:
+        for job, token in connection.execute(f"SELECT job, token FROM {EFFECTS}"):  # noqa: S608 - our own words
+            found.setdefault(str(job), []).append(int(str(token)))
+    return found
+
+
+def registered(url: str) -> set[int]:
+    """The processes that are known as runners, dead or alive."""
+    with asking(url) as connection:
+        infos = [row[0] for row in connection.execute("SELECT info FROM conveyor_runner")]
+    return {json.loads(info)["pid"] for info in infos if isinstance(info, bytes)}
+
+
+def unfinished(url: str) -> int:
+    """How many jobs have not ended."""
+    with asking(url) as connection:
+        return int(str(next(iter(connection.execute("SELECT count(*) FROM conveyor_job")))[0]))
+
+
+def _row(*columns: object) -> Row:
+    id_, state, attempt, limit, token, record, task, result = columns
+    job = str(id_ if isinstance(id_, UUID) else UUID(bytes=id_ if isinstance(id_, bytes) else b""))
+    kept = json.loads(record if isinstance(record, bytes) else b"[]")
+    return Row(
+        job,
+        str(state),
+        int(str(attempt)),
+        int(str(limit)),
+        int(str(token)),
+        tuple(entry["number"] for entry in kept if entry["event"] not in {"release", "snooze"}),
+        str(task),
+        result if isinstance(result, bytes) else None,
+        tuple(entry["number"] for entry in kept if entry["event"] in {"rescue", "lose", "quarantine"}),
+    )
