@@ -189,15 +189,16 @@ def test_the_server_does_not_go_on_with_what_nobody_waits_for(store: PostgresSto
 def test_a_lease_is_renewed_over_another_connection_when_its_own_falls_silent(
     store: PostgresStore, network: Network
 ) -> None:
-    lease = store.lease(b"\1" * 16, INFO, 2.0)
-    lease.register()
+    leases, runner = store.leases(2.0), b"\1" * 16
+    leases.register(runner, INFO)
     network.disturb(Fault.SILENCE, "UPDATE conveyor_runner SET expires_at")
     begun = time.monotonic()
     with pytest.raises(StoreUnavailable):
-        lease.renew()
+        leases.renew([runner])
     assert time.monotonic() - begun < 1.5  # well within the lease
-    assert lease.renew()
-    lease.retire(clean=True)
+    assert leases.renew([runner]) == {runner}
+    leases.retire(runner, clean=True)
+    leases.close()
 
 
 def test_a_user_has_all_the_time_in_the_world_and_our_own_statements_have_not(

@@ -119,10 +119,11 @@ def reloaded(operator: Connection[TupleRow], url: str, name: str, value: str) ->
 
 def test_a_healthy_server_gives_no_finding(url: str) -> None:
     store = PostgresStore(url)
-    lease = store.lease(b"\1" * 16, INFO, 60)
-    lease.register()
+    leases = store.leases(60)
+    leases.register(b"\1" * 16, INFO)
     found = examined(lambda: store, None, deep=False)
-    lease.retire(clean=True)
+    leases.retire(b"\1" * 16, clean=True)
+    leases.close()
     store.close()
     assert [finding for finding in found if finding.severity is not Severity.FINE] == []
     assert [finding.check for finding in found] == [
@@ -501,9 +502,10 @@ def test_workers_of_several_kinds(url: str) -> None:
     with contextlib.ExitStack() as stack:
         for number, (version, tasks) in enumerate([("1", ("a", "b")), ("2", ("a", "b", "c"))]):
             info = RunnerInfo("box", number, {"mail": 1}, tasks, version)
-            lease = store.lease(bytes([number]) * 16, info, 60)
-            lease.register()
-            stack.callback(lease.retire, clean=True)
+            leases, runner = store.leases(60), bytes([number]) * 16
+            leases.register(runner, info)
+            stack.callback(leases.close)
+            stack.callback(leases.retire, runner, clean=True)
         found = examined(lambda: store, None, deep=False)
     store.close()
     assert [finding.text for finding in found if finding.check == "workers"] == [

@@ -175,7 +175,7 @@ class Bench:
             self.explain(situation, 1, operations.get(id_), operations.confirm(id_, one.token))
         self.explain(situation, 1, operations.complete(Completion(one.id, one.token, runner, b"1", None)))
         for name in (runner, b"\1" * 16):
-            self.explain(situation, 1, operations.register(name, INFO, 1), operations.renew(name, 1))
+            self.explain(situation, 1, operations.register(name, INFO, 1), operations.renew([name], 1))
             self.explain(situation, 1, operations.retire(name), operations.forget(name))
 
     def waiting(self, situation: str) -> None:

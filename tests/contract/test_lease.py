@@ -49,8 +49,8 @@ def test_runners_are_told_apart(store: Store, hire: Hire) -> None:
 def test_a_living_lease_is_renewed_and_so_outlives_its_length(store: Store, hire: Hire) -> None:
     hand = hire(seconds=0.3)
     end = time.monotonic() + 0.5
-    until(lambda: not hand.lease.renew() or time.monotonic() > end)
-    assert hand.lease.renew()
+    until(lambda: not hand.renews() or time.monotonic() > end)
+    assert hand.renews()
     assert dead(store) == 0
     enqueue(store, new_job())
     hand.take_one()
@@ -61,7 +61,7 @@ def test_a_lease_that_is_not_renewed_ends_and_stays_lost(store: Store, hire: Hir
     until(lambda: dead(store) == 1)
     enqueue(store, new_job())
     for _ in range(2):
-        assert not hand.lease.renew()
+        assert not hand.renews()
         assert hand.claim() == []
         assert not known(store)[0].alive
 
@@ -73,28 +73,28 @@ def test_the_jobs_of_an_expired_lease_are_rescued(store: Store, hire: Hire) -> N
     hand.take_one()
     until(lambda: rescue(store) == 1)
     assert see(store, job.id).state is State.READY
-    assert not hand.lease.renew()
+    assert not hand.renews()
 
 
 def test_a_lease_that_was_given_up_ends_at_once(store: Store, hire: Hire) -> None:
     hand = hire()
-    hand.lease.retire(clean=False)
+    hand.retire(clean=False)
     assert dead(store) == 1
-    assert not hand.lease.renew()
+    assert not hand.renews()
 
 
 def test_a_runner_that_left_clean_is_forgotten(store: Store, hire: Hire) -> None:
     hand = hire()
-    hand.lease.retire(clean=True)
+    hand.retire(clean=True)
     assert known(store) == []
     assert dead(store) == 0
 
 
 def test_a_lease_may_be_given_up_twice(hire: Hire) -> None:
     hand = hire()
-    hand.lease.retire(clean=False)
-    hand.lease.retire(clean=False)
-    hand.lease.retire(clean=True)
+    hand.retire(clean=False)
+    hand.retire(clean=False)
+    hand.retire(clean=True)
 
 
 def test_a_dead_runner_is_forgotten_once_nobody_can_hold_anything_for_it(store: Store, hire: Hire, url: str) -> None:
@@ -134,7 +134,7 @@ def test_a_long_write_transaction_of_a_user_ends_no_lease(store: Store, folder: 
     user = sqlite3.connect(folder / "jobs.db", isolation_level=None)
     user.execute("BEGIN IMMEDIATE")
     try:
-        assert hand.lease.renew()
+        assert hand.renews()
         assert dead(store) == 0
     finally:
         user.execute("ROLLBACK")

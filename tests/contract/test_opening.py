@@ -143,9 +143,8 @@ def test_a_server_that_is_not_there_is_unavailable() -> None:
         enqueue(store, new_job())
     with Loop(store) as loop, pytest.raises(StoreUnavailable, match="cannot be reached"):
         loop.do(store.operations.enqueue([new_job()]))
-    lease = store.lease(b"\1" * 16, INFO, 10)
     with pytest.raises(StoreUnavailable):
-        lease.register()
+        store.leases(10).register(b"\1" * 16, INFO)
     with pytest.raises(StoreUnavailable):
         store.migrate()
 

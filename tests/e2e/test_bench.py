@@ -109,7 +109,7 @@ def test_what_sqlite_has_not_is_said(terminal: Terminal) -> None:
 
 def test_a_role_must_be_allowed_to_make_databases(terminal: Terminal, postgres_url: str, poor_role: str) -> None:
     told = terminal.refuses("bench", "drain", "--url", postgres_url.replace("postgres@", f"{poor_role}@"))
-    assert "bench measures in a database of its own" in told
+    assert "bench needs a database of its own" in told
     assert "ALTER ROLE ... CREATEDB" in told
 
 
@@ -126,7 +126,7 @@ def test_nothing_is_done_where_a_name_leads_to_another_database(
 ) -> None:
     usual = scratch._named
     monkeypatch.setattr(scratch, "_named", lambda _: usual(postgres_url))  # as a pooler does that maps every name
-    with pytest.raises(UsageError, match=r"leads to test_.*nothing was measured"):
+    with pytest.raises(UsageError, match=r"leads to test_.*nothing was done"):
         open_ground(postgres_url)
     assert scratches(postgres_server) == []
 

@@ -93,7 +93,7 @@ def test_a_worker_stops_on_sigterm_and_shows_in_status_until_then(shop: Terminal
     assert ("the store is sqlite:////" in err.splitlines()[0]) == url.startswith("sqlite")
     assert "SIGTERM: stopping" in err
     assert "stopped after 0 attempts" in err.splitlines()[-1]
-    assert [(w["pid"], w["alive"], w["queues"], w["tasks"]) for w in workers] == [
+    assert [(w["supervisor"], w["alive"], w["queues"], w["tasks"]) for w in workers] == [
         (worker.pid, True, {"mail": 2, "default": 10, "slow": 1}, ["shop.fall", "shop.greet"])
     ]
     assert "mail=2,default=10,slow=1" in people
@@ -452,6 +452,10 @@ BAD_WORDS: dict[str, tuple[tuple[str, ...], str]] = {
     "grace, word": (("worker", "--grace", "long"), "--grace"),
     "grace, negative": (("worker", "--grace", "-1"), "--grace"),
     "grace, nan": (("worker", "--grace", "nan"), "--grace"),
+    "processes": (("worker", "--processes", "0"), "from 1 to 64"),
+    "address": (("worker", "--http", "here"), "write HOST:PORT"),
+    "beat": (("worker", "--beat", "15"), "at most half of --lease 20"),
+    "cells": (("worker", "--cells", "none"), "a whole number from 1 on"),
     "log level": (("worker", "--log-level", "loud"), "'debug'"),
     "log format": (("worker", "--log-format", "xml"), "'json'"),
 }

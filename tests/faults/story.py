@@ -137,7 +137,7 @@ class Story:
         return stubborn(self.hire)
 
     def kill(self, hand: Hand) -> None:
-        stubborn(lambda: hand.lease.retire(clean=False))
+        stubborn(lambda: hand.retire(clean=False))
 
     def stubborn(self, plan: Plan[T]) -> T:
         return stubborn(lambda: self.store.run(plan))

@@ -1,9 +1,11 @@
 """The tasks of the fault tests, for workers in processes of their own. Each writes down its start and its end."""
 
 import asyncio
+import ctypes
 import os
+import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -64,6 +66,13 @@ async def block(ctx: Context, seconds: float) -> None:
         time.sleep(seconds)  # noqa: ASYNC251 - that is the point
 
 
+@app.task(name="hold-gil", takes_context=True)
+async def hold_gil(ctx: Context, seconds: float) -> None:
+    """Blocks the event loop in C, and lets no other thread run."""
+    with written(ctx):
+        ctypes.PyDLL(None).usleep(round(seconds * 1_000_000))
+
+
 @app.task(name="stumble", takes_context=True, backoff=AT_ONCE)
 async def stumble(ctx: Context, times: int, seconds: float) -> None:
     """Fails in its first attempts."""
@@ -90,12 +99,12 @@ async def first_slow(ctx: Context, seconds: float) -> None:
 
 @app.task(name="first-slow-sync", takes_context=True, backoff=AT_ONCE)
 def first_slow_sync(ctx: Context, seconds: float) -> None:
-    """The same in a thread, which nobody can stop."""
+    """The same in a plain function."""
     with written(ctx):
         time.sleep(seconds if first(ctx) else 0)
 
 
-@app.task(name="heed", takes_context=True)
+@app.task(name="heed", takes_context=True, isolation="thread")
 def heed(ctx: Context, seconds: float) -> None:
     """A thread that looks whether it should end."""
     with written(ctx):
@@ -104,6 +113,13 @@ def heed(ctx: Context, seconds: float) -> None:
             if ctx.cancelled:
                 raise TimeoutError("as asked")
             time.sleep(0.01)
+
+
+@app.task(name="first-slow-thread", takes_context=True, backoff=AT_ONCE, isolation="thread")
+def first_slow_thread(ctx: Context, seconds: float) -> None:
+    """And in a thread, which nobody can stop, whoever works."""
+    with written(ctx):
+        time.sleep(seconds if first(ctx) else 0)
 
 
 @app.task(name="cling", takes_context=True)
@@ -161,3 +177,17 @@ async def stranger(ctx: Context) -> None:
     """Unknown to ``app``."""
     with written(ctx):
         pass
+
+
+DEATHS: dict[str, Callable[[], object]] = {
+    "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "exit": lambda: os._exit(0),
+    "segfault": lambda: ctypes.string_at(0),
+}
+
+
+@app.task(name="poison", takes_context=True)
+async def poison(ctx: Context, how: str) -> None:
+    """Kills its worker."""
+    with written(ctx):
+        DEATHS[how]()

@@ -131,6 +131,7 @@ def survives(yard: Yard, seconds: float) -> str:
     return f"{report.accepted} jobs in {took:.0f} s, {report.executions} executions"
 
 
+@pytest.mark.soak
 def test_a_late_network_costs_no_lease(yard: Yard, network: Network, say: Say) -> None:
     network.latency, network.jitter = LATENCY, JITTER
     say(f"{LATENCY * 1000:.0f} ms late, give or take {JITTER * 1000:.0f}: {survives(yard, 5)}")

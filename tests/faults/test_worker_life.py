@@ -149,7 +149,8 @@ def test_two_workers_share_the_work_fairly(yard: Yard) -> None:
     until(lambda: not read_tables(yard.url).hot, patience=60)
     report = yard.report()
     assert (report.completed, report.twice, report.overlaps) == (4_000, (), ())
-    shares = [sum(record.pid == worker.pid for record in yard.history.read()) / 3 for worker in workers]
+    runners = [worker.runner for worker in workers]
+    shares = [sum(record.pid == runner for record in yard.history.read()) / 3 for runner in runners]
     assert min(shares) >= 1_000, shares
     assert yard.see(jobs[-1]).attempt == 1
 
@@ -245,8 +246,8 @@ def test_an_async_task_that_outlives_its_timeout_has_failed_and_is_retried(yard:
 
 
 def test_a_thread_that_outlives_its_timeout_ends_the_worker_and_the_next_retries(yard: Yard) -> None:
-    worker = yard.worker("--grace", "1")
-    (job,) = yard.enqueue("first-slow-sync", 60, timeout=0.3)
+    worker = yard.start("tests.support.worker", "--lease", "20", "--grace", "1").working()
+    (job,) = yard.enqueue("first-slow-thread", 60, timeout=0.3)
     (bystander,) = yard.enqueue("first-slow", 60)
     assert worker.ends(SOON) == EX_TEMPFAIL
     (attempt,) = yard.see(job).attempts
@@ -295,11 +296,12 @@ def test_whatever_a_task_throws_is_that_jobs_failure_and_the_worker_lives(yard: 
 
 def test_sigusr1_shows_the_stacks_and_changes_nothing(yard: Yard) -> None:
     worker = yard.worker()
-    jobs = yard.enqueue("doze", 4.0) + yard.enqueue("block", 2.0)
-    for job in jobs:
-        yard.started(job)
+    jobs: list[str] = []
+    for task, seconds in (("doze", 6.0), ("block", 2.0)):
+        jobs += yard.enqueue(task, seconds)
+        yard.started(jobs[-1])
     worker.signal(signal.SIGUSR1)
-    worker.says("in doze")
     worker.says("in block")
+    worker.says("in doze")
     for job in jobs:
         assert yard.is_(job, State.SUCCEEDED).attempt == 1

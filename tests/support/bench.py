@@ -53,7 +53,7 @@ class Bench:
     async def _perform(self, claimed: Callable[[], None]) -> Ended:
         ends: asyncio.Queue[Ended] = asyncio.Queue()
         executor = Executor(
-            self.app._known(),
+            self.app._registry.known(),
             Slots({"default": 1}),
             self.app._surround(),
             judged=lambda _, outcome: ends.put_nowait(Ended(outcome, itself=False, stands=True)),

@@ -3,11 +3,10 @@
 import argparse
 import re
 from collections.abc import Iterable, Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
-from conveyor.cli import COMMANDS
+from conveyor.cli import COMMANDS, module
 from conveyor.core.lifecycle import MOVES, diagram
 from tests.support.matrix import HEAD, matrix
 
@@ -66,7 +65,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def parser(name: str) -> argparse.ArgumentParser:
     """The parser of one command, as the command line makes it."""
     made = argparse.ArgumentParser(prog=f"conveyor {name}", add_help=False)
-    import_module(f"conveyor.cli.{name}").arguments(made)
+    module(name).arguments(made)
     return made
 
 

@@ -13,7 +13,7 @@ from conveyor.core.lifecycle import Event
 from conveyor.core.model import Attempt, Claimed, JobInfo, NewJob, Outcome, RunnerInfo, appended
 from conveyor.core.unique import Hold, OnConflict
 from conveyor.store.answers import Settled
-from conveyor.store.contract import Lease, Store
+from conveyor.store.contract import Leases, Store
 from tests.support.waiting import until
 
 TASK = "shop.tasks.mail"
@@ -85,8 +85,17 @@ class Hand:
     lives: bool = True
 
     def __post_init__(self) -> None:
-        self.lease: Lease = self.store.lease(self.id, INFO, self.seconds)
-        self.lease.register()
+        self.leases: Leases = self.store.leases(self.seconds)
+        self.leases.register(self.id, INFO)
+
+    def renews(self) -> bool:
+        """Renew the lease; whether it still holds."""
+        return self.id in self.leases.renew([self.id])
+
+    def retire(self, *, clean: bool) -> None:
+        """End the lease."""
+        self.leases.retire(self.id, clean=clean)
+        self.leases.close()
 
     def claim(self, room: int | Mapping[str, int] = 10, tasks: Sequence[str] = (TASK,)) -> Sequence[Claimed]:
         """Claim once; a bare number is room in the default queue."""
@@ -133,7 +142,7 @@ class Hand:
         """Lose the lease, and leave what is held."""
         if self.lives:
             self.lives = False
-            self.lease.retire(clean=False)
+            self.retire(clean=False)
 
 
 class Hire(Protocol):

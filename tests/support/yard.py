@@ -1,5 +1,6 @@
 """A yard: one store, the history of what happens on it, and the processes that work there."""
 
+import contextlib
 import os
 import signal
 import sqlite3
@@ -41,6 +42,18 @@ class Process:
             )
         self.pid = self._process.pid
         self._gone = False
+        self._tree: set[int] = set()
+
+    @property
+    def runners(self) -> list[int]:
+        """The processes of its runners that are there."""
+        return children_of(self.pid)
+
+    @property
+    def runner(self) -> int:
+        """The process of its only runner, once it is there."""
+        until(lambda: len(self.runners) == 1, patience=SETTLING)
+        return self.runners[0]
 
     @property
     def said(self) -> str:
@@ -81,20 +94,63 @@ class Process:
 
     def ends(self, patience: float = SETTLING) -> int:
         """Wait for its end; gives its exit status."""
+        self._tree |= set(descendants(self.pid))
         try:
             status = self._process.wait(patience)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"it does not end within {patience} s:\n{self.said}") from None
         if not self._gone:
             self._gone = True
-            self._history.write("gone", pid=self.pid)
+            until(lambda: not any(map(alive, self._tree)), patience=SETTLING)  # what it has started ends with it
+            for pid in self._left() | self._tree:
+                self._history.write("gone", pid=pid)
         return status
 
+    def _left(self) -> set[int]:
+        """It, and all that have gone without anybody's writing it down: cells of it, or of others."""
+        records = self._history.read()
+        seen = {record.pid for record in records if record.kind == "started"}
+        return {self.pid, *(pid for pid in seen if dead(pid))} - {r.pid for r in records if r.kind == "gone"}
+
     def kill(self) -> None:
-        """Kill it, unless it has ended by itself."""
+        """Kill it and all that it has started, unless it has ended by itself."""
+        tree = descendants(self.pid)
+        self._tree |= set(tree)
         if self.lives:
             self.signal(signal.SIGKILL)
+        for pid in tree:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         self.ends()
+
+
+def children_of(pid: int) -> list[int]:
+    """The living children of a process, whichever of its threads has started them."""
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            found += map(int, task.read_text().split())
+    return [child for child in found if alive(child)]
+
+
+def alive(pid: int) -> bool:
+    """Whether there is such a process, and it has not ended."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text("latin-1").rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+def descendants(pid: int) -> list[int]:
+    """All that a process has started, and these."""
+    return [pid for child in children_of(pid) for pid in (child, *descendants(child))]
+
+
+def dead(pid: int) -> bool:
+    """Whether a process has ended, reaped or not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
 
 
 def locked(url: str) -> bool:
@@ -123,9 +179,9 @@ class Yard:
         self.history = History(folder)
         self.processes: list[Process] = []
 
-    def start(self, *arguments: str) -> Process:
-        """Start ``python -m`` *arguments*, in the surroundings of this yard."""
-        path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(ROOT)]))
+    def start(self, *arguments: str, path: str = "") -> Process:
+        """Start ``python -m`` *arguments*, in the surroundings of this yard; modules are looked for in *path* too."""
+        path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(ROOT), path]))
         surroundings = {"PYTHONPATH": path, "CONVEYOR_URL": self.through, HISTORY: str(self.folder)}
         log = self.folder / f"{len(self.processes)}.log"
         self.processes.append(Process(arguments, {**os.environ, **surroundings}, log, self.history))
@@ -140,12 +196,19 @@ class Yard:
         return self.start("tests.support.worker", *options).working()
 
     def enqueue(
-        self, task: str, *args: object, count: int = 1, max_attempts: int = 5, timeout: float | None = None
+        self,
+        task: str,
+        *args: object,
+        count: int = 1,
+        max_attempts: int = 5,
+        timeout: float | None = None,
+        extras: str | None = None,
     ) -> list[str]:
         """Enqueue *count* jobs, as accepted; their ids."""
         payload = repr([list(args), {}]).replace("'", '"').encode()
         limit = None if timeout is None else round(timeout * 1_000_000)
-        jobs = [NewJob(ids.new(), task, QUEUE, 0, 0, 0, max_attempts, limit, payload) for _ in range(count)]
+        plain = NewJob(b"", task, QUEUE, 0, 0, 0, max_attempts, limit, payload, extras=extras)
+        jobs = [plain._replace(id=ids.new()) for _ in range(count)]
         for _ in jobs:
             self.history.write("asked")
         self.store.run(self.store.operations.enqueue(jobs))

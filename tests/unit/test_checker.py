@@ -1,17 +1,20 @@
 """The checker of the fault tests must see what it is there to see: histories made by hand, each bad in one way."""
 
+import contextlib
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from conveyor.cli.chaos.checker import Promises
+from conveyor.cli.chaos.tables import EFFECTS, asking, make_effects, read_effects, registered, unfinished
 from conveyor.core import ids
 from conveyor.core.lifecycle import Event
 from tests.support.history import History, Kind, Record, Report, Row, Run, Tables, check, read_tables, runs_of
-from tests.support.jobs import Hand, enqueue, new_job, outcome
+from tests.support.jobs import TASK, Hand, enqueue, new_job, outcome
 from tests.support.postgres import PostgresServer
 from tests.support.stores import open_store, sqlite_url
 
@@ -198,6 +201,114 @@ def test_a_job_with_two_bad_overlaps_has_both_measured() -> None:
     assert check(sorted(records, key=lambda record: record.at), past()).overlaps == (1000.0, 1000.0)
 
 
+# --------------------------------------------------------------- promises
+
+PROMISES = Promises(tokens=frozenset({"paid", "told"}), effects=frozenset({"paid"}))
+
+
+def promised(row: Row, *records: Record, effects: Mapping[str, Sequence[int]] | None = None) -> dict[str, object]:
+    """What the checker has to say against a job of a task that makes promises."""
+    report = check(sorted([*ACCEPTED, *records], key=lambda record: record.at), past(row), effects, PROMISES)
+    against = ("foreign", "reset", "unrun", "unexplained", "effects_doubled", "effects_missing", "effects_uncalled")
+    return {name: getattr(report, name) for name in against if getattr(report, name)}
+
+
+PAID, TOLD = row()._replace(task="paid", result=b"10"), row()._replace(task="told", result=b"10")
+PROMISED: dict[str, tuple[Row, list[Record], dict[str, list[int]], dict[str, object]]] = {
+    "kept": (PAID, run(1, 2), {JOB: [10]}, {}),
+    "another attempt's result": (TOLD._replace(result=b"9"), run(1, 2), {}, {"foreign": (JOB,)}),
+    "no result": (TOLD._replace(result=None), run(1, 2), {}, {"foreign": (JOB,)}),
+    "never run": (TOLD, [], {}, {"unrun": (JOB,)}),
+    "never run to its end": (TOLD, run(1, 2, how="raised"), {}, {"unrun": (JOB,)}),
+    "the token went back": (TOLD._replace(token=9, result=b"9"), run(1, 2), {}, {"reset": (JOB,)}),
+    "no effect": (PAID, run(1, 2), {}, {"effects_missing": (JOB,)}),
+    "two effects": (PAID, run(1, 2), {JOB: [9, 10]}, {"effects_doubled": (JOB,)}),
+    "an effect of a failure": (
+        PAID._replace(state="failed", numbers=(1,)),
+        run(1, 2, how="raised"),
+        {JOB: [10]},
+        {"effects_uncalled": (JOB,)},
+    ),
+    "a job without promises": (row()._replace(task="other"), [], {}, {}),
+}
+
+
+@pytest.mark.parametrize("case", PROMISED)
+def test_promises_are_held_against_what_is_there(case: str) -> None:
+    row, records, effects, said = PROMISED[case]
+    assert promised(row, *records, effects=effects) == said
+
+
+TWICE = [*run(1, 2), *run(3, 4, 2, pid=SUCCESSOR)]
+
+
+def test_what_was_done_twice_is_explained_by_the_loss_of_a_worker_and_by_nothing_else() -> None:
+    row_ = row(attempt=2, numbers=(1,))
+    assert promised(row_, *TWICE) == {"unexplained": (JOB,)}
+    assert promised(row_._replace(taken=(1,)), *TWICE) == {}
+    assert promised(row_, *TWICE, at(2.5, "gone")) == {}
+    assert promised(row_, *TWICE, at(1.5, "stopped"), at(3.5, "resumed")) == {}
+    assert promised(row_, *TWICE, at(4.5, "gone", pid=SUCCESSOR)) == {"unexplained": (JOB,)}
+
+
+def refused(*records: Record) -> int:
+    return check(sorted(records, key=lambda r: r.at), past(row(attempt=2, numbers=(1,)))).refused
+
+
+def test_an_end_that_came_too_late_was_refused_unless_its_process_died_of_it() -> None:
+    assert refused(*run(1, 2), *run(3, 4, 2, pid=SUCCESSOR)) == 1
+    assert refused(*run(1, 2), at(2.5, "gone"), *run(3, 4, 2, pid=SUCCESSOR)) == 0
+    assert refused(*run(1, 2), at(9, "gone"), *run(3, 4, 2, pid=SUCCESSOR)) == 1
+    frozen = [at(1.5, "stopped"), at(5, "resumed"), at(5.5, "gone")]
+    assert refused(*run(1, 5.1), *frozen, *run(3, 4, 2, pid=SUCCESSOR)) == 1
+    assert refused(*run(1, 2, how="raised"), *run(3, 4, 2, pid=SUCCESSOR)) == 0
+
+
+# ------------------------------------------------------------------ frozen
+
+FREEZE = [at(2, "stopped"), at(6, "resumed")]
+
+
+def frozen(*records: Record, notice: float = 0.0, tolerance: float = 0.0) -> Report:
+    given = sorted([*FREEZE, *records], key=lambda record: record.at)
+    return check(given, past(row(attempt=2, numbers=(1,))), notice=notice, tolerance=tolerance)
+
+
+def test_while_a_process_is_frozen_nothing_of_it_runs() -> None:
+    inside = [*run(1, 6, how="raised"), *run(3, 5, 2, pid=SUCCESSOR)]
+    assert frozen(*inside).overlaps == ()
+    assert frozen(*inside).recoveries == (1.0,)
+    late = [*run(1, 6.5, how="raised"), *run(3, 9, 2, pid=SUCCESSOR)]
+    assert frozen(*late).overlaps == (500.0,)
+    assert frozen(*late, notice=0.3).overlaps == (pytest.approx(200.0),)
+    assert frozen(*late, notice=0.5).overlaps == ()
+    assert frozen(*late, tolerance=0.5).overlaps == ()
+    early = [*run(1, 6, how="raised"), *run(1.5, 5, 2, pid=SUCCESSOR)]
+    assert frozen(*early).overlaps == (500.0,)
+
+
+def test_a_process_that_is_never_thawed_runs_nothing_any_more() -> None:
+    records = [at(1, "started", JOB, 1, 10), at(2, "stopped"), *run(3, 5, 2, pid=SUCCESSOR)]
+    assert check(records, past()).overlaps == ()
+
+
+def test_a_start_that_was_held_up_by_a_freeze_is_not_held_against_its_token() -> None:
+    late = [at(6.1, "started", JOB, 1, 10), at(6.2, "raised", JOB, 1, 10), *run(3, 5, 2, pid=SUCCESSOR)]
+    assert frozen(*late, notice=0.5).stale == ()
+    assert frozen(*late).stale == (JOB,)
+
+
+def test_what_resumes_and_was_never_stopped_is_nothing() -> None:
+    assert check([at(1, "resumed")], past()).overlaps == ()
+
+
+def test_a_cancelled_job_may_have_an_attempt_in_its_record_or_none() -> None:
+    for numbers in ((), (1,)):
+        assert found([*ACCEPTED, *run(1, 2, how="raised")], past(row("cancelled", numbers=numbers))) == {}
+    assert found(ACCEPTED, past(row("cancelled", 0))) == {}
+    assert found([*ACCEPTED, *run(1, 2, how="raised")], past(row("cancelled", 2))) == {"misnumbered": (JOB,)}
+
+
 # ------------------------------------------------------------- executions
 
 
@@ -289,9 +400,27 @@ def test_the_tables_are_read_as_they_are(kind: str, request: pytest.FixtureReque
     store.close()
     tables = read_tables(url)
     (waiting,), (ended,) = tables
-    assert waiting._replace(token=0) == Row(ids.text(retried.id), "waiting", 1, 5, 0, (1,))
-    assert ended._replace(token=0) == Row(ids.text(done.id), "succeeded", 1, 5, 0, ())
+    assert waiting._replace(token=0) == Row(ids.text(retried.id), "waiting", 1, 5, 0, (1,), TASK)
+    assert ended._replace(token=0) == Row(ids.text(done.id), "succeeded", 1, 5, 0, (), TASK, b"42")
     assert min(waiting.token, ended.token) > 0
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_effects_runners_and_unfinished_jobs_are_counted(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    url = request.getfixturevalue("postgres_url") if kind == "postgres" else sqlite_url(tmp_path)
+    with contextlib.closing(open_store(url)) as store:
+        enqueue(store, new_job(), new_job())
+        hand = Hand(store)
+        make_effects(url)
+        with asking(url) as connection:
+            for token in (1, 2):
+                connection.execute(f"INSERT INTO {EFFECTS} VALUES ('a', {token})")
+        assert read_effects(url) == {"a": [1, 2]}
+        assert unfinished(url) == 2
+        assert len(registered(url)) == 1
+        hand.die()
 
 
 def test_tables_that_are_not_there_are_an_error_and_no_good_news(

@@ -3,15 +3,14 @@
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from conveyor import Conveyor, __version__
-from conveyor.cli import COMMANDS, main
+from conveyor.cli import COMMANDS, main, module
 from conveyor.cli.output import age, counted, job_json
-from conveyor.cli.worker import parse_queues
+from conveyor.cli.serving import parse_queues
 from conveyor.core.errors import ConveyorError
 from tests.support.jobs import enqueue, new_job, see
 
@@ -30,7 +29,7 @@ def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]
     assert ended.value.code == 0
     shown = capsys.readouterr().out
     assert shown.startswith(f"usage: conveyor {command} ")
-    assert callable(import_module(f"conveyor.cli.{command}").run)
+    assert callable(module(command).run)
 
 
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:

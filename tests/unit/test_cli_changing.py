@@ -215,12 +215,13 @@ def running(app: Conveyor) -> Iterator[Job[object]]:
     """A job that a runner holds."""
     (job,) = enqueue(app)
     runner = bytes(16)
-    lease = app.store.lease(runner, INFO, 60)
-    lease.register()
+    leases = app.store.leases(60)
+    leases.register(runner, INFO)
     (claimed,) = app.store.run(app.store.operations.claim(runner, {"mail": 1}, ["send"]))
     assert claimed.task == "send"
     yield job
-    lease.retire(clean=False)
+    leases.retire(runner, clean=False)
+    leases.close()
 
 
 def test_a_running_job_is_asked_to_stop_and_otherwise_left(app: Conveyor, say: Say, running: Job[object]) -> None:

@@ -11,7 +11,7 @@ import pytest
 from conveyor import Conveyor
 from conveyor.cli import main
 from conveyor.cli.lookup import whole_url
-from conveyor.cli.worker import name_store, served_queues, tell_unnamed
+from conveyor.cli.serving import name_store, served_queues, tell_unnamed
 from conveyor.core.errors import UsageError
 
 Run = Callable[..., tuple[int, str, str]]

@@ -326,3 +326,15 @@ def test_json_moves_no_cursor_and_stays_the_same_json(capsys: pytest.CaptureFixt
     assert json.loads(out) == value
     assert all(line.isprintable() for line in out.split("\n"))
     assert re.search("größe.*🙂", out, re.DOTALL)
+
+
+def test_what_an_attempt_took_and_said_is_shown() -> None:
+    spoken = msgspec.structs.replace(
+        attempt(1, "succeed", 2), error=None, cpu=0.2, memory=64 << 20, output="".join(f"line {n}\n" for n in range(30))
+    )
+    job = replace(JOB, attempts=(spoken,))
+    assert lines(job)[1][1:] == ("attempt 1", "succeeded after 0.250 s (0.20 s of CPU, 64 MB) (box pid 42)")
+    short, whole = ("\n".join(below(job, full=full)) for full in (False, True))
+    assert "attempt 1 said:\n    ... 6 lines before" in short
+    assert "    line 29\n" in short
+    assert "    line 0\n" in whole

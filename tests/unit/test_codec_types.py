@@ -6,14 +6,15 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any, Literal, NotRequired, TypedDict, Unpack
+from typing import Annotated, Any, Literal, NotRequired, TypedDict, Unpack
 from uuid import UUID
 
+import msgspec
 import pydantic
 import pytest
 
 from conveyor.core.codec import Codec
-from conveyor.core.errors import PayloadError
+from conveyor.core.errors import PayloadError, UnfitArguments
 from tests.support.hostile import Address, Aliased, Barking, Colour, Link, Meowing, Model, Order, Point, Price, linked
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
@@ -285,9 +286,47 @@ def test_bytes_that_are_no_call_are_refused_by_name(data: bytes) -> None:
         Codec(taking(int), "shop.buy").decode(data)
 
 
-def test_a_call_of_more_arguments_than_the_function_takes_is_a_type_error() -> None:
-    with pytest.raises(TypeError, match="takes 1 positional arguments, not 2"):
-        Codec(taking(datetime), "shop.buy").decode(b"[[1,2],{}]")
+def renamed(user: int, *, plan: str = "free") -> None:
+    """As the code of a later version may have it."""
+
+
+@pytest.mark.parametrize(
+    ("function", "data", "said"),
+    [
+        (taking(int), b"[[1,2],{}]", "too many positional arguments"),
+        (taking(datetime), b"[[1,2],{}]", "too many positional arguments"),
+        (taking(int), b"[[],{}]", "missing a required argument: 'x'"),
+        (renamed, b'[[1],{"tier":"pro"}]', "got an unexpected keyword argument 'tier'"),
+        (renamed, b'[[],{"user_id":1}]', "missing a required argument: 'user'; it takes no 'user_id'"),
+    ],
+)
+def test_a_call_that_the_function_does_not_take_any_more_is_told_from_bytes_that_are_none(
+    function: Callable[..., object], data: bytes, said: str
+) -> None:
+    with pytest.raises(UnfitArguments) as caught:
+        Codec(function, "shop.buy").decode(data)
+    assert str(caught.value).startswith("shop.buy(")
+    assert str(caught.value).endswith(said)
+    assert caught.value.bare == str(caught.value)
+
+
+class Basket(msgspec.Struct):
+    """It has got a field more."""
+
+    number: int
+    plan: Literal["free", "pro"]
+
+
+@pytest.mark.parametrize("hint", [Basket, Basket | None, Annotated[Basket, "the latest"]], ids=str)
+def test_an_object_without_the_fields_of_its_class_does_not_fit_and_is_not_let_in_either(hint: object) -> None:
+    codec = Codec(taking(hint), "shop.buy")
+    with pytest.raises(UnfitArguments, match=r"`plan`") as caught:
+        codec.decode(b'[[{"number":1}],{}]')
+    assert caught.value.bare == "shop.buy: x has not the fields of its annotation"
+    with pytest.raises(PayloadError, match=r"^x: has not the fields of its annotation \(.*`plan`\); send"):
+        codec.encode(({"number": 1},), {})
+    assert codec.decode(b"[[null],{}]") == ([None], {})  # as `basket: Basket = None` has it
+    assert codec.decode(b'[[{"number":1,"plan":"pro"}],{}]') == ([Basket(1, "pro")], {})
 
 
 # --------------------------------------------------------------- redaction

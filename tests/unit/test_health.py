@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from conveyor.core.errors import UnfitArguments
+from conveyor.core.failure import describe
 from conveyor.core.health import (
     MOST,
     Finding,
@@ -12,16 +14,19 @@ from conveyor.core.health import (
     bounded,
     note,
     of_clock,
+    of_quarantine,
     of_queues,
     of_schema,
     of_tasks,
+    of_unfit,
     of_workers,
     span,
     trouble,
 )
-from conveyor.core.model import DueTask, QueueInfo, Runner, RunnerInfo
+from conveyor.core.model import Attempt, DueTask, QueueInfo, Runner, RunnerInfo
 from conveyor.store.postgres.checks.history import ASTRAY, History, of_history
 from conveyor.store.postgres.checks.server import Setting, of_server
+from tests.unit.test_why import JOB
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 SECOND = 1_000_000
@@ -324,3 +329,25 @@ def test_partitions_of_history_as_they_should_be() -> None:
 )
 def test_durations_have_one_unit(length: timedelta, text: str) -> None:
     assert span(length) == text
+
+
+# ---------------------------------------------------------------- poison, and deploys
+
+
+def test_quarantined_jobs_are_named_with_what_to_do_and_nothing_is_said_of_none() -> None:
+    finding = only(of_quarantine(2))
+    assert (finding.severity, finding.text) == (Severity.NOTE, "2 jobs in quarantine: of each, 3 workers have died")
+    assert "conveyor jobs --state quarantined" in finding.fix
+    assert of_quarantine(0) == []
+
+
+@pytest.mark.parametrize(("minutes", "severity"), [(1, Severity.NOTE), (10, Severity.TROUBLE)])
+def test_jobs_that_fit_no_code_are_trouble_once_no_deploy_takes_so_long(minutes: int, severity: Severity) -> None:
+    error = describe(UnfitArguments("mail(user): missing a required argument: 'user'"))
+    releases = tuple(Attempt(1, "release", at * 60 * SECOND, 0, "aa", error) for at in (0, minutes))
+    jobs = [replace(JOB, task="mail", attempts=releases), replace(JOB, task="mail", attempts=releases[:1])]
+    finding = only(of_unfit(jobs, 7))
+    assert finding.severity is severity
+    assert finding.text == f"2 of 7 jobs to be tried again fit no code so far, task 'mail': {error.message}"
+    assert f"conveyor why {JOB.id}" in finding.fix
+    assert of_unfit([], 7) == []

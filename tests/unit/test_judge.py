@@ -1,13 +1,12 @@
 """What an ended attempt means for its job, as tables."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conveyor.core.clock import Start
-from conveyor.core.failure import MESSAGE_LENGTH, TRACEBACK_LENGTH, Failure
+from conveyor.core.errors import UnfitArguments
+from conveyor.core.failure import MESSAGE_LENGTH, TRACEBACK_LENGTH, Failure, describe
 from conveyor.core.judge import (
     CRASHES_ALLOWED,
     EXPIRED,
@@ -18,8 +17,12 @@ from conveyor.core.judge import (
     Returned,
     Snoozed,
     Stopped,
+    Unfit,
     judge,
     judge_loss,
+    suspect,
+    unfit,
+    unfit_wait,
 )
 from conveyor.core.lifecycle import Event, State, targets
 from conveyor.core.model import ATTEMPTS_KEPT, Attempt, Claimed, Held, Outcome, appended, read_attempts
@@ -153,6 +156,26 @@ def test_commits_that_are_lost_again_and_again_come_to_cost_attempts() -> None:
     assert judged(lost, attempts=sixth.record).event is Event.RELEASE  # they are counted in a row
 
 
+def test_what_does_not_fit_the_code_is_given_back_for_ever_and_seldomer_each_time_but_not_too_seldom() -> None:
+    ending, record, waits = Unfit(describe(UnfitArguments("mail: missing 'plan'"))), b"[]", []
+    for _ in range(3 * ATTEMPTS_KEPT):
+        job = CLAIMED._replace(attempt=3, attempts=record)
+        waits.append(unfit_wait(job, 0.0) // 1_000_000)
+        outcome = judge(job, RUNNER, ending, wait=7, run_time=0)
+        assert (outcome.event, outcome.delay, outcome.flags) == (Event.RELEASE, 7, 4)
+        record = outcome.record or b""
+    assert waits == [5, 10, 20, 40, 80, 160, 320, *[600] * (len(waits) - 7)]
+    assert unfit_wait(job, 0.9) < unfit_wait(job, 0.1)
+    last = unfit(read_attempts(record), CLAIMED.last_attempted_at)
+    assert last is not None
+    assert last.error == ending.failure
+    assert unfit(read_attempts(record), CLAIMED.last_attempted_at + 1) is None  # it has been started since
+    lost = judged(Interrupted(failure=ERROR), attempts=record)
+    assert lost.event is Event.RELEASE  # no commit of it was lost before
+    assert unfit(read_attempts(lost.record), CLAIMED.last_attempted_at) is None
+    assert unfit((), 0) is None
+
+
 @pytest.mark.parametrize(("attempt", "event"), [(1, "retry"), (3, "fail")])
 def test_a_failure_is_recorded_with_its_time_and_runner(attempt: int, event: str) -> None:
     (record,) = read_attempts(judged(Raised(ERROR), attempt=attempt).record)
@@ -194,6 +217,37 @@ def test_a_loss_is_recorded_and_names_the_dead_runner() -> None:
     assert outcome.run_time == 4_000
 
 
+def test_a_loss_in_company_says_so_and_accuses_nobody() -> None:
+    outcome = judge_loss(HELD._replace(company=6))
+    (record,) = read_attempts(outcome.record)
+    assert (record.company, outcome.crash) == (6, False)
+    assert record.error is not None
+    assert record.error.message.endswith("died while it held this job and 5 more")
+
+
+@pytest.mark.parametrize(
+    ("events", "is_suspect"),
+    [
+        ((), False),
+        (("retry",), False),
+        (("rescue",), True),
+        (("lose",), True),  # a person has made it ready again
+        (("quarantine",), True),
+        (("retry", "rescue"), True),
+        (("rescue", "release", "release"), True),  # it has not been run since
+        (("rescue", "retry"), False),  # it has, and was seen to fail
+    ],
+)
+@pytest.mark.parametrize("company", [1, 6])
+def test_who_was_lost_with_a_worker_is_suspect_until_it_is_seen_to_end(
+    events: tuple[str, ...], is_suspect: bool, company: int
+) -> None:
+    record = b"[]"
+    for event in events:
+        record = appended(record, Attempt(1, event, 0, 0, company=company))
+    assert suspect(CLAIMED._replace(attempts=record if events else None)) is is_suspect
+
+
 def test_a_clock_set_back_gives_no_negative_run_time() -> None:
     assert judge_loss(HELD._replace(now=0)).run_time == 0
 
@@ -227,6 +281,6 @@ def test_a_record_that_somebody_spoiled_does_not_keep_an_outcome_from_being_writ
 
 
 def test_judging_changes_nothing_but_its_answer() -> None:
-    before = replace(Raised(ERROR))
+    before = Raised(ERROR)
     assert judged(before) == judged(before)
     assert before == Raised(ERROR)

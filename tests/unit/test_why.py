@@ -5,7 +5,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from conveyor.core.failure import Failure
+from conveyor.core.clock import stored
+from conveyor.core.errors import UnfitArguments
+from conveyor.core.failure import Failure, describe
 from conveyor.core.judge import EXPIRED
 from conveyor.core.lifecycle import State
 from conveyor.core.model import Attempt, JobInfo, QueueInfo, Runner, RunnerInfo
@@ -178,3 +180,23 @@ def test_every_state_has_one_line_also_without_an_error(state: State) -> None:
 def test_an_error_of_many_lines_is_still_one_line() -> None:
     attempts = (Attempt(2, "fail", 0, 1, "aa", Failure(type="ValueError", message="first\nsecond")),)
     assert "\n" not in why(State.FAILED, attempts=attempts)
+
+
+def test_a_job_that_fits_no_code_says_why_and_when_it_is_tried_again() -> None:
+    misfit = describe(UnfitArguments("shop.mail(user): got an unexpected keyword argument 'plan'"))
+    attempts = (Attempt(1, "release", stored(NOON), 1, "aa", misfit),)
+    reason = "shop.mail(user): got an unexpected keyword argument 'plan'"
+    line = f"retryable: its arguments do not fit the code of worker aa: {reason}; "
+    again = "next try at 2030-01-01 12:00:00 UTC, no attempt is spent"
+    assert why(State.RETRYABLE, attempts=attempts) == line + again
+    now = why(State.READY, runner(), attempts=attempts)
+    assert now.startswith("ready: next in queue 'mail'")
+    assert now.endswith(f"; its arguments do not fit the code of box pid 42: {reason}")
+    assert "do not fit" not in why(State.RUNNING, attempts=attempts)
+    assert "do not fit" not in why(State.READY, attempts=attempts, last_attempted_at=NOON.replace(hour=13))
+
+
+def test_a_job_that_may_have_killed_its_worker_is_said_to_run_alone() -> None:
+    lost = (Attempt(1, "rescue", 0, 1, "aa", ERROR, company=6),)
+    line = why(State.READY, runner(), attempts=lost)
+    assert line.endswith("; it runs alone, for a worker died while it held it")

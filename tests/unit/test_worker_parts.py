@@ -3,6 +3,7 @@
 import asyncio
 import math
 import threading
+import time
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any, cast
@@ -12,23 +13,26 @@ import pytest
 from conveyor.around import Around
 from conveyor.core.errors import HeldElsewhere, StoreUnavailable
 from conveyor.core.lifecycle import Event
-from conveyor.core.model import Claimed, Outcome
+from conveyor.core.model import Attempt, Claimed, Outcome, RunnerInfo, appended
 from conveyor.job import Desk
 from conveyor.store.answers import Rescued, Settled
-from conveyor.store.contract import Lease, Listener, Store
+from conveyor.store.contract import Leases, Listener, Store
 from conveyor.store.sight import Sight
 from conveyor.task import define
 from conveyor.worker.attempt import Interruption
+from conveyor.worker.board import Board
 from conveyor.worker.claim import Claimer, Identity
 from conveyor.worker.duty import kept
 from conveyor.worker.execute import Executor, Known
-from conveyor.worker.heartbeat import Heartbeat
+from conveyor.worker.heartbeat import Alone
 from conveyor.worker.rescue import LOOK_ANYWAY, Rescuer
 from conveyor.worker.settle import Settler
 from conveyor.worker.slots import Slots
 from conveyor.worker.surround import Surround
 
 RUNNER, OTHER = b"a" * 16, b"b" * 16
+INFO = RunnerInfo("here", 1, {"default": 1}, ("wait",), "0")
+BOARD = Board.create(60)
 NOBODY = cast(Desk, None)
 JOB = Claimed(b"j" * 16, "wait", "default", 0, 0, 1, 5, 0, 1, None, b"[[],{}]", None, 0)
 DONE = Outcome(JOB.id, 1, RUNNER, Event.SUCCEED)
@@ -127,6 +131,30 @@ async def test_what_waits_for_a_slot_is_given_back_without_having_run() -> None:
     await soon(lambda: hall.running == 0)
 
 
+async def test_a_suspect_starts_when_this_runner_holds_nothing_else_and_nothing_is_claimed_until_it_has_ended() -> None:
+    hall = Hall()
+    lost = appended(None, Attempt(1, Event.RESCUE.value, 0, 0, company=2))
+    first, second, one = (JOB._replace(id=name * 16, attempts=lost) for name in (b"a", b"b", b"c"))
+    hall.executor.accept(RUNNER, [first, JOB, second])
+    hall.executor.seclude(held=3)
+    await soon(lambda: len(hall.gates) == 1)
+    assert [(outcome.id, outcome.event) for outcome in hall.outcomes] == [(second.id, Event.RELEASE)]
+    assert (list(hall.executor.attempts), hall.executor.ward.closed) == ([JOB.id], True)
+    hall.gates[0].set()
+    await soon(lambda: not hall.executor.attempts)
+    hall.executor.seclude(held=2)
+    assert not hall.executor.attempts  # the store does not know yet how the other has ended
+    hall.executor.seclude(held=1)
+    await soon(lambda: len(hall.gates) == 2)
+    assert (list(hall.executor.attempts), hall.executor.ward.closed) == ([first.id], True)
+    hall.gates[1].set()
+    await soon(lambda: not hall.executor.ward.closed)
+    hall.executor.accept(RUNNER, [one])
+    assert hall.executor.holds
+    hall.executor.cancel(one.id, one.token, "enough")
+    assert (hall.outcomes[-1].event, hall.executor.holds) == (Event.CANCEL, False)
+
+
 async def test_what_is_abandoned_has_one_outcome_however_it_ends_later() -> None:
     hall = Hall()
     hall.executor.accept(RUNNER, [JOB])
@@ -162,10 +190,10 @@ def claimer(store_: Store, hall: Hall, identity: Callable[[], Identity]) -> Clai
 
 async def test_a_claim_that_is_answered_after_the_lease_was_lost_starts_nothing() -> None:
     hall = Hall()
-    identities = [Identity(RUNNER)]
+    identities = [Identity(RUNNER, BOARD)]
 
     def claim(_: object) -> Sequence[Claimed]:
-        identities.append(Identity(OTHER))  # the lease is lost while the claim is under way
+        identities.append(Identity(OTHER, BOARD))  # the lease is lost while the claim is under way
         return [JOB]
 
     claiming = claimer(store(claim=claim), hall, lambda: identities[-1])
@@ -186,7 +214,7 @@ async def test_stop_waits_for_a_claim_that_is_under_way() -> None:
         Store,
         SimpleNamespace(arun=lambda _: answer, operations=SimpleNamespace(claim=lambda *_: None)),
     )
-    identity = Identity(RUNNER)
+    identity = Identity(RUNNER, BOARD)
     claiming = claimer(slow, hall, lambda: identity)
     work = asyncio.create_task(claiming.work())
     await asyncio.sleep(0)
@@ -203,7 +231,7 @@ async def test_stop_waits_for_a_claim_that_is_under_way() -> None:
 
 
 async def test_a_claim_that_is_cut_off_is_doubted_and_what_it_took_is_given_back() -> None:
-    hall, identity = Hall(), Identity(RUNNER)
+    hall, identity = Hall(), Identity(RUNNER, BOARD)
     under_way = asyncio.Event()
     written: list[Outcome] = []
 
@@ -240,7 +268,7 @@ async def test_a_claim_that_is_cut_off_is_doubted_and_what_it_took_is_given_back
 
 async def test_a_claim_is_doubted_whatever_it_raises() -> None:
     """What it raises may be of a statement that came after its commit."""
-    identity = Identity(RUNNER)
+    identity = Identity(RUNNER, BOARD)
     claiming = claimer(store(claim=fails), Hall(), lambda: identity)
     with pytest.raises(HeldElsewhere):
         await claiming._claim({"default": 1})
@@ -248,7 +276,7 @@ async def test_a_claim_is_doubted_whatever_it_raises() -> None:
 
 
 async def test_a_claim_that_was_disturbed_is_not_taken_for_the_last_of_what_is_due() -> None:
-    identity = Identity(RUNNER)
+    identity = Identity(RUNNER, BOARD)
     claiming = claimer(store(claim=lambda _: []), Hall(), lambda: identity)
     assert await claiming._claim({"default": 1})
     claiming._listener.sight.missed = True
@@ -268,7 +296,7 @@ async def test_a_burst_that_was_woken_during_an_empty_claim_looks_once_more() ->
             claiming.wake()
         return []
 
-    identity = Identity(RUNNER)
+    identity = Identity(RUNNER, BOARD)
     claiming = claimer(store(claim=claim), Hall(), lambda: identity)
     claiming._listener = cast(Listener, SimpleNamespace(hears=False, sight=Sight()))
     async with asyncio.timeout(2):
@@ -289,7 +317,7 @@ async def test_what_comes_due_between_a_claim_and_the_look_at_the_next_one_is_cl
         return []
 
     operations = SimpleNamespace(claim=lambda *args: ("claim", args[-1]), next_due=lambda _, sight: ("next_due", sight))
-    identity = Identity(RUNNER)
+    identity = Identity(RUNNER, BOARD)
     claiming = claimer(cast(Store, SimpleNamespace(arun=arun, operations=operations)), Hall(), lambda: identity)
     claiming._burst = False
     claiming._listener = cast(Listener, SimpleNamespace(hears=True, next_look=math.inf, idle=never, sight=Sight()))
@@ -376,6 +404,18 @@ async def test_outcomes_that_come_during_a_write_share_the_next() -> None:
     assert batches == [1, 2]
 
 
+async def test_others_know_of_a_job_before_its_first_step() -> None:
+    """It may block the event loop there, and is not to be taken for nobody's."""
+    hall, board = Hall(), Board.create(20)
+    hall.executor._surround.board = board
+    hall.executor.accept(RUNNER, [JOB._replace(timeout=9_000_000)])
+    assert board.running == 1
+    assert board.loop_deadline > time.monotonic() + 8
+    await soon(lambda: bool(hall.gates))
+    hall.gates[0].set()
+    await soon(lambda: not hall.running)
+
+
 async def test_drained_says_when_it_took_too_long() -> None:
     settling = settler(store())
     assert await settling.drained(0)
@@ -394,24 +434,27 @@ class FakeLease:
         self.over = threading.Event()
         self.retired: list[bool] = []
 
-    def register(self) -> None: ...
+    def register(self, runner: bytes, info: RunnerInfo) -> None: ...
 
-    def renew(self) -> bool:
+    def renew(self, runners: Sequence[bytes]) -> frozenset[bytes]:
         if not self.answers:
             self.over.set()
-            return True
+            return frozenset(runners)
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
-        return answer
+        return frozenset(runners if answer else ())
 
-    def retire(self, *, clean: bool) -> None:
+    def retire(self, runner: bytes, *, clean: bool) -> None:
+        assert runner == RUNNER
         self.retired.append(clean)
 
+    def close(self) -> None: ...
 
-def beating(lease: FakeLease, lost: Callable[[], None], *, seconds: float = 60.0) -> Heartbeat:
-    made = Heartbeat(cast(Lease, lease), seconds, 0.001, lost)
-    made.start()
+
+def beating(lease: FakeLease, lost: Callable[[], None], *, seconds: float = 60.0) -> Alone:
+    made = Alone(cast(Leases, lease), seconds, 0.001)
+    made.hold(RUNNER, INFO, lost)
     return made
 
 
@@ -422,7 +465,8 @@ def test_one_renewal_that_fails_in_any_way_does_not_end_the_beat(trouble: Except
     heartbeat = beating(lease, lost.set)
     assert lease.over.wait(2)
     assert not lost.is_set()
-    heartbeat.stop(clean=True)
+    heartbeat.let_go(RUNNER, clean=True)
+    heartbeat.close()
     assert lease.retired == [True]
 
 
@@ -431,7 +475,8 @@ def test_a_lease_that_is_lost_is_reported_once() -> None:
     told = threading.Event()
     heartbeat = beating(FakeLease(True, False), lambda: (losses.append(1), told.set()))  # type: ignore[arg-type,func-returns-value]  # two things in one
     assert told.wait(2)
-    heartbeat.stop(clean=False)
+    heartbeat.let_go(RUNNER, clean=False)
+    heartbeat.close()
     assert losses == [1]
 
 
@@ -441,4 +486,5 @@ def test_a_lease_that_cannot_be_renewed_in_time_is_lost(trouble: Exception) -> N
     told = threading.Event()
     heartbeat = beating(FakeLease(*[trouble] * 10_000), told.set, seconds=0.02)
     assert told.wait(2)
-    heartbeat.stop(clean=False)
+    heartbeat.let_go(RUNNER, clean=False)
+    heartbeat.close()

@@ -1,0 +1,91 @@
+"""``conveyor chaos`` on real stores, with real workers that are killed; few faults, for the long runs are soaks."""
+
+import json
+import signal
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import cast
+
+import psycopg
+import pytest
+
+from tests.support.cli import PATIENCE, Terminal
+from tests.support.postgres import PostgresServer
+from tests.support.waiting import until
+
+# Several commands, each of which starts workers and kills them, on a machine that is busy.
+pytestmark = [pytest.mark.direct, pytest.mark.timeout(200)]
+
+BUSY = 180.0
+"""Seconds that one command gets."""
+Figures = Mapping[str, object]
+
+
+@pytest.fixture
+def scratch(terminal: Terminal, tmp_path: Path) -> Path:
+    """Where the command makes what it needs."""
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    terminal.environment["TMPDIR"] = str(folder)
+    return folder
+
+
+def found(terminal: Terminal, *words: str) -> Mapping[str, Figures]:
+    """What the command says in JSON; nothing may be violated."""
+    with terminal.started("chaos", *words, "--seed", "1", "--json") as process:
+        out, err = process.communicate(timeout=BUSY)
+    assert (process.returncode, err) == (0, ""), out
+    return cast(Mapping[str, Figures], json.loads(out)["scenarios"])
+
+
+def living(scratch: Path) -> list[int]:
+    """The processes that a run in *scratch* has started, and not ended."""
+    mark = f"CONVEYOR_CHAOS={scratch}".encode()
+    return [pid for pid, environment in _environments() if mark in environment]
+
+
+def _environments() -> Iterator[tuple[int, bytes]]:
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            try:
+                yield int(entry.name), (entry / "environ").read_bytes()
+            except OSError:  # it has ended, or is somebody else's
+                continue
+
+
+def databases(server: PostgresServer) -> list[str]:
+    """The databases that runs have made and not dropped."""
+    with psycopg.connect(server.url()) as connection:
+        names = [name for (name,) in connection.execute("SELECT datname FROM pg_database")]
+    return [name for name in names if name.startswith("conveyor_chaos_")]
+
+
+def test_killed_workers_and_cancelled_jobs_lose_nothing_on_sqlite(terminal: Terminal, scratch: Path) -> None:
+    told = found(terminal, "P01", "X02", "D02", "--rounds", "1")
+    killed, raced, other = told["P01"], told["X02"], told["D02"]
+    assert (killed["outcome"], killed["faults"], killed["lost"], killed["doubled_effects"]) == ("ok", 1, 0, 0)
+    assert cast(int, killed["accepted"]) > 0
+    assert (raced["outcome"], raced["faults"]) == ("ok", 20)
+    assert other == {"outcome": "not run", "why": "it is about PostgreSQL"}
+    assert (living(scratch), [*scratch.iterdir()]) == ([], [])
+
+
+def test_terminated_backends_lose_nothing_and_the_database_is_left_alone(
+    terminal: Terminal, scratch: Path, postgres_url: str, postgres_server: PostgresServer
+) -> None:
+    told = found(terminal, "D02", "--rounds", "2", "--store", postgres_url)["D02"]
+    assert (told["outcome"], told["faults"], told["lost"], told["doubled_effects"]) == ("ok", 2, 0, 0)
+    assert (living(scratch), [*scratch.iterdir()], databases(postgres_server)) == ([], [], [])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_run_that_is_stopped_leaves_no_process_behind(
+    terminal: Terminal, scratch: Path, number: signal.Signals
+) -> None:
+    with terminal.started("chaos", "P04", "--seconds", "600") as process:
+        until(lambda: len(living(scratch)) > 3 and any(scratch.glob("*/*.history")), patience=BUSY)
+        process.send_signal(number)
+        status = process.wait(PATIENCE)
+    until(lambda: living(scratch) == [], patience=PATIENCE)
+    assert status == {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}[number]
+    assert number is signal.SIGKILL or [*scratch.iterdir()] == []

@@ -1,0 +1,32 @@
+"""The scenarios of ``conveyor chaos``, as long as the reliability page tells of them: ``make soak``."""
+
+import subprocess
+import sys
+
+import pytest
+
+from conveyor.cli.chaos.scenarios import ALL, Scenario
+from tests.e2e.conftest import url
+
+__all__ = ["url"]
+
+LONG = {
+    "P01": ("--rounds", "1000"),
+    "P03": ("--seconds", "1800"),
+    "P04": ("--rounds", "200"),
+    "D02": ("--seconds", "600"),
+    "D12": ("--rounds", "1000"),
+}
+USUAL = ("--seconds", "60")
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("scenario", [s for s in ALL if s.act is not None], ids=lambda s: s.name)
+def test_a_scenario_finds_nothing(scenario: Scenario, url: str) -> None:
+    words = [scenario.name, *LONG.get(scenario.name, USUAL), "--store", url]
+    done = subprocess.run(
+        [sys.executable, "-m", "conveyor", "chaos", *words], capture_output=True, text=True, check=False
+    )
+    sys.stdout.write(done.stdout)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert ("not run:" in done.stdout) == bool(scenario.why_not(url))

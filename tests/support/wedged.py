@@ -1,0 +1,32 @@
+"""``conveyor worker`` whose claimer can be made to hang: ``python -m tests.support.wedged OPTIONS`` (P12).
+
+In its runners there is a task besides, ``wedge``: from then on no claim of that runner ever comes back.
+"""
+
+import asyncio
+import sys
+
+from conveyor.cli import leave
+from conveyor.cli import main as command
+from conveyor.worker.claim import Claimer
+from tests.faults.tasks import app
+
+wedged: list[str] = []
+_claim = Claimer._claim
+
+
+async def hang(claimer: Claimer, room: dict[str, int]) -> bool:
+    if wedged:
+        await asyncio.Event().wait()
+    return await _claim(claimer, room)
+
+
+@app.task(name="wedge")
+async def wedge() -> None:
+    wedged.append("from now on")
+
+
+Claimer._claim = hang  # type: ignore[method-assign]  # that is the fault
+
+if __name__ == "__main__":
+    leave(command(["worker", "--app", "tests.support.wedged:app", *sys.argv[1:]]))

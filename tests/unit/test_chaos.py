@@ -1,0 +1,191 @@
+"""What ``conveyor chaos`` says of what it finds, and what it takes on its command line."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from conveyor.cli import build, chaos, main
+from conveyor.cli.chaos import options as given
+from conveyor.cli.chaos import tree
+from conveyor.cli.chaos.checker import Report, check, violations
+from conveyor.cli.chaos.history import History
+from conveyor.cli.chaos.options import Settings
+from conveyor.cli.chaos.scenarios import ALL, Scenario
+from conveyor.cli.chaos.site import Found, Site
+from conveyor.cli.chaos.tables import Tables
+from conveyor.cli.chaos.told import HEAD, as_json, row, tell, tell_list
+from conveyor.core.errors import ConveyorError
+from tests.support.waiting import until
+
+SCENARIO = Scenario("P99", "nothing happens", lambda _: Tables((), ()))
+ABOUT = {"conveyor": "1", "python": "3", "cores": 2, "at": "now", "store": "sqlite:///a.db", "seed": 7}
+
+
+def report(**changes: object) -> Report:
+    """Of a good run, but for *changes*."""
+    good = check([], Tables((), ()))
+    return Report(**{**vars(good), "accepted": 12, "recoveries": (0.5, 2.0, 1.0), "refused": 3, **changes})
+
+
+def read(*words: str) -> Settings:
+    parser, _ = build(["chaos"])
+    return given.read(parser.parse_args(["chaos", *words]), "sqlite:///x.db")
+
+
+# ------------------------------------------------------------ command line
+
+
+def test_words_are_scenarios_and_none_of_them_all() -> None:
+    assert read().what == []
+    assert read("P04", "p01", "P04", "--seconds", "3", "--rounds", "2", "--seed", "7") == Settings(
+        "sqlite:///x.db", ["P04", "P01"], 3.0, 2, 7
+    )
+    assert read().seed != read().seed
+
+
+WRONG: dict[str, tuple[Sequence[str], str]] = {
+    "scenario": (["P1"], "there is no 'P1'; choose from 'P01',"),
+    "seconds": (["--seconds", "0"], "must be a number from 0.1 to 86,400"),
+    "rounds": (["--rounds", "x"], "x must be a number from 1"),
+    "option": (["--kills"], "there is no option --kills"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_makes_no_sense_is_refused_in_one_line(case: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words, said = WRONG[case]
+    with pytest.raises(SystemExit) as ended:
+        main(["chaos", *words])
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_list_says_what_cannot_be_run_and_why(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["chaos", "--list"]) == 0
+    listed = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert {scenario.name for scenario in ALL} <= listed.keys()
+    assert "it is about PostgreSQL" in listed["D02"]
+    assert "it takes root" in listed["N01"]
+    assert all(scenario.why_not("sqlite:///a.db") for scenario in ALL if scenario.act is None)
+    tell_list(ALL, "postgresql://x/y")
+    assert "it is about SQLite" in capsys.readouterr().out
+
+
+def test_the_status_is_1_when_anything_was_violated(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results: dict[str, Found | str] = {"P01": Found(report()), "D02": "it is about PostgreSQL"}
+    monkeypatch.setattr(chaos, "_result", lambda scenario, _: results[scenario.name])
+    assert main(["chaos", "P01", "D02", "--json"]) == 0
+    results["P01"] = Found(report(lost=("a",)), violations=["I1: 1 job accepted, and without an outcome: a"])
+    assert main(["chaos", "P01", "D02", "--json"]) == 1
+    good, bad = capsys.readouterr().out.split("\n}\n", 1)
+    assert json.loads(good + "}")["scenarios"]["P01"]["outcome"] == "ok"
+    told = json.loads(bad)["scenarios"]
+    assert (told["P01"]["outcome"], told["P01"]["lost"], told["D02"]) == (
+        "violated",
+        1,
+        {"outcome": "not run", "why": "it is about PostgreSQL"},
+    )
+
+
+# -------------------------------------------------------------------- table
+
+
+def test_a_row_has_the_figures_in_the_order_of_the_head() -> None:
+    found = Found(report(), faults=1234)
+    told = dict(zip(HEAD, row("P01", found), strict=True))
+    assert told == {
+        "SCENARIO": "P01",
+        "OUTCOME": "ok",
+        "FAULTS": "1,234",
+        "ACCEPTED": "12",
+        "LOST": "0",
+        "DOUBLED": "0",
+        "REFUSED": "3",
+        "P50": "1.00 s",
+        "P99": "2.00 s",
+        "MAX": "2.00 s",
+    }
+
+
+def test_without_a_recovery_there_is_no_time_and_not_the_time_zero() -> None:
+    assert row("P01", Found(report(recoveries=())))[-3:] == ("-", "-", "-")
+    assert as_json(Found(report(recoveries=())))["recovery_max"] is None
+
+
+def test_what_was_not_run_has_no_figures() -> None:
+    assert set(row("D02", "it is about PostgreSQL")[2:]) == {"-"}
+    assert row("D02", "it is about PostgreSQL")[1] == "not run"
+
+
+def test_what_could_not_be_carried_out_is_neither_good_nor_left_out(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_: Site) -> Tables:
+        raise ConveyorError("who enqueues has ended")
+
+    monkeypatch.setattr(chaos, "ALL", [Scenario("P01", "fails", fail)])
+    assert main(["chaos", "P01"]) == 1
+    told = capsys.readouterr().out
+    assert "P01       FAILED   -" in told
+    assert "P01 VIOLATED it could not be carried out: who enqueues has ended" in told
+    assert as_json(Found(violations=["x"])) == {"outcome": "failed", "violations": ["x"]}
+
+
+def test_below_the_table_stand_violations_and_notes(capsys: pytest.CaptureFixture[str]) -> None:
+    found = Found(report(), violations=["I1: 1 job ..."], notes=["7 whole"])
+    other = Scenario("N99", "nothing", reason="it takes root")
+    tell(ABOUT, {SCENARIO: found, other: "it takes root"})
+    told = capsys.readouterr().out
+    assert "P99 VIOLATED I1: 1 job ...\nP99 nothing happens; 7 whole\nN99 not run: it takes root\n" in told
+    assert "seed=7" in told
+
+
+def test_each_violation_names_its_invariant_and_the_first_jobs() -> None:
+    assert violations(report()) == []
+    lines = violations(report(lost=("a", "b", "c", "d"), uninvited=2, overlaps=(250.0, 100.0), foreign=("e",)))
+    assert lines == [
+        "I1: 4 jobs accepted, and without an outcome: a, b, c, ...",
+        "I4: 1 job ended by an attempt that had lost them: e",
+        "I1: 2 jobs that nobody enqueued",
+        "I4: 2 times two executions of a job at once, up to 250 ms",
+    ]
+
+
+# --------------------------------------------------------------- processes
+
+SLEEP = "import os, subprocess, sys, time; os.write(1, b'.'); "
+CHILD = f"{SLEEP}subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']); time.sleep(600)"
+
+
+def test_a_tree_is_found_by_its_mark_and_ended_with_those_whose_parent_has_died() -> None:
+    mark = f"test-{os.getpid()}"
+    environment = {**os.environ, tree.RUN: mark}
+    with subprocess.Popen([sys.executable, "-c", CHILD], env=environment, stdout=subprocess.DEVNULL) as parent:
+        until(lambda: len(tree.family(tree.RUN, mark)) == 2, patience=30)
+        members = tree.family(tree.RUN, mark)
+        (child,) = members.keys() - {parent.pid}
+        assert (tree.depth(parent.pid, members), tree.depth(child, members)) == (0, 1)
+        assert tree.below(parent.pid, members) == [parent.pid, child]
+        assert tree.family(tree.RUN, f"{mark}x") == {}
+        parent.kill()
+        parent.wait()
+        until(lambda: tree.family(tree.RUN, mark).keys() == {child})
+        assert tree.lives(child)
+        tree.end(tree.RUN, mark)
+        until(lambda: not tree.lives(child))
+        assert tree.send([parent.pid], signal.SIGKILL) == []
+
+
+def test_who_has_written_is_known_by_the_names_of_the_files(tmp_path: Path) -> None:
+    history = History(tmp_path)
+    assert history.writers() == set()
+    history.write("asked")
+    assert history.writers() == {os.getpid()}
