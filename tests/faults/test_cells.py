@@ -214,9 +214,11 @@ def test_a_worker_that_has_lost_its_lease_has_lost_its_cells_and_begins_again(ya
 
 @FILE
 def test_cells_die_with_their_worker(yard: Yard, worker: Process) -> None:
-    cells = [cell(yard, job) for job in yard.enqueue("sleep", 60, count=2)]
-    worker.kill()
+    jobs = yard.enqueue("sleep", 60, count=2)
+    cells = [cell(yard, job) for job in jobs]
+    worker.signal(signal.SIGKILL)  # it alone: nobody but the kernel, and they themselves, ends its cells
     until(lambda: all(map(dead, cells)), patience=SOON)
+    assert not any(yard.runs(job)[0].how == "ended" for job in jobs)
 
 
 @ONE

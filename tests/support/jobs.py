@@ -13,7 +13,8 @@ from conveyor.core.lifecycle import Event
 from conveyor.core.model import Attempt, Claimed, JobInfo, NewJob, Outcome, RunnerInfo, appended
 from conveyor.core.unique import Hold, OnConflict
 from conveyor.store.answers import Settled
-from conveyor.store.contract import Leases, Store
+from conveyor.store.contract import Store
+from conveyor.store.leases import Leases
 from tests.support.waiting import until
 
 TASK = "shop.tasks.mail"

@@ -7,23 +7,11 @@ import argparse
 import random
 import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Protocol
 
-from conveyor import OutcomeUnknown, StoreUnavailable
+from conveyor.cli.chaos.sending import Enqueue, enqueue
 from tests.faults.tasks import doze, history, nap, stumble
-from tests.support.history import History
-
-
-class Handle(Protocol):
-    """Of a job, whatever it gives."""
-
-    @property
-    def id(self) -> str: ...
-
-
-Enqueue = Callable[[], Handle]
 
 
 def calls(max_attempts: int, slow: float) -> tuple[Sequence[Enqueue], Sequence[int]]:
@@ -39,19 +27,6 @@ def calls(max_attempts: int, slow: float) -> tuple[Sequence[Enqueue], Sequence[i
     if max_attempts > 2:
         mixture |= {partial(stumbles.enqueue, 1, 0.0): 10, partial(stumbles.enqueue, 2, 0.05): 5}
     return list(mixture), list(mixture.values())
-
-
-def enqueue(call: Enqueue, history: History) -> None:
-    """Enqueue one job, and write down what was answered."""
-    history.write("asked")
-    try:
-        job = call()
-    except StoreUnavailable:
-        history.write("refused")
-    except OutcomeUnknown:
-        history.write("unknown")
-    else:
-        history.write("accepted", job.id)
 
 
 def main() -> None:

@@ -16,7 +16,8 @@ from conveyor.core.lifecycle import Event
 from conveyor.core.model import Attempt, Claimed, Outcome, RunnerInfo, appended
 from conveyor.job import Desk
 from conveyor.store.answers import Rescued, Settled
-from conveyor.store.contract import Leases, Listener, Store
+from conveyor.store.contract import Listener, Store
+from conveyor.store.leases import Leases
 from conveyor.store.sight import Sight
 from conveyor.task import define
 from conveyor.worker.attempt import Interruption

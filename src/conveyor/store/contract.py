@@ -19,11 +19,11 @@ from conveyor.core.model import (
     QueueInfo,
     Report,
     Runner,
-    RunnerInfo,
 )
 from conveyor.drivers.lent import Kind
 from conveyor.plan import Plan, Ring
 from conveyor.store.answers import Arranged, Pass, Rescued, Settled, Visit
+from conveyor.store.leases import Leases
 from conveyor.store.sight import Sight
 
 T = TypeVar("T")
@@ -240,33 +240,6 @@ class Control(Protocol):
 
     def resume(self, queue: str) -> Plan[None]:
         """It is claimed again."""
-        ...
-
-
-class Leases(Protocol):
-    """Runners' rights to be taken for alive. Whoever holds them calls from one thread at a time."""
-
-    def register(self, runner: bytes, info: RunnerInfo) -> None:
-        """*runner* has a lease. Raises as ``Store.run`` does."""
-        ...
-
-    def renew(self, runners: Sequence[bytes]) -> frozenset[bytes]:
-        """Renew all of them, in one statement; those that have it still. A lease once lost stays lost."""
-        ...
-
-    def retire(self, runner: bytes, *, clean: bool) -> None:
-        """End it. *clean*: the runner holds nothing for sure; else whatever it holds will be rescued."""
-        ...
-
-    def witness(self, runner: bytes) -> int | None:
-        """A file that keeps the lease for as long as any process has it open, if it is renewed; ``None``: none does.
-
-        For the runner's own process, where another one renews its lease: it must not end with that one.
-        """
-        ...
-
-    def close(self) -> None:
-        """Let go of the connection. What has a lease keeps it until its time is over."""
         ...
 
 

@@ -12,7 +12,8 @@ from conveyor.core.model import Claimed, NewJob, Outcome
 from conveyor.drivers.lent import Kind
 from conveyor.plan import Plan, Ring, Steps
 from conveyor.store.answers import Settled
-from conveyor.store.contract import LOCK_TIMEOUT, Control, Leases, Listener, Operations, Store
+from conveyor.store.contract import LOCK_TIMEOUT, Control, Listener, Operations, Store
+from conveyor.store.leases import Leases
 from conveyor.store.sight import Sight
 from conveyor.testing.clock import MovableClock
 from conveyor.testing.log import Log

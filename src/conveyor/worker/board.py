@@ -109,8 +109,6 @@ class Board(_Part):
     """Jobs that run, in cells as well."""
     loop_deadline = _Time(48)
     """The first deadline of those that run in the event loop; 0 for none."""
-    started = _Count(56)
-    """Attempts that it has begun since its start."""
 
     def __init__(self, file: int) -> None:
         """*file* is the descriptor of an existing board, made by ``create`` here or in a parent."""

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 from conveyor.core.errors import ConveyorError
 from conveyor.core.model import Held, Outcome, RunnerInfo
-from conveyor.store.contract import Leases
+from conveyor.store.leases import Leases
 from conveyor.worker.board import Board
 from conveyor.worker.execute import Known
 

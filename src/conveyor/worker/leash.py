@@ -17,7 +17,7 @@ from typing import Final
 
 from conveyor.core.errors import ConveyorError, StoreUnavailable
 from conveyor.core.model import RunnerInfo
-from conveyor.store.contract import Leases
+from conveyor.store.leases import Leases
 from conveyor.task import Definition
 from conveyor.worker.board import Board, Killed
 from conveyor.worker.execute import Known

@@ -18,7 +18,8 @@ from conveyor.drivers.lent import Kind
 from conveyor.drivers.postgres import Collided, acarry, carry, translated
 from conveyor.drivers.postgres_wire import DEADLINE, AsyncWire, Overdue, Wire
 from conveyor.plan import Plan, Ring, arun, run
-from conveyor.store.contract import LOCK_TIMEOUT, Control, Leases, Listener, Operations
+from conveyor.store.contract import LOCK_TIMEOUT, Control, Listener, Operations
+from conveyor.store.leases import Leases
 from conveyor.store.postgres import migrating
 from conveyor.store.postgres.checks import CHECKS, DEEP
 from conveyor.store.postgres.health import amiss, examined

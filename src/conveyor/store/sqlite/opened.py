@@ -22,7 +22,8 @@ from conveyor.drivers.lent import Kind, lock_code
 from conveyor.drivers.sqlite import translated
 from conveyor.drivers.within import lends
 from conveyor.plan import Plan, Ring, Statement, Steps
-from conveyor.store.contract import LOCK_TIMEOUT, Control, Leases, Listener, Operations
+from conveyor.store.contract import LOCK_TIMEOUT, Control, Listener, Operations
+from conveyor.store.leases import Leases
 from conveyor.store.sqlfiles import migrations, statements
 from conveyor.store.sqlite.bell import SqliteListener, ring
 from conveyor.store.sqlite.health import examined

@@ -17,7 +17,8 @@ from conveyor.core.model import Attempt, Claimed, JobFilter, JobInfo, NewJob, Ou
 from conveyor.core.unique import Hold, OnConflict
 from conveyor.plan import Plan
 from conveyor.store.answers import Pass, Rescued
-from conveyor.store.contract import Leases, Store
+from conveyor.store.contract import Store
+from conveyor.store.leases import Leases
 
 T = TypeVar("T")
 
