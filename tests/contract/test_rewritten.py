@@ -12,7 +12,6 @@ from typing import TypeVar, cast
 import pytest
 
 from conveyor.client.changes import Affected, cancelled, deleted, revived
-from conveyor.client.rounds import drive
 from conveyor.core.lifecycle import Event, State
 from conveyor.core.model import Claimed, JobFilter, NewJob, Outcome
 from conveyor.core.unique import Hold
@@ -20,6 +19,7 @@ from conveyor.drivers.postgres import carry
 from conveyor.plan import Answer, Plan, Statement, run
 from conveyor.store.answers import Pass
 from conveyor.store.contract import Store
+from conveyor.store.rounds import drive
 from tests.support.jobs import HOUR, QUEUE, TASK, Hire, enqueue, new_job, outcome, see
 from tests.support.postgres import session, waiting
 from tests.support.waiting import until

@@ -9,7 +9,6 @@ from typing import ClassVar, cast
 import psycopg
 
 from conveyor.client.changes import cancelled, deleted, revived
-from conveyor.client.rounds import drive
 from conveyor.core import ids
 from conveyor.core.errors import DuplicateJob
 from conveyor.core.judge import EXPIRED
@@ -20,6 +19,7 @@ from conveyor.drivers.lend import lend
 from conveyor.drivers.lent import BlockingLoan
 from conveyor.plan import run
 from conveyor.store.contract import Store
+from conveyor.store.rounds import drive
 from tests.support.jobs import HOUR, QUEUE, TASK
 from tests.support.orders import Row, World
 

@@ -5,6 +5,7 @@ import math
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,7 +15,7 @@ from conveyor import Conveyor, UsageError
 from conveyor.cli import main
 from conveyor.core.lifecycle import State
 from conveyor.core.model import JobInfo, QueueInfo, Runner, RunnerInfo
-from conveyor.core.scaling import LATELY, QUICKEST, Load, desired_workers, loads
+from conveyor.core.scaling import LATELY, QUICKEST, Load, desired_workers, loads, needed_runners
 from tests.support.stores import sqlite_url
 from tests.unit.test_why import JOB, NOON
 
@@ -71,7 +72,11 @@ def test_a_queues_load_is_told_from_its_own_jobs_and_workers() -> None:
         for name, slots in {"a": {"mail": 4}, "b": {"mail": 8}, "c": {"other": 50}, "dead": {"mail": 99}}.items()
     )
     told = load(*ended(*range(1, 101)), *ended(9_999, queue="other", ran=500), runners=runners)
-    assert told == Load("mail", 300, 20, 45 * SECOND, 95 * SECOND, 2 * SECOND, 2, 12, math.ceil((20 + 60) / 6))
+    assert told == replace(
+        queue(ready=300, running=20, oldest=45 * SECOND, workers=2, slots=12, desired=math.ceil((20 + 60) / 6)),
+        wait_p95=95 * SECOND,
+        run_time=2 * SECOND,
+    )
 
 
 def replace_queues(info: RunnerInfo, queues: dict[str, int]) -> RunnerInfo:
@@ -104,3 +109,42 @@ def test_status_tells_programs(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert (queue["queue"], queue["ready"], queue["running"], queue["workers"]) == ("mail", 1, 0, 0)
     assert 0 <= queue["wait_p95"] < 60
     assert (told["target_wait"], told["desired"], queue["desired"]) == (60.0, 1, 1)
+
+
+# ---------------------------------------------------------------- runners of one worker
+
+
+def queue(**facts: Any) -> Load:
+    """A queue without work, which one runner of ten slots serves."""
+    empty = Load("mail", False, 0, 0, None, None, None, workers=1, slots=10, desired=0)
+    return replace(empty, **facts)
+
+
+BACKLOG = queue(ready=100, running=10, oldest=SECOND, desired=4)
+LATE = queue(ready=5, running=10, oldest=11 * SECOND, desired=1)
+
+
+@pytest.mark.parametrize(
+    ("queues", "own", "cores", "needed"),
+    [
+        ([], 1, 0.0, 1),
+        ([], 3, 0.0, 1),
+        ([queue()], 3, 0.0, 1),
+        ([BACKLOG], 1, 0.0, 4),
+        ([replace(BACKLOG, running=8)], 1, 0.0, 1),  # with room for more, it is not runners that are missing
+        ([replace(BACKLOG, running=2)], 1, 0.95, 4),  # but a runner that is busy with its own work has none
+        ([replace(BACKLOG, paused=True)], 1, 0.0, 1),
+        ([replace(BACKLOG, queue="others")], 1, 0.0, 1),
+        ([replace(BACKLOG, workers=3, slots=30, running=28)], 1, 0.0, 2),  # two of which are somebody else's
+        ([LATE], 1, 0.0, 2),  # whatever the rule says, it is too slow
+        ([replace(LATE, workers=2, slots=20, running=20)], 2, 0.0, 3),
+        ([queue(workers=3, slots=30, running=12)], 3, 0.0, 2),  # 12 of 14, and not of 7
+        ([queue(workers=3, slots=30, running=20)], 3, 0.0, 3),
+        ([queue(workers=3, slots=30)], 3, 1.5, 3),
+        ([queue(workers=3, slots=30)], 3, 1.3, 2),
+        ([queue(workers=5, slots=50, running=30)], 3, 0.0, 3),
+        ([queue(workers=5, slots=50, running=14)], 3, 0.0, 1),  # the others have room for them
+    ],
+)
+def test_how_many_runners_a_worker_needs(queues: list[Load], own: int, cores: float, needed: int) -> None:
+    assert needed_runners(queues, {"mail": 10}, own, cores, TARGET) == needed

@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import json
 import math
+from datetime import timedelta
 from importlib.util import find_spec
 
 from conveyor.app import open_store
@@ -13,16 +14,20 @@ from conveyor.cli.logs import log_to_stderr
 from conveyor.cli.lookup import app_arguments, name_app
 from conveyor.cli.metrics import Metrics
 from conveyor.cli.serving import parse_queues
+from conveyor.cli.times import duration
+from conveyor.client.queues import TARGET
 from conveyor.core.clock import SystemClock
 from conveyor.core.errors import UsageError
 from conveyor.store.contract import Store
 from conveyor.worker.supervisor.main import Supervisor
-from conveyor.worker.supervisor.tending import MOST, Tending
+from conveyor.worker.supervisor.tending import MOST, Autoscale, Tending
 
 BEAT = 5.0
 RESCUE = 5.0
 LOOK = 1.0
 HIGHEST = 65_536
+OURS = frozenset({"autoscale", "processes", "target_wait", "http", "drain"})
+"""Options that are nothing to a runner."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,9 +38,21 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--processes",
         type=_processes,
-        default=1,
         metavar="N",
         help="runners, each an event loop that claims for itself (1); one for each core at most",
+    )
+    parser.add_argument(
+        "--autoscale",
+        type=_range,
+        metavar="MIN,MAX",
+        help="as many runners as the queues need, instead of --processes; cells come and go with the work anyway",
+    )
+    parser.add_argument(
+        "--target-wait",
+        type=duration,
+        default=timedelta(seconds=TARGET),
+        metavar="DURATION",
+        help=f"with --autoscale: within which a due job should start ({TARGET:g}s)",
     )
     parser.add_argument(
         "--drain", action="store_true", help="after a signal, wait for running jobs however long they take"
@@ -86,11 +103,14 @@ def run(options: argparse.Namespace) -> int:
     beat = min(BEAT, options.lease / 4) if options.beat is None else options.beat
     if not 0 < beat <= options.lease / 2:
         raise UsageError(f"--beat {beat:g} must be above 0 and at most half of --lease {options.lease:g}")
+    least, autoscale = _runners(options)
     grace = math.inf if options.drain else options.grace
-    given = {**vars(options), "beat": beat, "grace": DAY if options.drain else options.grace}
+    given = {name: value for name, value in vars(options).items() if name not in OURS}
+    given |= {"beat": beat, "grace": DAY if options.drain else options.grace}
     tending = Tending(
         ("-P", "-m", "conveyor.cli.runner", json.dumps(given)),
-        processes=options.processes,
+        processes=least,
+        autoscale=autoscale,
         grace=grace,
         lease=options.lease,
         beat=beat,
@@ -114,6 +134,20 @@ async def supervise(tending: Tending) -> int:
     return await Supervisor(tending, opened, metrics).run()
 
 
+def _runners(options: argparse.Namespace) -> tuple[int, Autoscale | None]:
+    """How many at least, and how there come to be more."""
+    if options.autoscale is None:
+        return options.processes or 1, None
+    if options.processes is not None:
+        raise UsageError("--autoscale says how many runners there are; leave out --processes")
+    if options.burst:
+        raise UsageError("--autoscale is for workers that stay; a --burst has --processes runners")
+    if not options.target_wait:
+        raise UsageError("--target-wait must be above 0: no number of runners starts a job before it is due")
+    least, most = options.autoscale
+    return least, Autoscale(most, options.target_wait) if most > least else None
+
+
 def _metrics() -> Metrics | None:
     """``/metrics``, where the library for it is installed."""
     return Metrics() if find_spec("prometheus_client") else None
@@ -131,3 +165,11 @@ def _processes(text: str) -> int:
         if 0 < (value := int(text)) <= MOST:
             return value
     raise argparse.ArgumentTypeError(f"{text} must be a whole number from 1 to {MOST}")
+
+
+def _range(text: str) -> tuple[int, int]:
+    least, _, most = text.partition(",")
+    with contextlib.suppress(ValueError):
+        if 0 < (low := int(least)) <= (high := int(most)) <= MOST:
+            return low, high
+    raise argparse.ArgumentTypeError(f"{text}: write MIN,MAX, as in 1,4, with runners from 1 to {MOST}")

@@ -7,7 +7,6 @@ from typing import Final, Unpack
 from uuid import UUID
 
 from conveyor.client.filters import Filters, job_filter
-from conveyor.client.rounds import Rounds, step
 from conveyor.core import ids
 from conveyor.core.clock import stored
 from conveyor.core.errors import UsageError
@@ -17,6 +16,7 @@ from conveyor.core.options import Duration, microseconds
 from conveyor.plan import Plan
 from conveyor.store.answers import Pass
 from conveyor.store.contract import Store
+from conveyor.store.rounds import Rounds, step
 
 PASS: Final = 1_000
 

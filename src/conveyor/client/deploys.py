@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Final
 
-from conveyor.client.rounds import Rounds, step
 from conveyor.core import ids
 from conveyor.core.codec import Codec
 from conveyor.core.deploy import DeployCheck, Tally
@@ -11,6 +10,7 @@ from conveyor.core.errors import UsageError
 from conveyor.core.lifecycle import WAITING
 from conveyor.core.model import Direction, JobFilter
 from conveyor.store.contract import Store
+from conveyor.store.rounds import Rounds, step
 
 PAGE: Final = 500
 LOOKED_AT: Final = 10_000

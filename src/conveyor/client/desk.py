@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from conveyor.client.changes import cancelled, deleted, revived
-from conveyor.client.rounds import Rounds, adrive, drive, step
 from conveyor.client.sending import found
 from conveyor.core import ids
 from conveyor.core.codec import Codec
@@ -14,6 +13,7 @@ from conveyor.core.model import JobFilter, JobInfo
 from conveyor.core.unique import Unique, hold_of
 from conveyor.job import Job
 from conveyor.store.contract import Store
+from conveyor.store.rounds import Rounds, adrive, drive, step
 from conveyor.task import Definition
 
 

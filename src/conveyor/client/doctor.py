@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
-from conveyor.client.queues import served
 from conveyor.core.clock import stored
 from conveyor.core.errors import ConveyorError, SchemaOutdated
 from conveyor.core.health import (
@@ -24,6 +23,7 @@ from conveyor.core.judge import unfit
 from conveyor.core.lifecycle import State
 from conveyor.core.model import JobFilter
 from conveyor.store.contract import Store
+from conveyor.store.measuring import served
 
 LOOKED_AT: Final = 10_000
 """Due jobs of each queue whose tasks are looked at: those that would be claimed first."""

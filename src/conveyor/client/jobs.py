@@ -8,7 +8,6 @@ from conveyor.client.changes import Affected, cancelled, chosen, deleted, pruned
 from conveyor.client.deploys import LOOKED_AT, looked_through
 from conveyor.client.desk import StoreDesk
 from conveyor.client.filters import Filters, job_filter, parsed
-from conveyor.client.rounds import Rounds, adrive, drive, overheard, step
 from conveyor.client.sending import found
 from conveyor.core.deploy import DeployCheck
 from conveyor.core.errors import UsageError
@@ -21,6 +20,7 @@ from conveyor.job import REASON_LENGTH, Job
 from conveyor.plan import Plan
 from conveyor.store.answers import Pass
 from conveyor.store.contract import Store
+from conveyor.store.rounds import Rounds, adrive, drive, overheard, step
 
 Advance = Callable[[int], None]
 """Hears how many more jobs are done."""

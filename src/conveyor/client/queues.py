@@ -1,24 +1,21 @@
 """``app.queues``: how full the queues are, and whether anything is taken from them."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
-from conveyor.client.rounds import Rounds, adrive, drive, step
 from conveyor.core.clock import MICROSECOND
 from conveyor.core.errors import UsageError
-from conveyor.core.lifecycle import State
-from conveyor.core.model import JobFilter, QueueInfo, Runner
+from conveyor.core.model import QueueInfo
 from conveyor.core.options import Duration, microseconds
-from conveyor.core.scaling import Load, loads
+from conveyor.core.scaling import Load
 from conveyor.core.text import checked_name
 from conveyor.store.contract import Store
+from conveyor.store.measuring import measured, served
+from conveyor.store.rounds import adrive, drive
 
 TARGET: Final = 10.0
 """Seconds that a job may wait for a worker, unless somebody says otherwise."""
-LOOKED_AT: Final = 500
-"""Jobs that ended, the newest, of which it is looked how long they waited and ran."""
 
 
 class Queues:
@@ -44,19 +41,11 @@ class Queues:
 
         For who starts and stops workers; see ``core.scaling.desired_workers``. *target_wait*: seconds or ``timedelta``.
         """
-        return drive(self._store(), self._loads(_target(target_wait)))
+        return drive(self._store(), measured(self._store().operations, _target(target_wait)))
 
     async def aload(self, target_wait: Duration = TARGET) -> Sequence[Load]:
         """``load`` for async code."""
-        return await adrive(self._store(), self._loads(_target(target_wait)))
-
-    def _loads(self, target: timedelta) -> Rounds[Sequence[Load]]:
-        operations = self._store().operations
-        found = yield from step(operations.queues())
-        runners = yield from step(operations.runners())
-        ended = JobFilter(states=(State.SUCCEEDED, State.FAILED))
-        latest = yield from step(operations.list(ended, limit=LOOKED_AT, after=None, direction="newest"))
-        return loads(served(found, runners), runners, latest, target, datetime.now(UTC))
+        return await adrive(self._store(), measured(self._store().operations, _target(target_wait)))
 
     def pause(self, name: str) -> None:
         """Let nothing more of the queue start. What runs goes on; enqueueing too."""
@@ -84,12 +73,3 @@ def _target(wait: Duration) -> timedelta:
     if not target:
         raise UsageError("target_wait must be above 0: no number of workers starts a job before it is due")
     return target
-
-
-def served(found: Sequence[QueueInfo], runners: Sequence[Runner]) -> Sequence[QueueInfo]:
-    """With the workers of each, and the queues that have nothing but workers."""
-    served = [name for runner in runners if runner.alive for name in runner.info.queues]
-    known = {queue.name for queue in found}
-    empty = [QueueInfo(name, None, 0, 0, 0, 0, None) for name in sorted({*served} - known)]
-    every = [replace(queue, workers=served.count(queue.name)) for queue in (*found, *empty)]
-    return sorted(every, key=lambda queue: queue.name)

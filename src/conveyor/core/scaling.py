@@ -1,7 +1,7 @@
 """How busy queues are, and how many workers they need: decided from facts, without I/O."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -16,6 +16,10 @@ UNKNOWN: Final = timedelta(seconds=1)
 """What a job is taken to run for while none of its queue has ended."""
 QUICKEST: Final = timedelta(milliseconds=1)
 """A job that runs for less costs as much: the rest is the claim, and writing its end."""
+FULL: Final = 0.9
+"""Of the slots of a queue, or of a core: then more runners would start more jobs."""
+ROOM: Final = 0.7
+"""Of the slots, or of a core, that may be taken in those that are left, for one to be needed no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,8 @@ class Load:
     """How busy a queue is at one moment, and how many workers it needs."""
 
     queue: str
+    paused: bool
+    """Nothing of it starts."""
     ready: int
     """Due jobs; exact up to 10,000, and 10,001 stands for more."""
     running: int
@@ -64,6 +70,7 @@ def _load(
     slots = sum(serving) / len(serving) if serving else USUAL_SLOTS
     return Load(
         queue=queue.name,
+        paused=queue.paused_at is not None,
         ready=queue.ready,
         running=queue.running,
         oldest=queue.oldest,
@@ -83,6 +90,30 @@ def desired_workers(ready: int, running: int, run_time: timedelta | None, slots:
     """
     each = max(UNKNOWN if run_time is None else run_time, QUICKEST)
     return math.ceil((running + ready * (each / target)) / slots)
+
+
+def needed_runners(loads: Iterable[Load], queues: Mapping[str, int], own: int, cores: float, target: timedelta) -> int:
+    """Runners that a worker needs, 1 at least, which has *own* that serve *queues*, and keep *cores* of them busy.
+
+    More than it has only where more would start jobs sooner: what waits while slots are free waits for something else,
+    such as code that knows its task. Fewer where those that are left would have room to spare.
+    """
+    served = [load for load in loads if load.queue in queues]
+    return max(
+        1,
+        min(math.ceil(cores / ROOM), own),
+        *(_needed(load, queues[load.queue], own, target, busy=cores >= FULL * own) for load in served),
+    )
+
+
+def _needed(load: Load, slots: int, own: int, target: timedelta, *, busy: bool) -> int:
+    """The same for one queue, to which each runner gives so many *slots*."""
+    others = max(load.workers - own, 0)
+    full = busy or load.running >= FULL * load.slots
+    if full and load.ready and not load.paused:
+        late = load.oldest is not None and load.oldest > target
+        return max(load.desired - others, own + late)
+    return min(math.ceil(load.running / (ROOM * slots)) - others, own)
 
 
 def _p95(lengths: Sequence[timedelta]) -> timedelta | None:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from asyncio import CancelledError, current_task
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextlib import contextmanager
 
 from conveyor.core.backoff import jittered
@@ -57,6 +57,16 @@ def logged(consequence: str) -> Generator[None]:
         yield
     except ConveyorError as error:
         logger.warning("%s: %s", consequence, error)
+
+
+async def first_of(*ends: Coroutine[object, object, object], seconds: float | None = None) -> None:
+    """Wait until one of *ends* has come, for *seconds* at most."""
+    waits = [asyncio.create_task(end) for end in ends]
+    try:
+        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
 
 
 class Trouble:

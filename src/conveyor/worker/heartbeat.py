@@ -27,6 +27,10 @@ class Hears(Protocol):
         """End; once more: at once."""
         ...
 
+    def retire(self) -> None:
+        """End once all that runs has ended."""
+        ...
+
     def orphan(self) -> None:
         """Nobody keeps the lease any more: end before it does."""
         ...

@@ -33,6 +33,7 @@ from conveyor.worker.letters import (
     Place,
     Refused,
     Rescued,
+    Retire,
     Stop,
     inbox,
 )
@@ -158,6 +159,8 @@ class Leash:
                     self._lost.pop(runner)()
             case Stop():
                 self._soon(hears.stop)
+            case Retire():
+                self._soon(hears.retire)
             case Rescued(job, outcome):
                 self._soon(lambda: hears.tell(job, outcome))
             case _:

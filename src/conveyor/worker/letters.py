@@ -62,6 +62,10 @@ class Stop(msgspec.Struct, frozen=True, tag=True):
     """End; said once more: at once."""
 
 
+class Retire(msgspec.Struct, frozen=True, tag=True):
+    """Claim nothing more, and end once all that runs has ended, however long that takes."""
+
+
 class Rescued(msgspec.Struct, frozen=True, tag=True):
     """What became of a dead runner's job, for hooks: they are the user's code, and run where that runs."""
 
@@ -70,7 +74,7 @@ class Rescued(msgspec.Struct, frozen=True, tag=True):
 
 
 FromRunner = Hello | Hold | LetGo
-ToRunner = Given | Refused | Lost | Stop | Rescued
+ToRunner = Given | Refused | Lost | Stop | Retire | Rescued
 Letter = FromRunner | ToRunner
 
 

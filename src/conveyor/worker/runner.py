@@ -24,7 +24,7 @@ from conveyor.worker.board import Board
 from conveyor.worker.cell.crew import Crew
 from conveyor.worker.cell.settings import CellSettings
 from conveyor.worker.claim import Claimer, Identity
-from conveyor.worker.duty import every, kept, logged
+from conveyor.worker.duty import every, first_of, kept, logged
 from conveyor.worker.execute import Executor, Known
 from conveyor.worker.fit import check_fit
 from conveyor.worker.heartbeat import Alone, Tether
@@ -138,18 +138,24 @@ class Runner:
             burst=settings.burst,
         )
         self._loop = asyncio.get_running_loop()
-        self._stopping, self._at_once = asyncio.Event(), asyncio.Event()
+        self._stopping, self._pressed, self._at_once = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._doomed: list[Attempt] = []
         self._hurry, self._last_word, self._ran = False, math.inf, 0
 
     def stop(self) -> None:
         """Claim nothing more, let running jobs finish within the grace period, and end; called again: at once."""
-        if self._stopping.is_set():
+        if self._pressed.is_set():
             self._at_once.set()
+        self._pressed.set()
+        self._stopping.set()
+
+    def retire(self) -> None:
+        """Claim nothing more, and end once running jobs have; ``stop`` may still give them a grace period."""
         self._stopping.set()
 
     def orphan(self) -> None:
         """Give all jobs back, and end: nobody keeps the lease any more."""
+        self._pressed.set()
         self._stopping.set()
         self._at_once.set()
 
@@ -217,18 +223,16 @@ class Runner:
     async def _claim_until_stopped(self) -> float:
         """A claim under way is never cut off: the store might carry it out all the same. Gives when its end began."""
         claiming = asyncio.create_task(kept("claim", self._claimer.work))
-        stopping = asyncio.create_task(self._stopping.wait())
         try:
-            await asyncio.wait([claiming, stopping], return_when=asyncio.FIRST_COMPLETED)
+            await first_of(asyncio.wait([claiming]), self._stopping.wait())
             asked = self._loop.time()
             self._executor.shut()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._soon(FLUSH)):
                     await self._claimer.stop()
         finally:
-            for task in (claiming, stopping):
-                task.cancel()
-        await asyncio.wait([claiming, stopping])
+            claiming.cancel()
+        await asyncio.wait([claiming])
         return asked
 
     async def _wind_down(self, asked: float) -> None:
@@ -237,12 +241,14 @@ class Runner:
         The grace counts from when the worker was *asked* to end: a claim under way may have taken of it.
         """
         self._executor.give_back()
+        if not self._pressed.is_set() and not self._settings.burst and self._executor.attempts:
+            logger.info("it is needed no more, and ends with its running jobs")
+            await self._finished(None, self._pressed)
+            asked = self._loop.time()
         if self._executor.attempts:
-            many = len(self._executor.attempts)
-            have = "1 job is running; it has" if many == 1 else f"{many} jobs are running; they have"
             grace = max(self._settings.grace - (self._loop.time() - asked), 0.0)
-            logger.info("%s %.0f s", have, grace)
-            await self._finished(0.0 if self._hurry else grace)
+            logger.info("%s %.0f s", _have(len(self._executor.attempts)), grace)
+            await self._finished(0.0 if self._hurry else grace, self._at_once)
         now = self._loop.time()
         self._last_word = now + min(FLUSH, max(asked + self._settings.grace + FLUSH - now, LAST_WORD))
         self._executor.interrupt(Interruption.SHUTDOWN)
@@ -261,17 +267,11 @@ class Runner:
             logger.error("%d outcomes could not be written; those jobs will run again", len(self._settler))
         await self._teller.drained(self._soon(FLUSH))
 
-    async def _finished(self, seconds: float) -> None:
-        """Wait for running jobs, for at most *seconds*, or until told to stop at once."""
-        waited_for = [a for a in self._executor.attempts.values() if a not in self._doomed]
-        tasks = [attempt.task for attempt in waited_for if attempt.task]
-        if not tasks:
-            return
-        at_once = asyncio.create_task(self._at_once.wait())
-        done = asyncio.create_task(asyncio.wait(tasks))
-        await asyncio.wait([at_once, done], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        at_once.cancel()
-        done.cancel()
+    async def _finished(self, seconds: float | None, told: asyncio.Event) -> None:
+        """Wait for running jobs, for at most *seconds*, or until it is *told* more."""
+        tasks = [a.task for a in self._executor.attempts.values() if a not in self._doomed and a.task]
+        if tasks:
+            await first_of(told.wait(), asyncio.wait(tasks), seconds=seconds)
 
     def _judged(self, job: Claimed, outcome: Outcome) -> None:
         self._count(outcome)
@@ -360,6 +360,10 @@ def _info(settings: Settings, known: Known, supervisor: int) -> RunnerInfo:
         version=__version__,
         supervisor=supervisor,
     )
+
+
+def _have(jobs: int) -> str:
+    return "1 job is running; it has" if jobs == 1 else f"{jobs} jobs are running; they have"
 
 
 def _served(queues: Mapping[str, int]) -> str:

@@ -2,11 +2,15 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import timedelta
 
 from conveyor.core.errors import ConveyorError, StoreUnavailable
 from conveyor.core.model import Held, Outcome
+from conveyor.core.scaling import Load
 from conveyor.store.contract import Store
+from conveyor.store.measuring import measured
+from conveyor.store.rounds import adrive
 from conveyor.worker.board import Board
 from conveyor.worker.duty import every, logged
 from conveyor.worker.heartbeat import Heartbeat
@@ -60,6 +64,10 @@ class Care:
         """Take back what a dead runner of ours held, without waiting for the next round."""
         with logged("what a dead runner held is taken back later"):
             await self._rescued()
+
+    async def load(self, target: timedelta) -> Sequence[Load]:
+        """How busy the queues are."""
+        return await adrive(self._store, measured(self._store.operations, target))
 
     async def aclose(self) -> None:
         """End the heartbeat, and let go of the store."""

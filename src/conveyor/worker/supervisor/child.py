@@ -10,7 +10,7 @@ import socket
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from conveyor.worker.board import Board, Killed, unnamed
@@ -38,6 +38,8 @@ class Child:
         self.hello: Hello | None = None
         self.runners: set[bytes] = set()
         """The names under which it has a lease."""
+        self.queues: Mapping[str, int] = {}
+        """What it serves, and the slots of each."""
         self.wanted = True
         """Whether it is to be replaced when it ends."""
         self.at_work = asyncio.Event()

@@ -4,12 +4,14 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
+from datetime import timedelta
 from typing import Final
 
 import msgspec
 
 from conveyor.core.model import Held, Outcome, read_attempts
+from conveyor.core.scaling import Load
 from conveyor.store.contract import Store
 from conveyor.worker.letters import Given, Hello, Hold, LetGo, Letter, Lost, Refused, Rescued
 from conveyor.worker.supervisor.care import Care
@@ -61,6 +63,11 @@ class Hearing:
                 await care.let_go(runner, clean=False)
             await care.rescue_now()
 
+    async def load(self, child: Child, target: timedelta) -> Sequence[Load]:
+        """How busy the queues are of the store that *child* works for."""
+        care = self._care_of(child)
+        return await care.load(target) if care else ()
+
     async def aclose(self) -> None:
         """Let go of all leases and stores."""
         for care in self._care.values():
@@ -98,6 +105,7 @@ class Hearing:
             return
         if isinstance(answer, Given):
             child.runners.add(wish.runner)
+            child.queues = wish.info.queues
             if not child.at_work.is_set():
                 await care.rescue_now()  # so that a burst does not end while the dead hold what is due
             child.say(answer, witness)

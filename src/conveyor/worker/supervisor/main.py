@@ -21,6 +21,7 @@ from conveyor.worker.supervisor.notify import Notifier
 from conveyor.worker.supervisor.probes import Page, Probes
 from conveyor.worker.supervisor.proc import adopt_orphans, reap
 from conveyor.worker.supervisor.replacing import Replacing
+from conveyor.worker.supervisor.scaling import Scaling
 from conveyor.worker.supervisor.state import WorkerState, seen
 from conveyor.worker.supervisor.tending import Tending
 from conveyor.worker.supervisor.watch import Watchman
@@ -67,6 +68,20 @@ class Supervisor:
         """Whether it was told to stop."""
         return self._stopping.is_set()
 
+    @property
+    def posts(self) -> int:
+        """See ``Scaled``."""
+        return len(self._keepers) - sum(not child.wanted for child in self.children)
+
+    @property
+    def changing(self) -> bool:
+        """See ``Scaled``."""
+        return self.stopping or self._replacing.busy
+
+    async def add(self) -> None:
+        """See ``Scaled``."""
+        self._keep(await self._started())
+
     def stop(self) -> None:
         """Let running jobs finish within the grace period, and end; called again: at once."""
         if self.stopping:
@@ -91,6 +106,9 @@ class Supervisor:
                     self._beside(kept("watch", lambda: self.watchman.work(self._tending.look)))
                     self._beside(kept("replace", self._replacing.work))
                     self._beside(self._ended_in_time())
+                    if self._tending.autoscale is not None:
+                        scaling = Scaling(self, self._tending.autoscale, self._tending.processes, self._hearing.load)
+                        self._beside(kept("autoscale", scaling.work))
                     for child in children:
                         self._keep(child)
                     while self._keepers:

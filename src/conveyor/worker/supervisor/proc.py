@@ -9,6 +9,8 @@ from typing import Final
 STOPPED: Final = frozenset("Tt")
 """States of a process that a signal, or a debugger, has stopped."""
 _SUBREAPER: Final = 36
+_USER, _SYSTEM = 11, 12
+"""Fields behind the name."""
 
 
 def stopped(pid: int) -> bool:
@@ -16,6 +18,14 @@ def stopped(pid: int) -> bool:
     with contextlib.suppress(OSError, IndexError):
         return Path(f"/proc/{pid}/stat").read_text("latin-1").rpartition(")")[2].split()[0] in STOPPED
     return False
+
+
+def processor_time(pid: int) -> float:
+    """Seconds that a process has computed for, without its children."""
+    with contextlib.suppress(OSError, IndexError):
+        fields = Path(f"/proc/{pid}/stat").read_text("latin-1").rpartition(")")[2].split()
+        return (int(fields[_USER]) + int(fields[_SYSTEM])) / os.sysconf("SC_CLK_TCK")
+    return 0.0
 
 
 def adopt_orphans() -> None:

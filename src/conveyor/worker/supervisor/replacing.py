@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from conveyor.worker.duty import first_of
 from conveyor.worker.letters import Stop
 from conveyor.worker.supervisor.child import Child
 
@@ -32,10 +33,13 @@ class Replacing:
         self._stopping = stopping
         self._asked = asyncio.Event()
         self._since = 0.0
+        self.busy = False
+        """Whether it goes on just now."""
 
     def ask(self) -> None:
         """Replace all that there are now."""
         self._since = time.monotonic()
+        self.busy = True
         self._asked.set()
 
     async def work(self) -> None:
@@ -43,8 +47,10 @@ class Replacing:
         while True:
             await self._asked.wait()
             self._asked.clear()
+            self.busy = True
             while (old := self._next()) is not None and await self._replaced(old):
                 pass
+            self.busy = self._asked.is_set()
 
     def _next(self) -> Child | None:
         """One that is older than the latest wish."""
@@ -60,7 +66,8 @@ class Replacing:
             return False
         new.wanted = False  # not before it has shown that it can work
         self._keep(new)
-        await first(new.at_work, new.over, old.over, self._asked, self._stopping, seconds=START)
+        events = (new.at_work, new.over, old.over, self._asked, self._stopping)
+        await first_of(*(event.wait() for event in events), seconds=START)
         if not new.at_work.is_set():
             return self._given_up(new, old)
         if old.over.is_set():  # it has died meanwhile, and has a successor with the new code by now
@@ -68,7 +75,7 @@ class Replacing:
             return True
         new.wanted, old.wanted = True, False
         old.say(Stop())
-        await first(old.over, self._stopping)
+        await first_of(old.over.wait(), self._stopping.wait())
         return True
 
     def _given_up(self, new: Child, old: Child) -> bool:
@@ -80,11 +87,3 @@ class Replacing:
         trouble = "" if new.over.is_set() else f" within {START:.0f} s"
         logger.error("the new runner did not come to work%s, so the old ones stay", trouble)
         return False
-
-
-async def first(*events: asyncio.Event, seconds: float | None = None) -> None:
-    """Wait until one of *events* is set, for *seconds* at most."""
-    waiting = [asyncio.create_task(event.wait()) for event in events]
-    await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    for task in waiting:
-        task.cancel()
