@@ -95,6 +95,12 @@ def test_a_running_job_is_well_numbered_and_only_not_finished_yet() -> None:
     }
 
 
+def test_a_job_that_was_given_back_is_well_numbered_and_only_not_finished_yet() -> None:
+    given_back = [*ACCEPTED, *run(1, 2, how="raised"), *run(3, 4, 2, how="gone")]
+    assert found(given_back, hot(row("waiting", 1, (1,)))) == {"lost": (JOB,)}
+    assert found([*given_back, *run(5, 6, 3)], hot(row("waiting", 1, (1,)))) == {"lost": (JOB,), "misnumbered": (JOB,)}
+
+
 # -------------------------------------------------------------------- bad
 
 

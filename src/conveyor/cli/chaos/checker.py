@@ -191,7 +191,10 @@ def _stale(runs: Sequence[Run], windows: Windows) -> bool:
 
 
 def _well_numbered(row: Row, runs: Sequence[Run], windows: Windows) -> bool:
-    """A claim that its worker died of spends an attempt, and may never have started: the record has it then."""
+    """A claim that its worker died of spends an attempt, and may never have started: the record has it then.
+
+    One that was given back does not: the attempt of that number is still to come.
+    """
     last = row.attempt - (row.state in _UNRECORDED)
     numbers = [run.attempt for run in _in_order(runs, windows)]
     whole = [tuple(range(1, last + 1))]
@@ -201,7 +204,7 @@ def _well_numbered(row: Row, runs: Sequence[Run], windows: Windows) -> bool:
         row.attempt <= row.max_attempts
         and row.numbers in whole
         and numbers == sorted(numbers)
-        and all(number <= row.attempt for number in numbers)
+        and all(number <= row.attempt + (row.state == "waiting") for number in numbers)
         and (row.state != "succeeded" or row.attempt in [run.attempt for run in runs])
     )
 

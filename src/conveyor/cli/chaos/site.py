@@ -43,7 +43,9 @@ living one may lose it as well."""
 SLOTS: Final = 10
 GRACE: Final = 3.0
 DRAIN: Final = 60.0
-"""Seconds within which all is done once there are no faults any more."""
+"""Seconds within which all is done once there are no faults any more,"""
+PACE: Final = 50.0
+"""and one more for each so many jobs that have piled up."""
 TOLERANCE: Final = 0.2
 """Seconds by which the death of a process may be seen too late."""
 RATE: Final = 60.0
@@ -255,11 +257,12 @@ class Site:
 
         until(all_run, DRAIN, lambda: "jobs are not started")
 
-    def drain(self, patience: float = DRAIN) -> Tables:
+    def drain(self) -> Tables:
         """The faults are over: all must be worked off. Gives what the database holds then."""
         self.unload()
         if not self.alive():
             self.worker()
+        patience = DRAIN + self.left() / PACE
         if not within(lambda: self.alive() != [] and self.left() == 0, patience):
             self.wrong(f"I13: {self.left():,} jobs have not ended {patience:.0f} s after the last fault")
         self.stop()

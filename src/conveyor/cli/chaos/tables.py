@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
+from conveyor.core.errors import StoreUnavailable
+
 if TYPE_CHECKING:  # it is an optional package
     from psycopg import Connection
     from psycopg.rows import TupleRow
@@ -68,14 +70,18 @@ def sqlite_file(url: str) -> Path:
 
 @contextmanager
 def asking(url: str) -> Generator[Asking]:
-    """A connection to ask the store at *url*, with no word of Conveyor's."""
+    """A connection to ask the store at *url*, with no word of Conveyor's. ``StoreUnavailable`` if there is none."""
     if sqlite(url):
         with contextlib.closing(sqlite3.connect(sqlite_file(url), timeout=30, isolation_level=None)) as file:
             yield file
         return
     import psycopg
 
-    with psycopg.connect(url, autocommit=True, application_name=OURS) as server:
+    try:
+        server = psycopg.connect(url, autocommit=True, application_name=OURS)
+    except psycopg.OperationalError as error:
+        raise StoreUnavailable(str(error)) from None
+    with server:
         yield _Server(server)
 
 
