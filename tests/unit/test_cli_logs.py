@@ -4,16 +4,22 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
+import sys
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from decimal import Decimal
 from enum import StrEnum
 from typing import cast
+from uuid import uuid4
 
 import pytest
 
 from conveyor import Context, Conveyor
 from conveyor.cli.logs import JsonFormatter, TextFormatter, log_to_stderr
+from conveyor.cli.outlet import Outlet
 from conveyor.core.lifecycle import State
 
 
@@ -292,3 +298,72 @@ def test_what_one_job_sets_is_not_seen_by_the_next(app: Conveyor, then: str) -> 
     app.enqueue_many([*(first.bind() for _ in range(20)), *(following.bind() for _ in range(20))])
     app.run_worker({"default": 1}, burst=True)
     assert seen == ["nobody"] * 20
+
+
+# ---------------------------------------------------------------- nobody reads
+
+
+@contextmanager
+def outlet(monkeypatch: pytest.MonkeyPatch, file: int) -> Iterator[logging.Logger]:
+    """A logger whose lines go where standard error is the open *file*."""
+    logger = logging.getLogger(f"test.{uuid4()}")
+    logger.propagate = False
+    with os.fdopen(file, "w") as stream:
+        with monkeypatch.context() as patched:
+            patched.setattr(sys, "stderr", stream)
+            logger.addHandler(Outlet())
+        yield logger
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    """To read from, and to write to, which who does so closes."""
+    reading, writing = os.pipe()
+    yield reading, writing
+    os.close(reading)
+
+
+def test_whoever_does_not_read_holds_up_nobody_and_learns_what_is_missing(
+    pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("conveyor.cli.outlet.PATIENCE", 0.01)
+    reading, writing = pipe
+    with outlet(monkeypatch, writing) as logger:
+        for number in range(20_000):  # of eight bytes: 64 KiB have room for less than half of them
+            logger.warning("%07d", number)
+        came = os.read(reading, 100_000).split()
+        assert came == [b"%07d" % number for number in range(len(came))]
+        assert len(came) > 4_000
+        logger.warning("again")
+        missing = f"{20_000 - len(came):,}".encode()
+        assert os.read(reading, 65_536) == b"\n(" + missing + b" lines are missing here: nobody took them)\nagain\n"
+        logger.warning("and again")
+        assert os.read(reading, 65_536) == b"and again\n"
+
+
+def test_a_line_that_is_longer_than_the_pipe_arrives_whole_while_somebody_reads(
+    pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("conveyor.cli.outlet.PATIENCE", 20.0)
+    reading, writing = pipe
+    read = bytearray()
+
+    def reads() -> None:
+        while not read.endswith(b"\n"):
+            read.extend(os.read(reading, 10_000))
+
+    reader = threading.Thread(target=reads)
+    reader.start()
+    with outlet(monkeypatch, writing) as logger:
+        logger.warning("ä" * 100_000)
+    reader.join(20)
+    assert read.decode() == "ä" * 100_000 + "\n"
+
+
+def test_a_disk_that_is_full_costs_lines_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    with outlet(monkeypatch, os.open("/dev/full", os.O_WRONLY)) as logger:
+        logger.warning("one")
+        logger.warning("two")
+        (handler,) = logger.handlers
+        assert isinstance(handler, Outlet)
+        assert handler._lost == 2

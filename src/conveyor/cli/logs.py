@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
+from conveyor.cli.outlet import Outlet
 from conveyor.context import running
 
 LABELS: Final = ("job", "task", "attempt")
@@ -18,7 +19,7 @@ _LONE: Final = re.compile("[\ud800-\udfff]")
 
 def log_to_stderr(level: str, form: str) -> None:
     """Send the log lines of *level* and above to standard error, as ``text`` or ``json``."""
-    handler = logging.StreamHandler()
+    handler = Outlet()
     handler.addFilter(Labels())
     handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
