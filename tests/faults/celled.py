@@ -1,6 +1,7 @@
 """Tasks that do to their process what no task should, for ``tests.faults.test_cells``."""
 
 import ctypes
+import importlib
 import locale
 import os
 import re
@@ -54,6 +55,15 @@ def die(ctx: Context, how: str) -> None:
             os.close(file) if os.path.exists(f"/dev/fd/{file}") else None  # noqa: PTH110 - of all there are
     else:
         ctypes.string_at(0)
+
+
+@app.task(name="toil", max_attempts=1)
+def toil() -> None:
+    """Computes for longer than it takes somebody to look, and dies."""
+    enough = time.process_time() + 1.5
+    while time.process_time() < enough:
+        pass
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 @app.task(name="deaf", takes_context=True)
@@ -117,11 +127,20 @@ def spoil() -> int:
     os.environ["CONVEYOR_SPOILT"] = "yes"
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])
-    signal.alarm(1)
+    signal.alarm(60)
     locale.setlocale(locale.LC_ALL, "C.UTF-8")
     sys.path.insert(0, "/spoilt")
+    left_open.append(importlib.import_module("sqlalchemy.orm").Session(sqlalchemy_engine()))
+    left_open[-1].connection()
     sys.stdout = None  # type: ignore[assignment]  # that is the point
     return os.getpid()
+
+
+left_open: list[Any] = []
+
+
+def sqlalchemy_engine() -> object:
+    return importlib.import_module("sqlalchemy").create_engine("sqlite://")
 
 
 @app.task(name="look")
@@ -139,6 +158,7 @@ def look() -> dict[str, str | int | bool]:
         "path": "/spoilt" in sys.path,
         "alarm": signal.alarm(0),
         "silent": sys.stdout is None,
+        "sessions": any(session.in_transaction() for session in left_open),
     }
 
 
@@ -167,6 +187,7 @@ def effect(ctx: Context, deadly: str) -> int:
     """Its process dies before its commit, or right behind it, in the first attempt."""
     mark = f"('{ctx.job.id}', {ctx.attempt})"
     ctx.connection.execute(f"INSERT INTO effect (job, attempt) VALUES {mark}")
+    sys.stdout.write(f"paid {ctx.attempt}\n")
     if ctx.attempt == 1 and deadly == "before":
         os.kill(os.getpid(), signal.SIGKILL)
     doomed.add(ctx.job.id) if deadly == "behind" else None

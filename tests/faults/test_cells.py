@@ -96,6 +96,14 @@ def test_three_crashes_are_enough(yard: Yard, worker: Process) -> None:
 
 @ONE
 @FILE
+def test_what_was_used_is_known_of_a_job_that_has_died_of_it(yard: Yard, worker: Process) -> None:
+    info = yard.is_(yard.enqueue("toil", max_attempts=1)[0], State.FAILED)
+    assert 0.3 < last(info).cpu < 2.5  # as of the last look
+    assert last(info).memory > 10 * 1024**2
+    assert info.crashes == 1
+
+
+@FILE
 def test_what_a_task_raises_is_its_own_failure_and_the_process_lives(yard: Yard, worker: Process) -> None:
     (before,) = yard.enqueue("quick")
     yard.is_(before, State.SUCCEEDED)
@@ -124,7 +132,9 @@ def test_time_is_up_softly_first_and_then_for_certain(yard: Yard, worker: Proces
         assert info.crashes == 0
     children = [int((yard.folder / f"{parent}.child").read_text()) for parent in parents]
     until(lambda: all(map(dead, children)), patience=SOON)
-    assert "memory=150MB" in failure(yard.is_(limited, State.FAILED), "MemoryLimitExceeded")
+    info = yard.is_(limited, State.FAILED)
+    assert "memory=150MB" in failure(info, "MemoryLimitExceeded")
+    assert last(info).memory > 150 * 1024**2
     assert worker.lives
 
 
@@ -179,8 +189,12 @@ def test_a_transaction_is_committed_once_whenever_its_process_dies(yard: Yard, w
     before, behind = (yard.enqueue("effect", when)[0] for when in ("before", "behind"))
     info = yard.is_(before, State.SUCCEEDED)
     assert (info.attempt, info.crashes, info.result) == (2, 1, b"2")
+    assert [(a.number, a.event, a.output) for a in info.attempts] == [
+        (1, "retry", "paid 1\n"),
+        (2, "succeed", "paid 2\n"),  # a part of the transaction as well
+    ]
     info = yard.is_(behind, State.SUCCEEDED)
-    assert (info.attempt, info.crashes, info.result) == (1, 0, b"1")
+    assert (info.attempt, info.crashes, info.result, last(info).output) == (1, 0, b"1", "paid 1\n")
     assert sorted(map(tuple, rows(yard.store, "SELECT job, attempt FROM effect"))) == sorted([(before, 2), (behind, 1)])
 
 

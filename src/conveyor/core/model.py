@@ -126,6 +126,8 @@ class Completion(NamedTuple):
     result: bytes | None
     progress: bytes | None
     """The last that is not in the store yet."""
+    record: bytes | None = None
+    """Of its attempts, with this one; ``None`` leaves it as it is."""
 
 
 class Report(NamedTuple):

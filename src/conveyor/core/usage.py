@@ -21,6 +21,15 @@ class Usage(msgspec.Struct, frozen=True, omit_defaults=True):
     output: str = ""
 
 
+def completion_record(job: Claimed, runner: bytes, seconds: float, usage: Usage) -> bytes | None:
+    """The job's record with this attempt, which succeeds within its own transaction; ``None`` when nothing is to say.
+
+    What the commit takes is not known yet when the record becomes a part of it.
+    """
+    done = Outcome(job.id, job.token, runner, Event.SUCCEED, run_time=round(seconds * 1_000_000))
+    return noted(job, done, usage).record
+
+
 def noted(job: Claimed, outcome: Outcome, usage: Usage) -> Outcome:
     """*outcome*, with *usage* in its record; one that needs none gets none, unless there is something to say."""
     if outcome.record is None:

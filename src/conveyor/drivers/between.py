@@ -19,6 +19,21 @@ def tidied(call: Callable[[], R]) -> R:
         tidy()
 
 
+def tidy_alone() -> None:
+    """``tidy`` where one job runs at a time, so that SQLAlchemy's open sessions can only be the last one's: closed.
+
+    What they had not committed is rolled back, and their connections go back to their pools.
+    """
+    tidy()
+    orm: Any = sys.modules.get("sqlalchemy.orm.session")
+    if orm is None:
+        return
+    try:
+        orm.close_all_sessions()
+    except Exception as error:  # noqa: BLE001 - as below; one that is awaited cannot be closed here
+        logger.warning("a session of SQLAlchemy's that a job has left open cannot be closed: %s", type(error).__name__)
+
+
 def tidy() -> None:
     """Close this thread's connections of Django's that are too old or broken, where Django is in use."""
     django: Any = sys.modules.get("django.db")

@@ -264,6 +264,7 @@ class Arrivals(SqlBase):
             texts = {
                 "result": done.result and done.result.decode(),
                 "progress": done.progress and done.progress.decode(),
+                "record": done.record and done.record.decode(),
             }
             return (yield from self.complete_steps(key, texts))
 

@@ -24,7 +24,7 @@ from conveyor.core.failure import Failure, describe
 from conveyor.core.judge import Ending, Interrupted, Raised, Returned, Snoozed, Stopped, Unfit
 from conveyor.core.model import Claimed
 from conveyor.core.trace import alone, traceback_of
-from conveyor.core.usage import Usage
+from conveyor.core.usage import Usage, completion_record
 from conveyor.core.verdicts import Cancel, Retry, Snooze, Verdict
 from conveyor.drivers.between import tidied
 from conveyor.task import Definition
@@ -109,6 +109,7 @@ class Attempt:
         "in_thread",
         "interruption",
         "job",
+        "measured",
         "reason",
         "runner",
         "started",
@@ -142,11 +143,11 @@ class Attempt:
         self.task: asyncio.Task[None] | None = None
         self.told: Callable[[Interruption, str], None] | None = None
         """Hears of each interruption, where it runs in a process of its own."""
+        self.measured: Callable[[float], Usage] | None = None
+        """What it has used so far, after so many seconds; known in a process of its own."""
         self.usage = NOTHING_USED
-        self._store = surround.store
-        self._around = surround.around
-        self._begun = False
-        self._cancelled = -CLEAN_UP
+        self._store, self._around = surround.store, surround.around
+        self._begun, self._cancelled = False, -CLEAN_UP
         self._completing: Completing | None = None
 
     @property
@@ -242,7 +243,7 @@ class Attempt:
 
     def _transact(self, context: Context, using: object) -> Completing:
         if self._completing is None:
-            make, keeps = self.completing, self.extras.store_result
+            make, keeps = partial(self.completing, record=partial(_record, self)), self.extras.store_result
             self._completing = make(self._store, self.job, self.runner, self.definition.codec, context, keeps=keeps)
         return self._completing.using(using)
 
@@ -351,6 +352,14 @@ def _worth_another(attempt: Attempt, error: BaseException) -> bool:
             "retry_on raised; the job is tried again: %s\n%s", told, told.traceback, extra=attempt.context.labels()
         )
         return True
+
+
+def _record(attempt: Attempt) -> bytes | None:
+    """Of the attempts of a job that ends now, within its transaction."""
+    if attempt.measured is None:
+        return None
+    seconds = time.monotonic() - attempt.started
+    return completion_record(attempt.job, attempt.runner, seconds, attempt.measured(seconds))
 
 
 def _tell_late(attempt: Attempt, error: BaseException) -> None:

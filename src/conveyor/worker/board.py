@@ -89,6 +89,10 @@ class CellRow(_Part):
     """Why it was killed, as ``Killed``. Written by who kills it, before that."""
     killed_seq = _Count(40)
     """The job that it was killed for, written before ``killed``: it may have gone on to the next one meanwhile."""
+    cpu = _Time(48)
+    """Seconds of processor time that the job has used, as of the last look; if it dies, nobody else can tell."""
+    peak = _Count(56)
+    """Bytes that it has held at most, likewise."""
 
 
 class Board(_Part):

@@ -9,7 +9,7 @@ import logging
 import math
 import sqlite3
 import time
-from collections.abc import Awaitable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextlib import ExitStack, contextmanager
 from enum import Enum, auto
 from inspect import isawaitable
@@ -66,15 +66,24 @@ class Completing:
     """Seconds to wait for SQLite's write lock; a worker waits for as long as the attempt may run."""
 
     def __init__(
-        self, store: Store, job: Claimed, runner: bytes, codec: Codec, context: Context, *, keeps: bool
+        self,
+        store: Store,
+        job: Claimed,
+        runner: bytes,
+        codec: Codec,
+        context: Context,
+        *,
+        keeps: bool,
+        record: Callable[[], bytes | None],
     ) -> None:
-        """Opens nothing yet. *keeps*: whether the job's result is stored."""
+        """Opens nothing yet. *keeps*: whether the job's result is stored; *record* gives that of its attempts."""
         self._store = store
         self._job = job
         self._runner = runner
         self._codec = codec
         self._context = context
         self._keeps = keeps
+        self._record = record
         self._using: object = None
         self._own: Foreign = None
         self._loan: Loan | None = None
@@ -199,7 +208,7 @@ class Completing:
         """End the job inside the transaction; whether it was still this attempt's."""
         unsaved, self._context.unsaved = self._context.unsaved, None
         progress = None if unsaved is None else encoded(unsaved)
-        done = Completion(self._job.id, self._job.token, self._runner, self.result, progress)
+        done = Completion(self._job.id, self._job.token, self._runner, self.result, progress, self._record())
         return await _over(loan, self._store.operations.complete(done))
 
     async def _commit(self, loan: Loan) -> None:

@@ -43,7 +43,8 @@ class Warden:
         if deadline and deadline <= now:
             _kill(row, seq, Killed.DEADLINE)
             return None
-        if limit and resident(row.pid) > limit:
+        if limit and (held := resident(row.pid)) > limit:
+            row.peak = held
             _kill(row, seq, Killed.MEMORY)
             return None
         left = deadline - now if deadline and deadline - now < SOON else None

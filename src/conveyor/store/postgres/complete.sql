@@ -13,7 +13,8 @@ kept AS (
     INSERT INTO conveyor_history ({history_columns})
     SELECT id, token, run_after, enqueued_at, started_at, last_attempted_at, clock.now,
            clock.now - last_attempted_at, timeout, runner, priority, attempt, max_attempts, crashes, 'succeeded', task,
-           queue, args, attempts, convert_to(CAST(:result AS text), 'UTF8'), extras,
+           queue, args, coalesce(convert_to(CAST(:record AS text), 'UTF8'), attempts),
+           convert_to(CAST(:result AS text), 'UTF8'), extras,
            CASE WHEN until_start THEN NULL ELSE unique_key END, NULL,
            coalesce(convert_to(CAST(:progress AS text), 'UTF8'), progress), NULL,
            CASE WHEN keep < 0 THEN NULL ELSE clock.now + coalesce(keep, 2592000000000) END

@@ -19,6 +19,7 @@ from conveyor.core.errors import SoftTimeout
 from conveyor.core.model import Progress
 from conveyor.worker.attempt import Attempt, Interruption
 from conveyor.worker.board import Board, CellRow, Killed
+from conveyor.worker.cell.meter import Meter
 from conveyor.worker.warden import family
 
 HARD: Final = 0.5
@@ -47,6 +48,7 @@ class Alarm:
         self._sent: Progress | None = None
         self._main = threading.get_ident()
         self._pid = os.getpid()
+        self.meter: Meter | None = None
         self.raised = False
         """Whether a job was broken off somewhere, so that nobody knows what it left half done."""
 
@@ -99,6 +101,7 @@ class Alarm:
                 self._wait(IDLE)
                 continue
             self._report(attempt)
+            self._note(attempt, now)
             if now < self._due:
                 self._wait(min(BUSY, self._due - now))
             elif self._rung is attempt:
@@ -120,6 +123,12 @@ class Alarm:
         else:
             with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
                 loop.call_soon_threadsafe(attempt.interrupt, Interruption.TIMEOUT)
+
+    def _note(self, attempt: Attempt, now: float) -> None:
+        """On the board, what it has used: should it die, that is known."""
+        if self.meter is not None:
+            used = self.meter.so_far(now - attempt.started)
+            self._row.cpu, self._row.peak = used.cpu, used.memory
 
     def _report(self, attempt: Attempt) -> None:
         """What is said inside of a transaction that suffers no other write is written with it."""

@@ -162,7 +162,8 @@ class Crew:
             attempt = begun.attempt
             attempt.started = cell.begun
             said = cell.last_words()
-            attempt.usage = Usage(output=storable(attempt.words.clipped(said, OUTPUT), OUTPUT) if said else "")
+            output = storable(attempt.words.clipped(said, OUTPUT), OUTPUT) if said else ""
+            attempt.usage = Usage(cell.row.cpu, cell.row.peak, output)
             _end(begun, ending_of(attempt, death))
         trouble = cell.trouble or f"it {how(death.status)}\n{death.stack}".strip()
         if not cell.is_ready or (begun is None and not cell.jobs and not death.asked):

@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from conveyor.core.model import Claimed
 from conveyor.worker.attempt import Attempt, End, Interruption
 from conveyor.worker.board import Board, CellRow, Killed
 from conveyor.worker.cell.deaths import LIMITS, Death
@@ -106,7 +105,8 @@ class Handle:
     def _popen(self, argv: Iterable[str], board: Board) -> "subprocess.Popen[bytes]":
         row = self.row
         row.seq = row.memory_limit = row.killed = row.killed_seq = 0
-        row.deadline = 0.0
+        row.deadline = row.cpu = 0.0
+        row.peak = 0
         self._socket, theirs = socket.socketpair()
         self._socket.setblocking(False)  # noqa: FBT003 - its only parameter
         files = {"--socket": theirs.fileno(), "--board": board.file, "--notes": self._notes.file}
@@ -148,7 +148,7 @@ class Handle:
         if not self.hand:
             self.begun = time.monotonic()
         self.hand[work.seq] = work
-        self._send(Given(work.seq, attempt.runner, _bare(attempt.job)))
+        self._send(Given(work.seq, attempt.runner, attempt.job))
 
     def take_back(self) -> None:
         """Have what has not begun given back."""
@@ -296,8 +296,3 @@ class Handle:
     def last_words(self) -> str:
         """What the job said that it died of."""
         return self._notes.read()
-
-
-def _bare(job: Claimed) -> Claimed:
-    """Without the record of its attempts, which is the runner's business."""
-    return job if job.attempts is None else job._replace(attempts=None)

@@ -26,18 +26,25 @@ class Meter:
 
     def usage(self, seconds: float, output: str) -> Usage:
         """A job has ended, after so many *seconds*. What a cell does between two is counted with the later one."""
-        before, self._cpu = self._cpu, _cpu()
-        return Usage(self._cpu - before, self._peak() if self._tells and seconds >= LONG else 0, output)
+        used = self.so_far(seconds, output)
+        self._cpu += used.cpu
+        if used.memory:
+            with contextlib.suppress(OSError):
+                _FORGET.write_text(_PEAK, "ascii")  # what follows begins anew, if the system lets it
+        return used
 
-    def _peak(self) -> int:
-        """Bytes; what follows begins anew, if the system lets it."""
+    def so_far(self, seconds: float, output: str = "") -> Usage:
+        """What a job has used that goes on, and began so many *seconds* ago."""
+        return Usage(_cpu() - self._cpu, self._peak() if self._tells and seconds >= LONG else 0, output)
+
+    @staticmethod
+    def _peak() -> int:
+        """Bytes."""
         peak = 0
         with contextlib.suppress(OSError, ValueError, IndexError):
             for line in _STATUS.read_text("ascii", "replace").splitlines():
                 if line.startswith("VmHWM:"):
                     peak = int(line.split()[1]) * 1024
-        with contextlib.suppress(OSError):
-            _FORGET.write_text(_PEAK, "ascii")
         return peak
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from conveyor.core.failure import storable
 from conveyor.core.judge import Interrupted, Raised
 from conveyor.core.usage import Usage
-from conveyor.drivers.between import tidy
+from conveyor.drivers.between import tidy_alone
 from conveyor.task import Definition
 from conveyor.worker.attempt import Attempt, End, Interruption
 from conveyor.worker.board import Board
@@ -143,7 +143,7 @@ class Cell:
         _heed_no_one()
         fresh = Fresh(STREAMS)
         self._notes.clear()
-        self._meter = Meter()
+        self._meter = self._alarm.meter = Meter()
         self._wire.send(Ready())
         while (given := self._next()) is not None:
             self._perform(given, known.get(given.job.task), surround)
@@ -167,6 +167,7 @@ class Cell:
             self._wire.send(Done(seq, Interrupted(UNKNOWN_PAUSE), 0.0, Usage(), None, spoilt=False))
             return
         attempt = Attempt(job, given.runner, definition, surround)
+        attempt.measured = lambda seconds: self._meter.so_far(seconds, self._said(attempt))
         self._begin(seq, attempt)
         if order := self._orders.begin(seq, attempt):
             attempt.interrupt(order.why, order.reason)
@@ -187,6 +188,7 @@ class Cell:
         row.seq = seq
         row.memory_limit = attempt.extras.memory or 0
         row.deadline = 0.0 if deadline is None else deadline + HARD
+        row.cpu, row.peak = 0.0, 0
         if attempt.definition.coroutine:
             self._own_loop()
         self._alarm.set(attempt, seq, self._loop if attempt.definition.coroutine else None)
@@ -198,9 +200,10 @@ class Cell:
         row = self._row
         row.deadline, row.memory_limit = 0.0, 0
         seconds = time.monotonic() - attempt.started
-        tidy()
+        tidy_alone()
         self._wire.be_whole()  # before the last words are taken out of the notes
         usage = self._meter.usage(seconds, self._said(attempt))
+        self._notes.clear()
         spoilt = self._alarm.raised
         self._leaving = self._leaving or spoilt
         self._wire.send(Done(seq, end, seconds, usage, attempt.context.unsaved, spoilt))
@@ -210,9 +213,7 @@ class Cell:
     def _said(self, attempt: Attempt) -> str:
         if not self._notes.total:
             return ""
-        said = self._notes.read()
-        self._notes.clear()
-        return storable(attempt.words.clipped(said, OUTPUT), OUTPUT)
+        return storable(attempt.words.clipped(self._notes.read(), OUTPUT), OUTPUT)
 
     def _awaited(self, attempt: Attempt, scope: contextvars.Context) -> End:
         loop, ends = self._own_loop(), list[End]()
