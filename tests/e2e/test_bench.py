@@ -71,6 +71,8 @@ def test_jobs_are_stored_and_worked_off_beside_the_store_that_is_named(
     assert (told["drain"]["history_rows"], told["drain"]["dead_tuples_per_job"] is None) == (300, "sqlite" in url)
     assert told["latency"]["p50_ms"]
     assert (told["latency"]["ratio_p50"] is None) == ("sqlite" in url)
+    plain = measured(terminal, "drain", "--jobs", "300", "--cells", "2", "--url", url)["drain"]
+    assert (plain["jobs"], plain["history_rows"]) == (300, 300)
     drawn = ET.parse(terminal.folder / "here.svg")  # noqa: S314 - bench wrote it
     assert drawn.getroot().tag.endswith("svg")
     assert store.run(store.operations.schema()) == store.migrations

@@ -13,7 +13,10 @@ NO_WAIT: Final = "in a drain jobs wait for the worker, and never the worker for 
 
 
 def measure_drain(settings: Settings) -> Parts:
-    """Jobs per second of workers that are up when the first job may start, from its claim to the end of the last."""
+    """Jobs per second of workers that are up when the first job may start, from its claim to the end of the last.
+
+    With cells the job is a plain function.
+    """
     with site(settings) as here:
         return {"": drained(here, settings.jobs or JOBS)}
 
@@ -23,7 +26,7 @@ def drained(here: Site, jobs: int) -> Run:
     empty = here.ground.written()
     here.app.queues.pause(QUEUE)
     enqueued = time.perf_counter()
-    here.fill(here.tasks.nothing, jobs)
+    here.fill(here.tasks.plain if here.settings.cells else here.tasks.nothing, jobs)
     enqueued = time.perf_counter() - enqueued
     before = here.counted()
     with here.working() as workers:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Final
 
 from conveyor.cli.numbers import number_between
+from conveyor.worker.board import CELLS
 from conveyor.worker.runner import MOST_SLOTS
 
 MEASURES: Final = ("enqueue", "drain", "latency", "steady", "backlog", "held-snapshot", "idle")
@@ -23,6 +24,7 @@ class Settings:
     jobs: int | None = None
     slots: int = 200
     processes: int = 1
+    cells: int | None = None
     rate: float | None = None
     seconds: float | None = None
     every: float = 5.0
@@ -63,15 +65,18 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="jobs that run at a time in each worker (200)",
     )
     add("--processes", type=number_between(int, 1, 64), default=1, help="workers, each a process (1)")
+    few, cells = (
+        number_between(int, 1, CELLS),
+        "have drain run plain functions, in so many processes beside each worker",
+    )
+    add("--cells", type=few, help=f"{cells} (async ones, within it)")
     add("--rate", type=number, help="jobs per second (20 in latency; in steady half of what is first measured)")
     add("--seconds", type=number_between(float, 0.1, DAY), help="how long (10; in steady 120)")
     add("--every", type=number_between(float, 0.1, DAY), default=5.0, help="seconds between samples in steady (5)")
     add("--waiting", type=whole, default=200_000, help="waiting jobs in backlog (200000)")
     add("--finished", type=whole, default=1_000_000, help="finished jobs in backlog (1000000)")
     add("--hold", action="store_true", help="hold a snapshot in another session during steady; PostgreSQL only")
-    add(
-        "--runs", type=number_between(int, 1, 100), default=1, help="run each measure so often, and show the median (1)"
-    )
+    add("--runs", type=number_between(int, 1, 100), default=1, help="so often, to show the median (1)")
     add("--json", action="store_true", help="for programs")
     add("--svg", metavar="FILE", help="draw the figures into FILE as well")
 

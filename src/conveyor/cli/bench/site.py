@@ -45,7 +45,7 @@ class Site:
     def working(self, slots: int | None = None, processes: int | None = None) -> AbstractContextManager[Workers]:
         """Workers, as the settings say."""
         count = processes or self.settings.processes
-        return working(self.ground.url, count, slots or self.settings.slots, self._alive)
+        return working(self.ground.url, count, slots or self.settings.slots, self.settings.cells, self._alive)
 
     def _alive(self) -> int:
         return sum(runner.alive for runner in self.app.jobs.runners())

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from conveyor.app import Conveyor
 from conveyor.cli.bench.tape import Recorder
 from conveyor.store.ground import QUEUE
-from conveyor.task import CoroutineTask
+from conveyor.task import CoroutineTask, FunctionTask
 
 TAPE: Final = "CONVEYOR_BENCH_TAPE"
 """The environment's name for the folder where workers note when jobs start."""
@@ -21,6 +21,8 @@ class Measured(NamedTuple):
     app: Conveyor
     nothing: CoroutineTask[[int], None]
     """As little as a task can do, with an argument."""
+    plain: FunctionTask[[int], None]
+    """The same as a plain function."""
     stamp: CoroutineTask[[int], None]
     """Notes when it starts; takes when it was sent, as ``tape.now`` says it."""
 
@@ -41,8 +43,12 @@ def measured(url: str) -> Measured:
     async def nothing(number: int) -> None:
         """Nothing."""
 
+    @app.task(name="conveyor.bench.plain", queue=QUEUE)
+    def plain(number: int) -> None:
+        """Nothing."""
+
     @app.task(name="conveyor.bench.stamp", queue=QUEUE)
     async def stamp(sent: int) -> None:
         recorders[-1].note(sent)
 
-    return Measured(app, nothing, stamp)
+    return Measured(app, nothing, plain, stamp)

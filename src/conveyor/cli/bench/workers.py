@@ -36,12 +36,13 @@ class Workers:
         self._said = folder / "said"
         self._processes: list[subprocess.Popen[bytes]] = []
 
-    def start(self, url: str, slots: int) -> None:
+    def start(self, url: str, slots: int, cells: int | None) -> None:
         """One more."""
         # The URL travels in the environment: arguments are there for every user of the host to see.
         environment = os.environ | {"CONVEYOR_URL": url, TAPE: str(self.folder), MEASURING: str(os.getpid())}
         command = [sys.executable, "-m", "conveyor", "worker", "--app", "conveyor.cli.bench.serve:app"]
         command += ["-q", f"{QUEUE}={slots}", "--log-level", "warning"]
+        command += [] if cells is None else ["--cells", str(cells)]
         with self._said.open("ab") as said:
             process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stderr=said)  # noqa: S603 - ourselves
         self._processes.append(process)
@@ -82,13 +83,13 @@ class Workers:
 
 
 @contextmanager
-def working(url: str, count: int, slots: int, alive: Callable[[], int]) -> Generator[Workers]:
-    """*count* workers with *slots* each, once all are *alive*; they are stopped when the block ends."""
+def working(url: str, count: int, slots: int, cells: int | None, alive: Callable[[], int]) -> Generator[Workers]:
+    """*count* workers with *slots* and at most *cells* each, once all are *alive*; stopped when the block ends."""
     with tempfile.TemporaryDirectory(prefix="conveyor-bench-") as folder:
         workers = Workers(Path(folder))
         try:
             for _ in range(count):
-                workers.start(url, slots)
+                workers.start(url, slots, cells)
             workers.wait(lambda: alive() >= count, alive)
             time.sleep(QUIET)
             yield workers
