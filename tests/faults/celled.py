@@ -194,6 +194,16 @@ def effect(ctx: Context, deadly: str) -> int:
     return ctx.attempt
 
 
+@app.task(name="effect-forked", takes_context=True, max_attempts=1)
+def effect_forked(ctx: Context) -> str:
+    """Its child leaves the block first, and may not end the transaction of both."""
+    with ctx.transaction():
+        ctx.connection.execute(f"INSERT INTO effect (job, attempt) VALUES ('{ctx.job.id}', {ctx.attempt})")
+        if child := os.fork():
+            os.waitpid(child, 0)
+    return "of the parent"
+
+
 doomed: set[str] = set()
 _commit = Completing._commit
 

@@ -195,7 +195,11 @@ def test_a_transaction_is_committed_once_whenever_its_process_dies(yard: Yard, w
     ]
     info = yard.is_(behind, State.SUCCEEDED)
     assert (info.attempt, info.crashes, info.result, last(info).output) == (1, 0, b"1", "paid 1\n")
-    assert sorted(map(tuple, rows(yard.store, "SELECT job, attempt FROM effect"))) == sorted([(before, 2), (behind, 1)])
+    (forked,) = yard.enqueue("effect-forked", max_attempts=1)
+    assert yard.is_(forked, State.SUCCEEDED).attempt == 1
+    assert "no longer this runner's" not in worker.said
+    effects = sorted(map(tuple, rows(yard.store, "SELECT job, attempt FROM effect")))
+    assert effects == sorted([(before, 2), (behind, 1), (forked, 1)])
 
 
 @TWO

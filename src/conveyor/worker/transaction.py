@@ -7,6 +7,7 @@ the job's row only while job, token and runner agree: an attempt whose job was g
 import asyncio
 import logging
 import math
+import os
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Generator
@@ -93,6 +94,7 @@ class Completing:
         self.result: bytes | None = None
         """The encoded result that it stores."""
         self.stage = Stage.NEW
+        self._pid = 0
         self.break_: BaseException | None = None
         """The error of the commit, when its connection broke over it."""
 
@@ -157,7 +159,7 @@ class Completing:
 
     async def _opened(self, colour: "Colour", loan: Loan, connection: object) -> None:
         """See where the begun transaction leads. What is enqueued from here on joins it."""
-        self._loan, self.stage = loan, Stage.OPEN
+        self._loan, self.stage, self._pid = loan, Stage.OPEN, os.getpid()
         try:
             identity = await colour.carried(self._store.operations.identity())
             visit = self._store.operations.visit(Visit(loan.name, self._store.url, identity))
@@ -186,6 +188,8 @@ class Completing:
         loan = self._loan
         if loan is None or self.stage is not Stage.OPEN:
             raise UsageError("this transaction is not open")
+        if os.getpid() != self._pid:  # not even to be rolled back: the connection is the other process's as well
+            raise UsageError("this transaction is not this process's: the task has forked within it")
         if error is not None:
             await self._undo(loan, Stage.UNDONE)
             return
