@@ -9,6 +9,7 @@ from typing import cast
 import psycopg
 import pytest
 
+from conveyor.cli.chaos.namespace import NotRun, namespace
 from tests.support.cli import PATIENCE, Terminal
 from tests.support.postgres import PostgresServer
 from tests.support.waiting import until
@@ -60,6 +61,25 @@ def databases(server: PostgresServer) -> list[str]:
     return [name for name in names if name.startswith("conveyor_chaos_")]
 
 
+def makes_networks(folder: Path) -> bool:
+    """Whether this machine lets us make networks: root's right, and in some containers not even his."""
+    try:
+        with namespace(folder):
+            return True
+    except NotRun:
+        return False
+
+
+def networks() -> list[str]:
+    """The network namespaces that runs have made and not taken away."""
+    return [path.name for path in Path("/run/netns").glob("conveyor-*")]
+
+
+def groups() -> list[str]:
+    """The same of control groups."""
+    return [str(path) for path in Path("/sys/fs/cgroup").glob("**/conveyor-*")]
+
+
 def test_killed_workers_and_cancelled_jobs_lose_nothing_on_sqlite(terminal: Terminal, scratch: Path) -> None:
     told = found(terminal, "P01", "X02", "D02", "--rounds", "1")
     killed, raced, other = told["P01"], told["X02"], told["D02"]
@@ -76,6 +96,29 @@ def test_terminated_backends_lose_nothing_and_the_database_is_left_alone(
     told = found(terminal, "D02", "--rounds", "2", "--store", postgres_url)["D02"]
     assert (told["outcome"], told["faults"], told["lost"], told["doubled_effects"]) == ("ok", 2, 0, 0)
     assert (living(scratch), [*scratch.iterdir()], databases(postgres_server)) == ([], [], [])
+
+
+def test_workers_that_are_suspended_together_come_back_to_other_peoples_jobs(terminal: Terminal, scratch: Path) -> None:
+    told = found(terminal, "C05", "--rounds", "1", "--seconds", "1")["C05"]
+    assert (told["outcome"], told["faults"], told["lost"], told["overlap_ms"]) == ("ok", 1, 0, 0)
+    assert (living(scratch), groups(), [*scratch.iterdir()]) == ([], [], [])
+
+
+def test_workers_that_nobody_answers_stop_their_jobs_in_time(
+    terminal: Terminal, scratch: Path, tmp_path: Path, postgres_url: str, postgres_server: PostgresServer
+) -> None:
+    told = found(terminal, "N01", "N04", "--rounds", "1", "--store", postgres_url)
+    silent, apart = told["N01"], told["N04"]
+    assert (silent["outcome"], silent["lost"], silent["overlap_ms"]) == ("ok", 0, 0)
+    assert "SIGTERM to exit" in str(silent["notes"])
+    if makes_networks(tmp_path):
+        assert silent["faults"] == 2
+        assert (apart["outcome"], apart["faults"], apart["lost"], apart["overlap_ms"]) == ("ok", 1, 0, 0)
+    else:
+        assert (silent["faults"], "not tried: lost packets" in str(silent["notes"])) == (1, True)
+        assert apart["outcome"] == "not run"
+        assert apart["why"]
+    assert (living(scratch), networks(), databases(postgres_server)) == ([], [], [])
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
