@@ -12,7 +12,7 @@ from tests.support.preforked import CHILDREN, JOBS, Said
 from tests.support.stores import SHARED, number, open_store
 from tests.support.yard import ROOT
 
-pytestmark = pytest.mark.parametrize("url", SHARED, indirect=True)
+pytestmark = [pytest.mark.parametrize("url", SHARED, indirect=True), pytest.mark.timeout(180)]
 
 
 def test_processes_that_are_made_after_the_first_use_work_as_if_alone(url: str) -> None:

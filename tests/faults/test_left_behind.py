@@ -11,6 +11,7 @@ from conveyor.core.lifecycle import State
 from conveyor.worker.cell.alarm import HARD
 from tests.faults.test_cells import FILE, ONE, TWO, failure, last, worker
 from tests.faults.test_kill_worker import say
+from tests.support.stores import SHARED
 from tests.support.waiting import until
 from tests.support.yard import Process, Yard, dead
 
@@ -38,7 +39,17 @@ def test_what_a_job_has_started_and_left_behind_ends_with_its_cell(yard: Yard, w
     assert [pid for pid in children if not dead(pid)] == []
 
 
-@pytest.mark.parametrize("count", [pytest.param(1_000, marks=[pytest.mark.soak, pytest.mark.timeout(3_600)]), 12])
+LONG = [pytest.mark.soak, pytest.mark.timeout(3_600)]
+
+
+@pytest.mark.parametrize(
+    ("yard", "count"),
+    [
+        pytest.param("sqlite-file", 12, marks=pytest.mark.timeout(180)),
+        *(pytest.param(store, 1_000, marks=LONG) for store in SHARED),
+    ],
+    indirect=["yard"],
+)
 @TWO
 def test_code_that_hears_nothing_is_ended_in_time_and_leaves_nothing_in_its_runner(
     yard: Yard, worker: Process, count: int, say: Callable[[str], None]

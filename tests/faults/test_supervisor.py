@@ -189,7 +189,7 @@ def test_a_task_that_blocks_the_event_loop_beyond_its_deadline_costs_its_runner(
     assert worker.runner != first
 
 
-SHORTLY = pytest.param("after", "sqlite-file")
+SHORTLY = pytest.param("after", "sqlite-file", marks=pytest.mark.timeout(180))
 AT_LENGTH = [pytest.param(when, on, marks=pytest.mark.soak) for when in ("before", "after") for on in SHARED]
 
 
@@ -217,6 +217,7 @@ def test_a_runner_that_claims_nothing_is_not_ready_and_is_replaced(yard: Yard, w
 # ------------------------------------------------------------ look the same
 
 
+@pytest.mark.timeout(180)
 def test_workers_that_look_the_same_are_not_taken_for_each_other(yard: Yard) -> None:
     """Of one host name and, where the test may have namespaces for it, with the same numbers of processes."""
     boxes = [yard.start("tests.support.boxed", *SHORT, "-q", "default=2").working() for _ in range(3)]
