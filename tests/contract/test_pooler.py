@@ -14,7 +14,7 @@ from conveyor import Conveyor
 from conveyor.core.errors import OutcomeUnknown, StoreUnavailable
 from conveyor.plan import Ring
 from conveyor.store.contract import Listener, Store
-from conveyor.store.postgres.links import own
+from conveyor.store.postgres.links import alent, lent, own
 from conveyor.store.postgres.opened import PostgresStore
 from conveyor.testing.contract.claims import Claims
 from conveyor.testing.contract.listening import Listening
@@ -51,6 +51,25 @@ def test_nothing_is_prepared_through_it_and_its_sessions_are_left_alone(pooled: 
         with own(url, steady=True) as connection:
             assert connection.prepare_threshold == threshold
             assert connection.execute("SHOW enable_seqscan").fetchone() == (setting,)
+
+
+async def test_the_server_looks_whether_we_are_still_there_but_a_poolers_sessions_are_left_alone(
+    pooled: str, server_url: str
+) -> None:
+    """What a machine that is gone had locked would stay so for two hours."""
+    show = "SHOW tcp_keepalives_idle"
+    for url, watched in ((pooled, False), (server_url, True)):
+        for connection in (own(url), own(url, steady=True), lent(url)):
+            with connection:
+                assert (connection.execute(show).fetchone() == ("5",)) is watched
+        async with await alent(url) as lending:
+            assert (await (await lending.execute(show)).fetchone() == ("5",)) is watched
+
+
+@pytest.mark.direct
+def test_a_setting_of_the_databases_own_that_looks_soon_enough_is_kept(server_url: str) -> None:
+    with own(f"{server_url}?options=-c%20tcp_keepalives_idle%3D40") as connection:
+        assert connection.execute("SHOW tcp_keepalives_idle").fetchone() == ("40",)
 
 
 @contextlib.asynccontextmanager

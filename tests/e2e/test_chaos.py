@@ -9,6 +9,7 @@ from typing import cast
 import psycopg
 import pytest
 
+from conveyor.cli.chaos.namespace import NotRun, namespace
 from tests.support.cli import PATIENCE, Terminal
 from tests.support.postgres import PostgresServer
 from tests.support.waiting import until
@@ -60,6 +61,25 @@ def databases(server: PostgresServer) -> list[str]:
     return [name for name in names if name.startswith("conveyor_chaos_")]
 
 
+def makes_networks(folder: Path) -> bool:
+    """Whether this machine lets us make networks: root's right, and in some containers not even his."""
+    try:
+        with namespace(folder):
+            return True
+    except NotRun:
+        return False
+
+
+def networks() -> list[str]:
+    """The network namespaces that runs have made and not taken away."""
+    return [path.name for path in Path("/run/netns").glob("conveyor-*")]
+
+
+def groups() -> list[str]:
+    """The same of control groups."""
+    return [str(path) for path in Path("/sys/fs/cgroup").glob("**/conveyor-*")]
+
+
 def test_killed_workers_and_cancelled_jobs_lose_nothing_on_sqlite(terminal: Terminal, scratch: Path) -> None:
     told = found(terminal, "P01", "X02", "D02", "--rounds", "1")
     killed, raced, other = told["P01"], told["X02"], told["D02"]
@@ -76,6 +96,36 @@ def test_terminated_backends_lose_nothing_and_the_database_is_left_alone(
     told = found(terminal, "D02", "--rounds", "2", "--store", postgres_url)["D02"]
     assert (told["outcome"], told["faults"], told["lost"], told["doubled_effects"]) == ("ok", 2, 0, 0)
     assert (living(scratch), [*scratch.iterdir()], databases(postgres_server)) == ([], [], [])
+
+
+def test_workers_that_are_suspended_together_come_back_to_other_peoples_jobs(terminal: Terminal, scratch: Path) -> None:
+    told = found(terminal, "C05", "--rounds", "1", "--seconds", "1")["C05"]
+    assert (told["outcome"], told["faults"], told["lost"], told["overlap_ms"]) == ("ok", 1, 0, 0)
+    assert (living(scratch), groups(), [*scratch.iterdir()]) == ([], [], [])
+
+
+def test_workers_that_nobody_answers_stop_their_jobs_in_time(
+    terminal: Terminal, scratch: Path, tmp_path: Path, postgres_url: str, postgres_server: PostgresServer
+) -> None:
+    told = found(terminal, "N01", "--rounds", "1", "--store", postgres_url)["N01"]
+    assert (told["outcome"], told["lost"], told["overlap_ms"]) == ("ok", 0, 0)
+    assert "SIGTERM to exit" in str(told["notes"])
+    possible = makes_networks(tmp_path)
+    assert (told["faults"], "not tried: lost packets" in str(told["notes"])) == ((2, False) if possible else (1, True))
+    assert (living(scratch), networks(), databases(postgres_server)) == ([], [], [])
+
+
+@pytest.mark.soak  # a network for a worker is made for the test above as well
+def test_a_worker_that_is_cut_off_has_stopped_its_jobs_before_others_start_them(
+    terminal: Terminal, scratch: Path, tmp_path: Path, postgres_url: str, postgres_server: PostgresServer
+) -> None:
+    told = found(terminal, "N04", "--rounds", "1", "--store", postgres_url)["N04"]
+    if makes_networks(tmp_path):
+        assert (told["outcome"], told["faults"], told["lost"], told["overlap_ms"]) == ("ok", 1, 0, 0)
+    else:
+        assert told["outcome"] == "not run"
+        assert told["why"]
+    assert (living(scratch), networks(), databases(postgres_server)) == ([], [], [])
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])

@@ -119,6 +119,21 @@ def child(ctx: Context, apart: bool) -> None:
     re.match(r"(a+)+$", "a" * 40 + "b")
 
 
+@app.task(name="leave-behind", takes_context=True)
+def leave_behind(ctx: Context) -> int:
+    """Succeeds, and what it has started goes on."""
+    started = [subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) for _ in range(2)]
+    (history.folder / f"{ctx.job.id}.left").write_text(" ".join(str(process.pid) for process in started))
+    return os.getpid()
+
+
+@app.task(name="numb", max_attempts=1)
+def numb() -> None:
+    """Sleeps in C, and hears no signal that can be kept from being heard."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    ctypes.CDLL(None).sleep(600)
+
+
 @app.task(name="spoil")
 def spoil() -> int:
     """Leaves its process as no next job should find it."""

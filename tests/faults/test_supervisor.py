@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from contextlib import closing
 from http import HTTPStatus
 from http.client import HTTPConnection
@@ -14,9 +15,13 @@ from pathlib import Path
 import pytest
 
 from conveyor.core.lifecycle import State
+from tests.faults.test_kill_worker import Say, say
 from tests.support.history import read_tables
+from tests.support.stores import SHARED
 from tests.support.waiting import until
 from tests.support.yard import Process, Yard, alive, descendants
+
+__all__ = ["say"]
 
 ON_A_FILE = pytest.mark.parametrize("yard", ["sqlite-file"], indirect=True)
 """For what takes long, and has nothing to do with the store."""
@@ -184,19 +189,54 @@ def test_a_task_that_blocks_the_event_loop_beyond_its_deadline_costs_its_runner(
     assert worker.runner != first
 
 
-@ON_A_FILE
-def test_a_runner_that_claims_nothing_is_not_ready_and_is_replaced(yard: Yard) -> None:
+SHORTLY = pytest.param("after", "sqlite-file", marks=pytest.mark.timeout(180))
+AT_LENGTH = [pytest.param(when, on, marks=pytest.mark.soak) for when in ("before", "after") for on in SHARED]
+
+
+@pytest.mark.parametrize(("when", "yard"), [SHORTLY, *AT_LENGTH], indirect=["yard"])
+def test_a_runner_that_claims_nothing_is_not_ready_and_is_replaced(yard: Yard, when: str, say: Say) -> None:
+    """And what it has claimed and not begun is no job of anybody's, so that it runs elsewhere, its attempts unspent."""
     worker = yard.start("tests.support.wedged", "--lease", "20", "--beat", "5")
     worker.working()
     first = worker.runner
     until(lambda: health(worker)["status"] == "ready")
-    (wedge,) = yard.enqueue("wedge")
+    (wedge,) = yard.enqueue("wedge", when)
     yard.is_(wedge, State.SUCCEEDED)
+    begun = time.monotonic()
+    jobs = yard.enqueue("nap", 0, count=3)
     until(lambda: health(worker)["status"] == "failing", patience=CLAIMS)
-    worker.says("claims nothing though its event loop turns")
+    red = time.monotonic() - begun
+    worker.says("claims nothing though its event loop turns", patience=CLAIMS)
     until(lambda: worker.runners not in ([], [first]), patience=CLAIMS)
-    (job,) = yard.enqueue("nap", 0)
-    yard.is_(job, State.SUCCEEDED)
+    infos = [yard.is_(job, State.SUCCEEDED, patience=CLAIMS) for job in jobs]
+    say(f"hangs {when} the answer: red after {red:.0f} s, jobs done after {time.monotonic() - begun:.0f} s")
+    assert [info.crashes for info in infos] == [0] * 3
+    assert [len(yard.starts(job)) for job in jobs] == [1] * 3
+
+
+# ------------------------------------------------------------ look the same
+
+
+@pytest.mark.timeout(180)
+def test_workers_that_look_the_same_are_not_taken_for_each_other(yard: Yard) -> None:
+    """Of one host name and, where the test may have namespaces for it, with the same numbers of processes."""
+    boxes = [yard.start("tests.support.boxed", *SHORT, "-q", "default=2").working() for _ in range(3)]
+    runners = yard.store.run(yard.store.operations.runners())
+    assert len({runner.id for runner in runners}) == 3
+    assert len({runner.info.host for runner in runners}) == 1
+    assert len({runner.info.pid for runner in runners}) == (1 if os.geteuid() == 0 else 3)
+    jobs = yard.enqueue("first-slow", 60, count=6)
+    for job in jobs:
+        begun(yard, job)
+    holders = {job: str(yard.see(job).runner) for job in jobs}
+    victim = holders[jobs[0]]
+    next(box for box in boxes if f"worker {victim[:8]} serves" in box.said).kill()
+    yard.start("tests.support.boxed", *SHORT).working()
+    lost = [job for job in jobs if holders[job] == victim]
+    assert [yard.is_(job, State.SUCCEEDED).attempt for job in lost] == [2, 2]
+    others = [yard.see(job) for job in jobs if job not in lost]
+    assert [(info.attempt, info.runner) for info in others] == [(1, holders[info.id]) for info in others]
+    assert [len(yard.starts(info.id)) for info in others] == [1] * 4
 
 
 # ---------------------------------------------------------------- replaced

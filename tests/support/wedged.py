@@ -1,6 +1,7 @@
 """``conveyor worker`` whose claimer can be made to hang: ``python -m tests.support.wedged OPTIONS`` (P12).
 
-In its runners there is a task besides, ``wedge``: from then on no claim of that runner ever comes back.
+In its runners there is a task besides, ``wedge``: from then on no claim of that runner ever comes back. It hangs
+``before`` it asks, or ``after`` the store has given it jobs, which nobody starts then.
 """
 
 import asyncio
@@ -16,14 +17,18 @@ _claim = Claimer._claim
 
 
 async def hang(claimer: Claimer, room: dict[str, int]) -> bool:
-    if wedged:
-        await asyncio.Event().wait()
-    return await _claim(claimer, room)
+    if not wedged:
+        return await _claim(claimer, room)
+    if wedged[0] == "after":
+        plan = claimer._store.operations.claim(claimer._identity().runner, room, claimer._tasks)
+        if not await claimer._store.arun(plan):
+            return True
+    return await asyncio.Event().wait()
 
 
 @app.task(name="wedge")
-async def wedge() -> None:
-    wedged.append("from now on")
+async def wedge(when: str) -> None:
+    wedged.append(when)
 
 
 Claimer._claim = hang  # type: ignore[method-assign]  # that is the fault

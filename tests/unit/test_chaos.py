@@ -1,8 +1,11 @@
 """What ``conveyor chaos`` says of what it finds, and what it takes on its command line."""
 
+import contextlib
 import json
 import os
+import select
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -11,10 +14,13 @@ from pathlib import Path
 import pytest
 
 from conveyor.cli import build, chaos, main
+from conveyor.cli.chaos import namespace, tree
 from conveyor.cli.chaos import options as given
-from conveyor.cli.chaos import tree
 from conveyor.cli.chaos.checker import Report, check, violations
+from conveyor.cli.chaos.forwarder import Forwarder
+from conveyor.cli.chaos.freezer import KINDS, Kind, freezer
 from conveyor.cli.chaos.history import History
+from conveyor.cli.chaos.left import noted
 from conveyor.cli.chaos.options import Settings
 from conveyor.cli.chaos.scenarios import ALL, Scenario
 from conveyor.cli.chaos.site import Found, Site
@@ -71,10 +77,81 @@ def test_a_list_says_what_cannot_be_run_and_why(capsys: pytest.CaptureFixture[st
     listed = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
     assert {scenario.name for scenario in ALL} <= listed.keys()
     assert "it is about PostgreSQL" in listed["D02"]
-    assert "it takes root" in listed["N01"]
+    assert "faketime" in listed["C02"]
     assert all(scenario.why_not("sqlite:///a.db") for scenario in ALL if scenario.act is None)
     tell_list(ALL, "postgresql://x/y")
     assert "it is about SQLite" in capsys.readouterr().out
+
+
+def test_without_the_rights_for_it_a_scenario_is_not_run_and_says_why(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert main(["chaos", "N04", "--json", "--store", "postgresql://localhost:1/x"]) == 0
+    told = json.loads(capsys.readouterr().out)["scenarios"]["N04"]
+    assert told == {"outcome": "not run", "why": "it takes root, for a network namespace"}
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setenv("PATH", "")
+    assert "there is no `ip` here" in namespace.impossible()
+
+
+def test_what_turns_out_to_be_impossible_is_not_run_either(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(site: Site) -> Tables:
+        monkeypatch.setattr(namespace, "impossible", str)
+        monkeypatch.setattr(namespace, "ip", lambda *_: "Operation not permitted")
+        with namespace.namespace(site.folder):
+            raise AssertionError
+
+    monkeypatch.setattr(chaos, "ALL", [Scenario("P01", "needs more than it seems", refused)])
+    assert main(["chaos", "P01", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["scenarios"]["P01"]
+    assert told["outcome"] == "not run"
+    assert told["why"].startswith("`ip netns add conveyor-")
+    assert told["why"].endswith("was refused: Operation not permitted")
+
+
+def test_a_mute_forwarder_holds_back_what_is_said_and_passes_it_on_in_the_end() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        Forwarder(f"postgresql://u:p@localhost:{server.getsockname()[1]}/x?sslmode=disable") as between,
+    ):
+        assert between.url == f"postgresql://u:p@127.0.0.1:{between.port}/x?sslmode=disable"
+        with socket.create_connection(("127.0.0.1", between.port)) as client:
+            there, _ = server.accept()
+            client.sendall(b"before")
+            assert there.recv(100) == b"before"
+            between.mute()
+            until(lambda: not between.speaks.is_set())
+            client.sendall(b"meanwhile")
+            there.settimeout(0.05)
+            with pytest.raises(TimeoutError):
+                there.recv(100)
+        there.settimeout(10)  # the client has given up, and that is heard last
+        between.heal()
+        assert b"".join(iter(lambda: there.recv(100), b"")) == b"meanwhile"
+        there.close()
+
+
+@pytest.mark.parametrize("kinds", [KINDS, KINDS[1:], ()], ids=["any", "cgroup", "signals"])
+def test_processes_are_frozen_together_and_let_go_and_no_group_is_left(tmp_path: Path, kinds: Sequence[Kind]) -> None:
+    """By whatever this machine allows; without any rights, by signals."""
+    writes = [sys.executable, "-c", "import os, time\nwhile True: os.write(1, b'.'); time.sleep(0.001)"]
+    with subprocess.Popen(writes, stdout=subprocess.PIPE) as process, freezer(tmp_path, kinds) as ice:
+        assert process.stdout is not None
+        pipe = process.stdout.fileno()
+        assert os.read(pipe, 1) == b"."
+        assert ice.freeze(lambda: [process.pid]) == [process.pid]
+        os.set_blocking(pipe, False)
+        with contextlib.suppress(BlockingIOError):
+            while os.read(pipe, 65_536):
+                pass
+        assert select.select([pipe], [], [], 0.1)[0] == []
+        ice.thaw([process.pid])
+        assert select.select([pipe], [], [], 30)[0] == [pipe]
+        process.kill()
+    assert [one.name for one in noted(tmp_path) if Path(one.name).exists()] == []
 
 
 def test_the_status_is_1_when_anything_was_violated(

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 from conveyor.app import Conveyor
 from conveyor.cli.chaos import options as given
+from conveyor.cli.chaos.namespace import NotRun
 from conveyor.cli.chaos.options import Settings
 from conveyor.cli.chaos.scenarios import ALL, Scenario
 from conveyor.cli.chaos.site import Found, site
@@ -59,9 +60,11 @@ def _result(scenario: Scenario, settings: Settings) -> Found | str:
     say(scenario.summary)
     try:
         with site(settings, say) as here:
-            found = here.judge(scenario.act(here))
+            found: Found | str = here.judge(scenario.act(here))
     except UsageError:
         raise
+    except NotRun as reason:
+        found = str(reason)
     except ConveyorError as error:  # the others may have something to say all the same
         found = Found(violations=[f"it could not be carried out: {error}"])
     if is_terminal(sys.stderr):

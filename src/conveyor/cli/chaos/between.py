@@ -33,10 +33,11 @@ L = TypeVar("L", bound=Line)
 class Between(ABC, Generic[L]):
     """``url`` is the database's address through here, from ``with`` on."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, host: str = "127.0.0.1") -> None:
         where = urlsplit(url)
         self._server = (where.hostname, where.port)
-        self._url = url
+        self._where = where
+        self._host = host
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name=type(self).__name__)
         self.lines: dict[L, asyncio.Task[None]] = {}
@@ -50,7 +51,8 @@ class Between(ABC, Generic[L]):
     @property
     def url(self) -> str:
         """The database's address, through here."""
-        return self._url.replace(f":{self._server[1]}/", f":{self._port}/")
+        user, at, _ = self._where.netloc.rpartition("@")
+        return self._where._replace(netloc=f"{user}{at}{self._host}:{self.port}").geturl()
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -74,8 +76,8 @@ class Between(ABC, Generic[L]):
         self._loop.call_soon_threadsafe(function)
 
     async def _open(self) -> None:
-        self._listener = await asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=500)
-        self._port: int = self._listener.sockets[0].getsockname()[1]
+        self._listener = await asyncio.start_server(self._serve, self._host, 0, backlog=500)
+        self.port: int = self._listener.sockets[0].getsockname()[1]
 
     def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         line = self.line(reader, writer)

@@ -3,15 +3,24 @@
 import os
 import signal
 import sys
+from pathlib import Path
 
-from conveyor.cli.chaos import tree
+from conveyor.cli.chaos import left, tree
 
 
 def main() -> None:
     """Wait for the other end of standard input to be closed, by whoever or whatever."""
     os.read(sys.stdin.fileno(), 1)
-    others = tree.family(tree.RUN, os.environ[tree.RUN]).keys() - {os.getpid()}
+    folder = os.environ[tree.RUN]
+    made = list(left.noted(Path(folder)))
+    for group in [one.name for one in made if one.kind == "group"]:
+        left.thaw(Path(group))
+    others = tree.family(tree.RUN, folder).keys() - {os.getpid()}
     tree.send(others, signal.SIGKILL)
+    if made:
+        tree.gone(others)
+    for one in made:
+        left.remove(one)
 
 
 if __name__ == "__main__":

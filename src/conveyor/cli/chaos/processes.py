@@ -2,12 +2,11 @@
 
 import os
 import select
-import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -27,10 +26,12 @@ LAST: Final = 1_500
 class Process:
     """A process of our own, in a session of its own: what is typed at us does not reach it."""
 
-    def __init__(self, words: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
-        """Starts ``python -m`` *words*; what it says goes to *log*."""
+    def __init__(
+        self, words: Sequence[str], environment: Mapping[str, str], log: Path, before: Sequence[str] = ()
+    ) -> None:
+        """Starts ``python -m`` *words*, by the command *before*, if any; what it says goes to *log*."""
         self._log = log
-        command = [sys.executable, "-m", *words]
+        command = [*before, sys.executable, "-m", *words]
         with log.open("ab") as out:
             self._popen = subprocess.Popen(  # noqa: S603 - ourselves
                 command, env=environment, stdin=subprocess.PIPE, stdout=out, stderr=out, start_new_session=True
@@ -73,11 +74,18 @@ class Process:
 class Worker(Process):
     """A worker: a process, or a tree of them."""
 
-    def __init__(self, number: int, words: Sequence[str], environment: Mapping[str, str], folder: Path) -> None:
+    def __init__(
+        self,
+        number: int,
+        words: Sequence[str],
+        environment: Mapping[str, str],
+        folder: Path,
+        before: Sequence[str] = (),
+    ) -> None:
         """*number* and *folder* mark it, and all that it starts: other runs have workers too."""
         self._mark = f"{folder}/{number}"
         marked = {**environment, tree.WORKER: self._mark}
-        super().__init__(["conveyor", "worker", *words], marked, folder / f"worker-{number}.log")
+        super().__init__(["conveyor", "worker", *words], marked, folder / f"worker-{number}.log", before)
 
     @property
     def members(self) -> dict[int, tree.Member]:
@@ -146,22 +154,11 @@ def until(condition: Callable[[], bool], patience: float, what: Callable[[], str
         raise ConveyorError(f"{what()}; {patience:.0f} s were not enough, and the scenario says nothing")
 
 
-def within(condition: Callable[[], bool], patience: float) -> bool:
-    """Whether *condition* comes about in time."""
+def within(condition: Callable[[], bool], patience: float, look: float = LOOK) -> bool:
+    """Whether *condition* comes about in time; looks each *look* seconds."""
     end = time.monotonic() + patience
     while not condition():
         if time.monotonic() > end:
             return False
-        time.sleep(LOOK)
+        time.sleep(look)
     return True
-
-
-def stopped(pids: Collection[int], members: Callable[[], Mapping[int, tree.Member]]) -> bool:
-    """Stop processes as a debugger would; whether they stand."""
-    tree.send(pids, signal.SIGSTOP)
-
-    def stand() -> bool:
-        now = members()
-        return all(now[pid].state in "Tt" for pid in pids if pid in now)
-
-    return within(stand, SETTLING)

@@ -4,7 +4,6 @@ import contextlib
 import os
 import random
 import signal
-import sqlite3
 import tempfile
 import time
 from collections import Counter
@@ -17,13 +16,15 @@ from typing import Final
 from conveyor.app import open_ground
 from conveyor.cli.chaos import tree
 from conveyor.cli.chaos.checker import Report, check, violations
+from conveyor.cli.chaos.freezer import Signals, Stopping
 from conveyor.cli.chaos.history import History
 from conveyor.cli.chaos.options import Settings
-from conveyor.cli.chaos.processes import LAST, LOOK, SETTLING, Process, Watch, Worker, stopped, until, within
+from conveyor.cli.chaos.processes import LAST, LOOK, SETTLING, Process, Watch, Worker, until, within
 from conveyor.cli.chaos.sending import Enqueue, enqueue
 from conveyor.cli.chaos.tables import (
     Row,
     Tables,
+    locked,
     make_effects,
     read_effects,
     read_tables,
@@ -120,12 +121,21 @@ class Site:
         """Let the others work."""
         time.sleep(seconds)
 
-    def worker(self, *options: str, app: str = "app", slots: int = SLOTS, grace: float = GRACE) -> Worker:
-        """Start one more worker."""
+    def worker(
+        self,
+        *options: str,
+        app: str = "app",
+        slots: int = SLOTS,
+        grace: float = GRACE,
+        through: str = "",
+        before: Sequence[str] = (),
+    ) -> Worker:
+        """Start one more worker; it finds the store at *through*, if that is another address for it."""
         words = ["--app", f"conveyor.cli.chaos.serve:{app}", "-q", f"default={slots}", "--grace", f"{grace:g}"]
         words += ["--lease", f"{self.lease:g}", "--beat", f"{self.lease / 5:g}", *options]
         self._started += 1
-        self.workers.append(Worker(self._started, words, self._environment(), self.folder))
+        environment = {**self._environment(), "CONVEYOR_URL": through or self.through}
+        self.workers.append(Worker(self._started, words, environment, self.folder, before))
         return self.workers[-1]
 
     def working(self, worker: Worker) -> None:
@@ -186,36 +196,29 @@ class Site:
             self._loads.remove(process)
 
     def freeze(self, worker: Worker, part: str = "whole") -> list[int]:
-        """Stop a worker, or a part of it; gives what stands.
+        """Stop a worker, or a part of it; gives what stands."""
+        return self.suspend(Signals(), lambda: worker.parts().get(part, []))
+
+    def suspend(self, by: Stopping, pids: Callable[[], Collection[int]]) -> list[int]:
+        """Stop *pids* at one moment; gives what stands.
 
         Not in the middle of a write to SQLite: its lock would stop everybody else, which is another scenario.
         """
         for _ in range(100):
-            pids = worker.parts().get(part, [])
-            if stopped(pids, lambda: worker.members) and not self._locked():
-                for pid in pids:
+            frozen = by.freeze(pids)
+            if not sqlite(self.url) or not locked(self.file):
+                for pid in frozen:
                     self.history.write("stopped", pid=pid)
-                return pids
-            tree.send(pids, signal.SIGCONT)
+                return frozen
+            by.thaw(frozen)
             time.sleep(LOOK)
         raise ConveyorError("a worker cannot be stopped but in the middle of a write; the scenario says nothing")
 
-    def thaw(self, pids: Sequence[int]) -> None:
+    def thaw(self, pids: Sequence[int], by: Stopping | None = None) -> None:
         """Let them go on."""
         for pid in pids:
             self.history.write("resumed", pid=pid)
-        tree.send(pids, signal.SIGCONT)
-
-    def _locked(self) -> bool:
-        if not sqlite(self.url):
-            return False
-        with contextlib.closing(sqlite3.connect(self.file, timeout=1.0, isolation_level=None)) as connection:
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError:
-                return True
-            connection.execute("ROLLBACK")
-        return False
+        (by or Signals()).thaw(pids)
 
     def alive(self) -> list[Worker]:
         """The workers that have not ended; as many new ones as have, as any service manager starts them."""
@@ -264,7 +267,9 @@ class Site:
             self.worker()
         patience = DRAIN + self.left() / PACE
         if not within(lambda: self.alive() != [] and self.left() == 0, patience):
-            self.wrong(f"I13: {self.left():,} jobs have not ended {patience:.0f} s after the last fault")
+            held = sum(row.state == "running" for row in self.tables().hot)
+            left = f"{self.left():,} jobs, {held:,} of them in somebody's hands"
+            self.wrong(f"I13: {left}, have not ended {patience:.0f} s after the last fault")
         self.stop()
         return self.tables()
 

@@ -68,6 +68,17 @@ def sqlite_file(url: str) -> Path:
     return Path(unquote(urlsplit(url).path[1:]))
 
 
+def locked(file: Path) -> bool:
+    """Whether somebody is writing to a file of SQLite's."""
+    with contextlib.closing(sqlite3.connect(file, timeout=1.0, isolation_level=None)) as connection:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return True
+        connection.execute("ROLLBACK")
+    return False
+
+
 @contextmanager
 def asking(url: str) -> Generator[Asking]:
     """A connection to ask the store at *url*, with no word of Conveyor's. ``StoreUnavailable`` if there is none."""

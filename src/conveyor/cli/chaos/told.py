@@ -58,6 +58,7 @@ def as_json(found: Found | str) -> Mapping[str, object]:
         "doubled_effects": len(report.effects_doubled),
         "refused_stale_writes": report.refused,
         "overlaps": len(report.overlaps),
+        "overlap_ms": round(max(report.overlaps, default=0)),
         "recoveries": len(times),
         **{f"recovery_{name}": round(quantile(times, share), 3) if times else None for name, share in SHARES.items()},
         "violations": found.violations,

@@ -7,7 +7,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -68,6 +68,14 @@ def lives(pid: int) -> bool:
         return False
 
 
+def stands(pid: int) -> bool:
+    """Whether a process is stopped, or has ended."""
+    try:
+        return _stat(PROC / str(pid))[_STATE] in "TtZX"
+    except OSError:
+        return True
+
+
 def send(pids: Iterable[int], number: signal.Signals) -> list[int]:
     """Send a signal to each; gives those that were there."""
     sent: list[int] = []
@@ -86,6 +94,16 @@ def end(name: str, value: str) -> list[int]:
         killed += send(members, signal.SIGKILL)
         time.sleep(LOOK)
     return killed
+
+
+def gone(pids: Collection[int]) -> bool:
+    """Wait for the end of processes that were killed; whether it comes."""
+    deadline = time.monotonic() + PATIENCE
+    while there := any(map(lives, pids)):
+        if time.monotonic() > deadline:
+            break
+        time.sleep(LOOK)
+    return not there
 
 
 def _member(entry: Path, mark: bytes) -> Member | None:

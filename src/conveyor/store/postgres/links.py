@@ -21,7 +21,7 @@ from psycopg.rows import TupleRow
 
 from conveyor.core.errors import StoreUnavailable
 from conveyor.drivers.postgres import STALE, adapt, unreachable
-from conveyor.drivers.postgres_wire import DEADLINE, AsyncWire, Overdue, Wire, usable
+from conveyor.drivers.postgres_wire import DEADLINE, AsyncWire, Overdue, Wire, limited, usable
 
 MOST: Final = 8
 """Connections at a time, for each process, and for each event loop."""
@@ -63,6 +63,34 @@ async def aconnect(text: str) -> AsyncWire:
     except psycopg.OperationalError as error:
         raise unreachable(error) from error
     adapt(connection)
+    return connection
+
+
+def lent(text: str) -> Wire:
+    """A blocking connection for a transaction of the user's: its session is as the database has it, but watched."""
+    connection = connect(text)
+    try:
+        with limited(connection, DEADLINE):
+            connection.execute(_WATCHED, [connection.info.backend_pid])
+    except BaseException as error:
+        connection.close()
+        if isinstance(error, psycopg.Error):
+            raise unreachable(error) from error
+        raise
+    return connection
+
+
+async def alent(text: str) -> AsyncWire:
+    """The same for async code."""
+    connection = await aconnect(text)
+    try:
+        with limited(connection, DEADLINE):
+            await connection.execute(_WATCHED, [connection.info.backend_pid])
+    except BaseException as error:  # its caller may be cancelled just now
+        await connection.close()
+        if isinstance(error, psycopg.Error):
+            raise unreachable(error) from error
+        raise
     return connection
 
 
@@ -111,13 +139,26 @@ def wraps(connection: Wire | AsyncWire) -> bool:
     return connection.isolation_level is not None
 
 
-_SESSION: Final = """
-    SELECT current_setting('default_transaction_isolation'), steady,
-           CASE WHEN steady THEN set_config('enable_seqscan', 'off', false)
-                                 || set_config('enable_bitmapscan', 'off', false) || set_config('jit', 'off', false)
-                                 || set_config('plan_cache_mode', 'force_generic_plan', false) END
-    FROM (SELECT %s AND pg_backend_pid() = %s AS steady) AS session
+_WATCH: Final = """
+    CASE WHEN direct AND current_setting('tcp_keepalives_idle')::int > 60
+         THEN set_config('tcp_keepalives_idle', '5', false) || set_config('tcp_keepalives_interval', '2', false)
+              || set_config('tcp_keepalives_count', '3', false)
+    END
 """
+"""Has the server look whether we are still there, where it would not for long. A worker that is cut off in the middle
+of a transaction, or whose machine is gone, says no goodbye: by the system's defaults its session, and all that this
+holds locked, would last for two hours and more, and keep its jobs from whoever has them next.
+"""
+_WATCHED: Final = f"SELECT {_WATCH} FROM (SELECT pg_backend_pid() = %s AS direct) AS session"  # noqa: S608 - our own words
+_SESSION: Final = f"""
+    SELECT current_setting('default_transaction_isolation'), steady AND direct,
+           CASE WHEN steady AND direct
+                THEN set_config('enable_seqscan', 'off', false)
+                     || set_config('enable_bitmapscan', 'off', false) || set_config('jit', 'off', false)
+                     || set_config('plan_cache_mode', 'force_generic_plan', false) END,
+           {_WATCH}
+    FROM (SELECT %s::boolean AS steady, pg_backend_pid() = %s AS direct) AS session
+"""  # noqa: S608 - our own words
 """Whether steady statements may be planned once: if that is wanted, and the connection leads to the server itself, as
 of ``direct_to``, for only then is its session ours.
 
@@ -131,7 +172,7 @@ _OURS: Final = "read committed"
 
 def _session(row: TupleRow | None) -> tuple[str, int | None]:
     """The default isolation level, and psycopg's threshold: a pooler's next session would know nothing prepared."""
-    isolation, steady, _ = row or ("", False, None)
+    isolation, steady, *_ = row or ("", False)
     return isolation, 1 if steady else None
 
 

@@ -23,7 +23,7 @@ from conveyor.store.leases import Leases
 from conveyor.store.postgres import migrating
 from conveyor.store.postgres.checks import CHECKS, DEEP
 from conveyor.store.postgres.health import amiss, examined
-from conveyor.store.postgres.links import AsyncLinks, Links, aconnect, connect, dsn, own, wraps
+from conveyor.store.postgres.links import AsyncLinks, Links, alent, connect, dsn, lent, own, wraps
 from conveyor.store.postgres.listen import PostgresListener
 from conveyor.store.postgres.plans import PostgresControl, PostgresOperations
 from conveyor.store.sqlfiles import migrations
@@ -145,11 +145,11 @@ class PostgresStore:
 
     def connect(self) -> Wire:
         """See ``Store``. A new one each time: whatever its user sets in its session ends with it."""
-        return connect(self._text)
+        return lent(self._text)
 
     async def aconnect(self) -> AsyncWire:
         """See ``Store``."""
-        return await aconnect(self._text)
+        return await alent(self._text)
 
     def examine(self, *, deep: bool) -> Sequence[Finding]:
         """See ``Store``."""

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
-from conveyor.cli.chaos import tree
+from conveyor.cli.chaos import namespace, tree
 from conveyor.cli.chaos.scenarios.code import p05, p06, p08
 from conveyor.cli.chaos.scenarios.deaths import d12, p01
 from conveyor.cli.chaos.scenarios.deploys import p03, u01
-from conveyor.cli.chaos.scenarios.freezes import p04
+from conveyor.cli.chaos.scenarios.freezes import c05, p04
+from conveyor.cli.chaos.scenarios.networks import n01, n04
 from conveyor.cli.chaos.scenarios.pressure import r04, x02
 from conveyor.cli.chaos.scenarios.stores import d02, d05, d11
 from conveyor.cli.chaos.site import Site
@@ -29,6 +30,8 @@ class Scenario:
     reason: str = ""
     proxied: bool = False
     """Whether something must stand between the workers and the server."""
+    needs: Callable[[], str] = str
+    """What this machine lacks for it; empty when it lacks nothing."""
 
     def why_not(self, url: str) -> str:
         """Why it cannot be run on the store at *url*; empty when it can."""
@@ -39,7 +42,7 @@ class Scenario:
             return f"it is about {self.store}"
         if self.proxied and not (urlsplit(url).hostname and urlsplit(url).port):
             return "it takes a URL with the server's host and port, for a proxy to stand between"
-        return "" if tree.supported() else "this system has no /proc to find processes in"
+        return self.needs() if tree.supported() else "this system has no /proc to find processes in"
 
 
 def _tool(name: str, why: str) -> str:
@@ -58,10 +61,10 @@ ALL: Final = (
     Scenario("D05", "answers to COMMITs lost", d05, "PostgreSQL", proxied=True),
     Scenario("D11", "SQLite's write lock held over three workers", d11, "SQLite"),
     Scenario("D12", "SQLite's writers killed in mid-commit", d12, "SQLite"),
-    Scenario("N01", "half-open connections", reason=_tool("iptables", "it takes root and iptables")),
-    Scenario("N04", "a worker cut off from the network", reason=_tool("ip", "it takes root and a network namespace")),
+    Scenario("N01", "half-open connections: silence, and nobody is told", n01, "PostgreSQL", proxied=True),
+    Scenario("N04", "a worker cut off for three leases", n04, "PostgreSQL", proxied=True, needs=namespace.impossible),
     Scenario("C02", "clocks that are wrong", reason=_tool("faketime", "it takes faketime")),
-    Scenario("C05", "the machine suspended", reason="it takes root, and the cgroup freezer"),
+    Scenario("C05", "workers suspended for many leases, all at once", c05),
     Scenario("R03", "few file descriptors", reason="it is not part of this command yet"),
     Scenario("R04", "processor taken by busy loops", r04),
     Scenario("X02", "cancel races with the end of a job", x02),

@@ -1,15 +1,25 @@
 """Processes that stand still, are taken for dead, and go on."""
 
+import time
+from collections.abc import Sequence
 from functools import partial
 
-from conveyor.cli.chaos.site import SHORT, Site
+from conveyor.cli.chaos.checker import many
+from conveyor.cli.chaos.freezer import freezer
+from conveyor.cli.chaos.processes import Worker
+from conveyor.cli.chaos.site import SHORT, SLOTS, Site, charged
 from conveyor.cli.chaos.tables import Tables, sqlite
 
 TIMES = 3
 """The lease is over so often."""
+MOST = 600.0
+"""Seconds that workers are suspended, at most."""
+HERD = 2
+"""Jobs that are held at once by so many for each slot: those whose outcomes are just being written hold none."""
 LONG = 2.5
 """Leases that some jobs take: they would end as soon as they are thawed, while another runs them."""
 EACH = 3
+LOOK = 0.1
 FIRST = 100
 
 
@@ -32,6 +42,47 @@ def p04(site: Site) -> Tables:
         site.thaw(frozen)
         site.pause(site.lease)
     return site.drain()
+
+
+def c05(site: Site) -> Tables:
+    """Suspend some workers at one moment for many leases, as a host is, and let them go on, while another one works.
+
+    What they have to say of their jobs must be refused, and they must not come back as a herd.
+    """
+    site.lease = SHORT
+    site.load()
+    for worker in (site.worker(), site.worker(), site.worker()):
+        site.working(worker)
+    with freezer(site.folder) as ice:
+        site.note(f"by {ice.name}")
+        for _ in site.rounds():
+            _occupy(site)
+            frozen = site.suspend(ice, partial(_members, site.alive()[1:]))
+            site.injected()
+            site.pause(max(TIMES * site.lease, min(site.seconds, MOST)))
+            lost = len(charged(site.tables()))
+            site.thaw(frozen, ice)
+            _come_back(site)
+            site.note(f"{many(lost)} taken from them meanwhile")
+            if not lost:
+                site.wrong("nothing was taken from workers that stood still, so this says nothing")
+    return site.drain()
+
+
+def _members(workers: Sequence[Worker]) -> list[int]:
+    return [pid for worker in workers for pid in worker.members]
+
+
+def _come_back(site: Site) -> None:
+    """For one lease, look how much is held at once."""
+    end, most = time.monotonic() + site.lease, 0
+    while time.monotonic() < end:
+        most = max(most, sum(row.state == "running" for row in site.tables().hot))
+        site.pause(LOOK)
+    room = len(site.workers) * SLOTS
+    site.note(f"at most {many(most)} held at once afterwards, with {room} slots")
+    if most > HERD * room:
+        site.wrong(f"a herd: {many(most)} were held at once after the thaw, with {room} slots")
 
 
 def _occupy(site: Site) -> None:
