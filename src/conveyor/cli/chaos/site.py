@@ -8,7 +8,7 @@ import sqlite3
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,6 +58,8 @@ class Found:
     seconds: float = 0.0
     violations: list[str] = field(default_factory=list[str])
     notes: list[str] = field(default_factory=list[str])
+    series: list[Mapping[str, float]] = field(default_factory=list[Mapping[str, float]])
+    """What was sampled; ``at`` is the second."""
 
 
 class Site:
@@ -134,10 +136,10 @@ class Site:
 
         until(known, SETTLING, lambda: f"a worker does not begin to work ({worker.said[-LAST:]})")
 
-    def load(self, rate: float = RATE, slow: float = 0.3) -> Process:
-        """Start to enqueue."""
+    def load(self, rate: float = RATE, slow: float = 0.3, *more: str) -> Process:
+        """Start to enqueue; *more* are options of the producer."""
         seed = str(self.chance.randrange(1_000_000))
-        words = ["conveyor.cli.chaos.producer", "--rate", f"{rate:g}", "--slow", f"{slow:g}", "--seed", seed]
+        words = ["conveyor.cli.chaos.producer", "--rate", f"{rate:g}", "--slow", f"{slow:g}", "--seed", seed, *more]
         log = self.folder / f"load-{len(self._loads)}.log"
         self._loads.append(Process(words, self._environment(), log))
         return self._loads[-1]

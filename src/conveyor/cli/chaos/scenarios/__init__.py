@@ -12,6 +12,7 @@ from conveyor.cli.chaos.scenarios.deaths import d12, p01
 from conveyor.cli.chaos.scenarios.deploys import p03, u01
 from conveyor.cli.chaos.scenarios.freezes import p04
 from conveyor.cli.chaos.scenarios.pressure import r04, x02
+from conveyor.cli.chaos.scenarios.soaks import r01
 from conveyor.cli.chaos.scenarios.stores import d02, d05, d11
 from conveyor.cli.chaos.site import Site
 from conveyor.cli.chaos.tables import Tables, sqlite
@@ -29,6 +30,8 @@ class Scenario:
     reason: str = ""
     proxied: bool = False
     """Whether something must stand between the workers and the server."""
+    sampled: bool = False
+    """Whether it samples what can be drawn."""
 
     def why_not(self, url: str) -> str:
         """Why it cannot be run on the store at *url*; empty when it can."""
@@ -62,6 +65,7 @@ ALL: Final = (
     Scenario("N04", "a worker cut off from the network", reason=_tool("ip", "it takes root and a network namespace")),
     Scenario("C02", "clocks that are wrong", reason=_tool("faketime", "it takes faketime")),
     Scenario("C05", "the machine suspended", reason="it takes root, and the cgroup freezer"),
+    Scenario("R01", "soak: jobs of all kinds, and nothing grows", r01, sampled=True),
     Scenario("R03", "few file descriptors", reason="it is not part of this command yet"),
     Scenario("R04", "processor taken by busy loops", r04),
     Scenario("X02", "cancel races with the end of a job", x02),
