@@ -36,6 +36,7 @@ from conveyor.worker.cell.settings import CellSettings
 from conveyor.worker.cell.speed import AHEAD, AT_A_TIME, Speed, to_start
 from conveyor.worker.framing import framed
 from conveyor.worker.warden import MEMORY_LOOK, Warden, resident
+from tests.support.descriptors import left
 from tests.support.waiting import until
 from tests.support.yard import dead
 
@@ -374,6 +375,15 @@ def test_the_warden_kills_those_too_that_have_left_the_group(board: Board) -> No
     assert (process.wait(), row.killed_seq) == (-9, 7)
     process.stdout.close()
     until(lambda: dead(child_pid))
+
+
+def test_the_warden_needs_no_descriptor_to_kill(board: Board, sleeper: subprocess.Popen[bytes]) -> None:
+    row = board.cell(0)
+    row.pid, row.seq, row.deadline = sleeper.pid, 7, 1.0
+    with left(0):
+        assert resident(sleeper.pid) == 0
+        Warden(board).look()
+    assert (sleeper.wait(), row.killed) == (-9, Killed.DEADLINE)
 
 
 def test_the_warden_leaves_alone_who_runs_nothing(board: Board, sleeper: subprocess.Popen[bytes]) -> None:
