@@ -1,6 +1,7 @@
 """The parts of a cell, without one."""
 
 import asyncio
+import contextlib
 import io
 import os
 import resource
@@ -26,7 +27,7 @@ from conveyor.core.usage import OUTPUTS_KEPT, Usage, noted
 from conveyor.drivers.between import tidied
 from conveyor.worker.attempt import Attempt, End, Fenced, Interruption, Unsure, Written
 from conveyor.worker.board import Board, Killed
-from conveyor.worker.cell.capture import Tee
+from conveyor.worker.cell.capture import PIECE, Tee
 from conveyor.worker.cell.deaths import Death, ending_of
 from conveyor.worker.cell.frames import Done, GiveBack, Given, Interrupt, ToRunner, cells_ear, runners_ear
 from conveyor.worker.cell.fresh import Fresh
@@ -124,6 +125,25 @@ def test_what_is_printed_goes_to_both(notes: Notes, capsys: pytest.CaptureFixtur
     with pytest.raises(TypeError, match="takes text"):
         tee.write(b"bytes")  # type: ignore[arg-type]  # on purpose
     assert capsys.readouterr().out.endswith("two\n")
+
+
+def test_a_stream_that_takes_nothing_is_no_fault_of_the_job(notes: Notes) -> None:
+    with open("/dev/full", "w", buffering=1, encoding="utf-8") as full:
+        tee = Tee(full, notes)
+        assert tee.write("line\n") == 5
+        tee.writelines(["a\n", "b\n"])
+        tee.flush()
+        with contextlib.suppress(OSError):
+            full.close()
+    assert notes.read() == "line\na\nb\n"
+
+
+def test_one_long_write_lets_others_in_between(notes: Notes) -> None:
+    pieces: list[int] = []
+    stream = io.StringIO()
+    stream.write = lambda text, /: pieces.append(len(text)) or len(text)  # type: ignore[method-assign]  # it is looked at
+    assert Tee(stream, notes).write("x" * (3 * PIECE + 1)) == 3 * PIECE + 1
+    assert pieces == [PIECE, PIECE, PIECE, 1]
 
 
 def test_what_stands_for_a_stream_has_its_encoding(notes: Notes) -> None:
