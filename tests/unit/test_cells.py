@@ -128,7 +128,7 @@ def test_what_is_printed_goes_to_both(notes: Notes, capsys: pytest.CaptureFixtur
 
 
 def test_a_stream_that_takes_nothing_is_no_fault_of_the_job(notes: Notes) -> None:
-    with open("/dev/full", "w", buffering=1, encoding="utf-8") as full:
+    with Path("/dev/full").open("w", buffering=1, encoding="utf-8") as full:
         tee = Tee(full, notes)
         assert tee.write("line\n") == 5
         tee.writelines(["a\n", "b\n"])

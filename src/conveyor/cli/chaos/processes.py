@@ -27,10 +27,12 @@ LAST: Final = 1_500
 class Process:
     """A process of our own, in a session of its own: what is typed at us does not reach it."""
 
-    def __init__(self, words: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
-        """Starts ``python -m`` *words*; what it says goes to *log*."""
+    def __init__(
+        self, words: Sequence[str], environment: Mapping[str, str], log: Path, before: Sequence[str] = ()
+    ) -> None:
+        """Starts ``python -m`` *words*, by what stands *before*; what it says goes to *log*."""
         self._log = log
-        command = [sys.executable, "-m", *words]
+        command = [*before, sys.executable, "-m", *words]
         with log.open("ab") as out:
             self._popen = subprocess.Popen(  # noqa: S603 - ourselves
                 command, env=environment, stdin=subprocess.PIPE, stdout=out, stderr=out, start_new_session=True
@@ -73,11 +75,18 @@ class Process:
 class Worker(Process):
     """A worker: a process, or a tree of them."""
 
-    def __init__(self, number: int, words: Sequence[str], environment: Mapping[str, str], folder: Path) -> None:
+    def __init__(
+        self,
+        number: int,
+        words: Sequence[str],
+        environment: Mapping[str, str],
+        folder: Path,
+        before: Sequence[str] = (),
+    ) -> None:
         """*number* and *folder* mark it, and all that it starts: other runs have workers too."""
         self._mark = f"{folder}/{number}"
         marked = {**environment, tree.WORKER: self._mark}
-        super().__init__(["conveyor", "worker", *words], marked, folder / f"worker-{number}.log")
+        super().__init__(["conveyor", "worker", *words], marked, folder / f"worker-{number}.log", before)
 
     @property
     def members(self) -> dict[int, tree.Member]:

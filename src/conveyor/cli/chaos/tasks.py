@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from conveyor.app import Conveyor
 from conveyor.cli.chaos.checker import Promises
 from conveyor.cli.chaos.everyday import Everyday, everyday
+from conveyor.cli.chaos.giants import Giants, giants
 from conveyor.cli.chaos.history import History
 from conveyor.cli.chaos.tables import EFFECTS
 from conveyor.cli.chaos.written import AT_ONCE, ATTEMPTS, Written
@@ -57,6 +58,7 @@ class Tasks(NamedTuple):
     newer: CoroutineTask[[], int]
     """Unknown to an app that is *old*."""
     everyday: Everyday
+    giants: Giants
 
 
 def made(url: str, folder: Path, *, old: bool = False) -> Tasks:
@@ -86,8 +88,8 @@ def made(url: str, folder: Path, *, old: bool = False) -> Tasks:
         with written(ctx):
             return ctx.token
 
-    more = everyday(app, written)
-    return Tasks(app, nothing, quick, nap, doze, pay, apay, block, grip, poison, apoison, throw, athrow, newer, more)
+    more = (everyday(app, written), giants(app, written))
+    return Tasks(app, nothing, quick, nap, doze, pay, apay, block, grip, poison, apoison, throw, athrow, newer, *more)
 
 
 def _sleeping(app: Conveyor, written: Written) -> tuple[CoroutineTask[[float], int], FunctionTask[[float], int]]:

@@ -68,6 +68,14 @@ def lives(pid: int) -> bool:
         return False
 
 
+def peak(pid: int) -> int:
+    """Bytes that a process has had in memory at most."""
+    for line in (PROC / str(pid) / "status").read_text("utf-8", "replace").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
 def send(pids: Iterable[int], number: signal.Signals) -> list[int]:
     """Send a signal to each; gives those that were there."""
     sent: list[int] = []

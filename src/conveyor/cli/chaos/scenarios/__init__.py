@@ -7,11 +7,14 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from conveyor.cli.chaos import tree
+from conveyor.cli.chaos.scenarios.clocks import c02
 from conveyor.cli.chaos.scenarios.code import p05, p06, p08
 from conveyor.cli.chaos.scenarios.deaths import d12, p01
 from conveyor.cli.chaos.scenarios.deploys import p03, u01
 from conveyor.cli.chaos.scenarios.freezes import p04
+from conveyor.cli.chaos.scenarios.giants import r08
 from conveyor.cli.chaos.scenarios.pressure import r04, x02
+from conveyor.cli.chaos.scenarios.scarce import cannot_mount, r02, r03
 from conveyor.cli.chaos.scenarios.soaks import r01
 from conveyor.cli.chaos.scenarios.stores import d02, d05, d11
 from conveyor.cli.chaos.site import Site
@@ -28,6 +31,8 @@ class Scenario:
     store: str = ""
     """The only kind of store that it is about."""
     reason: str = ""
+    missing: Callable[[], str] = str
+    """Says what it would take besides; nothing when all is there."""
     proxied: bool = False
     """Whether something must stand between the workers and the server."""
     sampled: bool = False
@@ -42,7 +47,9 @@ class Scenario:
             return f"it is about {self.store}"
         if self.proxied and not (urlsplit(url).hostname and urlsplit(url).port):
             return "it takes a URL with the server's host and port, for a proxy to stand between"
-        return "" if tree.supported() else "this system has no /proc to find processes in"
+        if not tree.supported():
+            return "this system has no /proc to find processes in"
+        return self.missing()
 
 
 def _tool(name: str, why: str) -> str:
@@ -63,11 +70,13 @@ ALL: Final = (
     Scenario("D12", "SQLite's writers killed in mid-commit", d12, "SQLite"),
     Scenario("N01", "half-open connections", reason=_tool("iptables", "it takes root and iptables")),
     Scenario("N04", "a worker cut off from the network", reason=_tool("ip", "it takes root and a network namespace")),
-    Scenario("C02", "clocks that are wrong", reason=_tool("faketime", "it takes faketime")),
+    Scenario("C02", "wrong clocks, of a worker and of who enqueues", c02, "PostgreSQL"),
     Scenario("C05", "the machine suspended", reason="it takes root, and the cgroup freezer"),
     Scenario("R01", "soak: jobs of all kinds, and nothing grows", r01, sampled=True),
-    Scenario("R03", "few file descriptors", reason="it is not part of this command yet"),
+    Scenario("R02", "full disk under a worker's log and temporary files", r02, missing=cannot_mount),
+    Scenario("R03", "few file descriptors, and none", r03),
     Scenario("R04", "processor taken by busy loops", r04),
+    Scenario("R08", "results, errors and output of up to 1 GB", r08),
     Scenario("X02", "cancel races with the end of a job", x02),
     Scenario("U01", "jobs that an old worker does not know", u01),
 )
