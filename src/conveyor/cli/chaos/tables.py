@@ -39,6 +39,8 @@ class Row(NamedTuple):
     result: bytes | None = None
     taken: tuple[int, ...] = ()
     """The attempts that its record says were taken from who ran them."""
+    unfit: bool = False
+    """Whether its record says that some code did not take its arguments."""
 
 
 class Tables(NamedTuple):
@@ -141,4 +143,5 @@ def _row(*columns: object) -> Row:
         str(task),
         result if isinstance(result, bytes) else None,
         tuple(entry["number"] for entry in kept if entry["event"] in {"rescue", "lose", "quarantine"}),
+        isinstance(record, bytes) and b"UnfitArguments" in record,
     )

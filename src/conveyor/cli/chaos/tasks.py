@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from conveyor.app import Conveyor
+from conveyor.cli.chaos.changed import Changed, after, before
 from conveyor.cli.chaos.checker import Promises
 from conveyor.cli.chaos.everyday import Everyday, everyday
 from conveyor.cli.chaos.giants import Giants, giants
@@ -20,7 +21,10 @@ from conveyor.cli.chaos.written import AT_ONCE, ATTEMPTS, Written
 from conveyor.context import Context
 from conveyor.task import CoroutineTask, FunctionTask
 
-NAMES: Final = ("nothing", "quick", "nap", "doze", "pay", "apay", "block", "grip", "newer", "stumble", "talk", "tell")
+NAMES: Final = (
+    *("nothing", "quick", "nap", "doze", "pay", "apay", "block", "grip", "newer"),
+    *("stumble", "talk", "tell", "added", "removed", "renamed"),
+)
 PROMISES: Final = Promises(
     tokens=frozenset(f"conveyor.chaos.{name}" for name in NAMES),
     effects=frozenset({"conveyor.chaos.pay", "conveyor.chaos.apay"}),
@@ -59,6 +63,8 @@ class Tasks(NamedTuple):
     """Unknown to an app that is *old*."""
     everyday: Everyday
     giants: Giants
+    changed: Changed
+    """With other arguments in an app that is *old*."""
 
 
 def made(url: str, folder: Path, *, old: bool = False) -> Tasks:
@@ -88,7 +94,7 @@ def made(url: str, folder: Path, *, old: bool = False) -> Tasks:
         with written(ctx):
             return ctx.token
 
-    more = (everyday(app, written), giants(app, written))
+    more = (everyday(app, written), giants(app, written), (before if old else after)(app, written))
     return Tasks(app, nothing, quick, nap, doze, pay, apay, block, grip, poison, apoison, throw, athrow, newer, *more)
 
 

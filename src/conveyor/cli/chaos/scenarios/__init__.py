@@ -10,7 +10,7 @@ from conveyor.cli.chaos import tree
 from conveyor.cli.chaos.scenarios.clocks import c02
 from conveyor.cli.chaos.scenarios.code import p05, p06, p08
 from conveyor.cli.chaos.scenarios.deaths import d12, p01
-from conveyor.cli.chaos.scenarios.deploys import p03, u01
+from conveyor.cli.chaos.scenarios.deploys import p03, u01, u03
 from conveyor.cli.chaos.scenarios.freezes import p04
 from conveyor.cli.chaos.scenarios.giants import r08
 from conveyor.cli.chaos.scenarios.pressure import r04, x02
@@ -79,5 +79,6 @@ ALL: Final = (
     Scenario("R08", "results, errors and output of up to 1 GB", r08),
     Scenario("X02", "cancel races with the end of a job", x02),
     Scenario("U01", "jobs that an old worker does not know", u01),
+    Scenario("U03", "jobs with arguments of other code", u03),
 )
 """Those of the fault list that are about workers; the tests of Conveyor itself go through more of it."""
