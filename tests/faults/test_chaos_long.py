@@ -15,6 +15,7 @@ LONG = {
     "P03": ("--seconds", "1800"),
     "P04": ("--rounds", "200"),
     "D02": ("--seconds", "600"),
+    "R01": ("--seconds", "3600"),
     "D12": ("--rounds", "1000"),
 }
 USUAL = ("--seconds", "60")

@@ -22,9 +22,9 @@ class Bound(NamedTuple):
 
     most: float
     per_hour: float
-    """What it may grow by in an hour, beyond the noise."""
+    """What it may grow by in an hour, beyond the noise, once a run has lasted for ``LONG``."""
     rise: float = 0.0
-    """What it may have grown by however short the time was."""
+    """What it may have grown by in a shorter one."""
     unit: str = ""
     scale: float = 1.0
     since: float = SHORT
@@ -85,7 +85,8 @@ def grown(series: Sequence[Sample], jobs: int) -> Iterator[str]:
             yield f"I14: {name} went up to {_told(most, bound)}, and {_told(bound.most, bound)} is the most"
     for name, seen in trends(series).items():
         bound, hours = _bound(name), (1 - WARMING) * lasted / HOUR
-        if lasted >= bound.since and seen.surely > max(bound.per_hour, bound.rise / hours):
+        allowed = bound.per_hour if lasted >= LONG else bound.rise / hours
+        if lasted >= bound.since and seen.surely > allowed:
             yield f"I14: {name} grows by {_told(seen.per_hour, bound)} an hour (noise: {_told(seen.noise, bound)})"
     size = (series[-1]["database_bytes"] - series[0]["database_bytes"]) / jobs
     if jobs >= ENOUGH and size > PER_JOB:

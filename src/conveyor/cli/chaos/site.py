@@ -125,8 +125,7 @@ class Site:
         words = ["--app", f"conveyor.cli.chaos.serve:{app}", "-q", f"default={SLOTS}", "--grace", f"{GRACE:g}"]
         words += ["--lease", f"{self.lease:g}", "--beat", f"{self.lease / 5:g}", *options]
         self._started += 1
-        given = self._environment() | environment
-        self.workers.append(Worker(self._started, words, given, self.folder, before))
+        self.workers.append(Worker(self._started, words, self._environment() | environment, self.folder, before))
         return self.workers[-1]
 
     def working(self, worker: Worker) -> None:

@@ -19,6 +19,8 @@ IN_LOOP: Final = 16
 """What a task in the event loop makes is by so much smaller: it is the runner's own memory."""
 MORE: Final = 32 * MIB
 """What a runner and its supervisor may take beyond what they took before, whatever a cell is full of."""
+LITTLE: Final = 20.0
+"""Jobs a second besides."""
 FIRST: Final = 100
 KEPT: Final = 256 * 1024
 """Bytes at most of what is stored with a job."""
@@ -27,7 +29,7 @@ LONGEST: Final = "SELECT max(length(attempts)), max(length(result)), max(length(
 
 def r08(site: Site) -> Tables:
     """Give, raise, print and log strings of up to 1 GB: refused or cut before they travel."""
-    site.load()
+    site.load(LITTLE)
     worker = site.worker()
     site.working(worker)
     size = min(BIGGEST, int(site.seconds * A_SECOND))
