@@ -35,4 +35,5 @@ def put_wrong() -> None:
         now = right()
         return now + round(ahead * SECOND + (now - since * SECOND) * (rate - 1))
 
-    vars(time).update(time_ns=wrong, time=lambda: wrong() / SECOND)
+    for name, clock in {"time_ns": wrong, "time": lambda: wrong() / SECOND}.items():
+        setattr(time, name, clock)
