@@ -83,10 +83,10 @@ def test_a_soak_is_sampled_and_drawn_and_wrong_clocks_cost_no_lease(
     terminal: Terminal, scratch: Path, tmp_path: Path, postgres_url: str
 ) -> None:
     picture = tmp_path / "soak.svg"
-    told = found(terminal, "R01", "C02", "--rounds", "3", "--svg", str(picture), "--store", postgres_url)
+    told = found(terminal, "R01", "C02", "--rounds", "2", "--svg", str(picture), "--store", postgres_url)
     soak, clocks = told["R01"], told["C02"]
     series = cast(Sequence[Mapping[str, float]], soak["series"])
-    assert (soak["outcome"], len(series), clocks["outcome"], clocks["faults"]) == ("ok", 3, "ok", 3)
+    assert (soak["outcome"], len(series), clocks["outcome"], clocks["faults"]) == ("ok", 2, "ok", 2)
     assert {"supervisor1_rss_bytes", "runner2_descriptors", "connections", "table_bytes"} <= series[-1].keys()
     assert picture.read_text("utf-8").count("<polyline") > 10
     assert (living(scratch), [*scratch.iterdir()]) == ([], [])
