@@ -3,6 +3,7 @@
 import time
 from typing import Final
 
+from conveyor.cli.chaos import tree
 from conveyor.cli.chaos.growth import grown, grows
 from conveyor.cli.chaos.samples import look
 from conveyor.cli.chaos.site import Site
@@ -14,6 +15,10 @@ RATE: Final = 100.0
 """Jobs a second at most, of each of two who enqueue: each waits for his answers, so that it becomes less."""
 POINTS: Final = 400
 """At most so many samples, however long it takes."""
+CORE: Final = ("supervisor", "runner")
+"""What is there from the beginning to the end."""
+SHOWN: Final = 6
+"""Lines of their logs that are shown when it is not."""
 OFTEN: Final = 1.0
 """Seconds between two samples, at least."""
 
@@ -26,6 +31,7 @@ def r01(site: Site) -> Tables:
     workers = {number: site.worker() for number in (1, 2)}
     for worker in workers.values():
         site.working(worker)
+    core = [pid for worker in workers.values() for part in CORE for pid in worker.parts().get(part, ())]
     begun, every = time.monotonic(), max(site.seconds / POINTS, OFTEN)
     for number in site.rounds():
         site.pause(max(begun + number * every - time.monotonic(), 0.0))
@@ -34,6 +40,9 @@ def r01(site: Site) -> Tables:
         if ended := [worker for worker in workers.values() if not worker.lives]:
             site.wrong(f"a worker has ended, and nobody had told it to: {ended[0].said[-500:]}")
             break
+    if gone := sum(not tree.lives(pid) for pid in core):
+        lines = [line for worker in workers.values() for line in worker.said.splitlines() if "runner" in line]
+        site.wrong(f"{gone} supervisors or runners ended, and nothing was done to them: {lines[:SHOWN]}")
     said = sum(len(worker.said) for worker in workers.values())
     tables = site.drain()
     jobs = max(len(tables.past), 1)
