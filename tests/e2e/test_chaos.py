@@ -2,7 +2,7 @@
 
 import json
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from conveyor.cli.chaos.namespace import NotRun, namespace
+from conveyor.cli.chaos.scenarios.scarce import cannot_mount
 from tests.support.cli import PATIENCE, Terminal
 from tests.support.postgres import PostgresServer
 from tests.support.waiting import until
@@ -87,6 +88,27 @@ def test_killed_workers_and_cancelled_jobs_lose_nothing_on_sqlite(terminal: Term
     assert cast(int, killed["accepted"]) > 0
     assert (raced["outcome"], raced["faults"]) == ("ok", 20)
     assert other == {"outcome": "not run", "why": "it is about PostgreSQL"}
+    assert (living(scratch), [*scratch.iterdir()]) == ([], [])
+
+
+@pytest.mark.parametrize("words", [("R02", "R03"), ("R08", "U03")], ids="-".join)
+def test_want_and_excess_harm_nobody_on_sqlite(terminal: Terminal, scratch: Path, words: Sequence[str]) -> None:
+    told = found(terminal, *words, "--rounds", "1", "--seconds", "2")
+    outcomes = {name: figures["outcome"] for name, figures in told.items()}
+    assert outcomes == {name: "not run" if name == "R02" and cannot_mount() else "ok" for name in words}
+    assert (living(scratch), [*scratch.iterdir()]) == ([], [])
+
+
+def test_a_soak_is_sampled_and_drawn_and_wrong_clocks_cost_no_lease(
+    terminal: Terminal, scratch: Path, tmp_path: Path, postgres_url: str
+) -> None:
+    picture = tmp_path / "soak.svg"
+    told = found(terminal, "R01", "C02", "--rounds", "2", "--svg", str(picture), "--store", postgres_url)
+    soak, clocks = told["R01"], told["C02"]
+    series = cast(Sequence[Mapping[str, float]], soak["series"])
+    assert (soak["outcome"], len(series), clocks["outcome"], clocks["faults"]) == ("ok", 2, "ok", 2)
+    assert {"supervisor1_rss_bytes", "runner2_descriptors", "connections", "table_bytes"} <= series[-1].keys()
+    assert picture.read_text("utf-8").count("<polyline") > 10
     assert (living(scratch), [*scratch.iterdir()]) == ([], [])
 
 

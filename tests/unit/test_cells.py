@@ -1,6 +1,7 @@
 """The parts of a cell, without one."""
 
 import asyncio
+import contextlib
 import io
 import os
 import resource
@@ -26,7 +27,7 @@ from conveyor.core.usage import OUTPUTS_KEPT, Usage, noted
 from conveyor.drivers.between import tidied
 from conveyor.worker.attempt import Attempt, End, Fenced, Interruption, Unsure, Written
 from conveyor.worker.board import Board, Killed
-from conveyor.worker.cell.capture import Tee
+from conveyor.worker.cell.capture import PIECE, Tee
 from conveyor.worker.cell.deaths import Death, ending_of
 from conveyor.worker.cell.frames import Done, GiveBack, Given, Interrupt, ToRunner, cells_ear, runners_ear
 from conveyor.worker.cell.fresh import Fresh
@@ -36,6 +37,7 @@ from conveyor.worker.cell.settings import CellSettings
 from conveyor.worker.cell.speed import AHEAD, AT_A_TIME, Speed, to_start
 from conveyor.worker.framing import framed
 from conveyor.worker.warden import MEMORY_LOOK, Warden, resident
+from tests.support.descriptors import left
 from tests.support.waiting import until
 from tests.support.yard import dead
 
@@ -123,6 +125,25 @@ def test_what_is_printed_goes_to_both(notes: Notes, capsys: pytest.CaptureFixtur
     with pytest.raises(TypeError, match="takes text"):
         tee.write(b"bytes")  # type: ignore[arg-type]  # on purpose
     assert capsys.readouterr().out.endswith("two\n")
+
+
+def test_a_stream_that_takes_nothing_is_no_fault_of_the_job(notes: Notes) -> None:
+    with Path("/dev/full").open("w", buffering=1, encoding="utf-8") as full:
+        tee = Tee(full, notes)
+        assert tee.write("line\n") == 5
+        tee.writelines(["a\n", "b\n"])
+        tee.flush()
+        with contextlib.suppress(OSError):
+            full.close()
+    assert notes.read() == "line\na\nb\n"
+
+
+def test_one_long_write_lets_others_in_between(notes: Notes) -> None:
+    pieces: list[int] = []
+    stream = io.StringIO()
+    stream.write = lambda text, /: pieces.append(len(text)) or len(text)  # type: ignore[method-assign]  # it is looked at
+    assert Tee(stream, notes).write("x" * (3 * PIECE + 1)) == 3 * PIECE + 1
+    assert pieces == [PIECE, PIECE, PIECE, 1]
 
 
 def test_what_stands_for_a_stream_has_its_encoding(notes: Notes) -> None:
@@ -374,6 +395,15 @@ def test_the_warden_kills_those_too_that_have_left_the_group(board: Board) -> No
     assert (process.wait(), row.killed_seq) == (-9, 7)
     process.stdout.close()
     until(lambda: dead(child_pid))
+
+
+def test_the_warden_needs_no_descriptor_to_kill(board: Board, sleeper: subprocess.Popen[bytes]) -> None:
+    row = board.cell(0)
+    row.pid, row.seq, row.deadline = sleeper.pid, 7, 1.0
+    with left(0):
+        assert resident(sleeper.pid) == 0
+        Warden(board).look()
+    assert (sleeper.wait(), row.killed) == (-9, Killed.DEADLINE)
 
 
 def test_the_warden_leaves_alone_who_runs_nothing(board: Board, sleeper: subprocess.Popen[bytes]) -> None:

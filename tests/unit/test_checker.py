@@ -255,6 +255,8 @@ def test_what_was_done_twice_is_explained_by_the_loss_of_a_worker_and_by_nothing
     assert promised(row_, *TWICE, at(2.5, "gone")) == {}
     assert promised(row_, *TWICE, at(1.5, "stopped"), at(3.5, "resumed")) == {}
     assert promised(row_, *TWICE, at(4.5, "gone", pid=SUCCESSOR)) == {"unexplained": (JOB,)}
+    assert promised(row_, *TWICE, at(5, "gone")) == {"unexplained": (JOB,)}  # that comes too late to be the reason
+    assert promised(row_, *TWICE, at(5, "stopped"), at(6, "resumed")) == {"unexplained": (JOB,)}
 
 
 def refused(*records: Record) -> int:

@@ -1,5 +1,7 @@
 """A crew whose cells come up and begin nothing: what follows is its own doing."""
 
+import contextlib
+import gc
 import os
 import signal
 import sys
@@ -16,8 +18,11 @@ from conveyor.worker.board import Board, CellRow, Killed
 from conveyor.worker.cell import stuck
 from conveyor.worker.cell.crew import Crew
 from conveyor.worker.cell.frames import Ready
+from conveyor.worker.cell.handle import Handle
 from conveyor.worker.cell.settings import CellSettings
 from conveyor.worker.framing import framed
+from conveyor.worker.supervisor.child import Child
+from tests.support.descriptors import descriptors, left
 from tests.support.waiting import auntil
 
 JOB = Claimed(b"j" * 16, "noop", "default", 0, 0, 1, 5, 0, 7, 2_000_000, b"[[],{}]", None, 1_000)
@@ -89,3 +94,20 @@ async def test_what_a_cell_does_not_begin_goes_to_another(
     row = await handed(crew, after=first)
     assert (row.killed, running.done()) == (Killed.NOT, False)
     running.cancel()
+
+
+async def test_what_cannot_be_started_leaves_no_descriptor(crew: Crew, board: Board) -> None:
+    def cell() -> None:
+        Handle(CellSettings(("true",)), board, 1, crew)
+
+    def runner() -> None:
+        Child("a", 20.0).close()
+
+    gc.collect()
+    before = descriptors()
+    for count in range(6):  # a cell takes more; what a runner takes before its process is there are five
+        for start in (cell, runner):
+            with left(count), contextlib.suppress(OSError):
+                start()
+        gc.collect()  # a mapped file goes with the traceback of what failed
+        assert descriptors() == before

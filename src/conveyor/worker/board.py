@@ -123,8 +123,12 @@ class Board(_Part):
     def create(cls, lease: float) -> Self:
         """A new one, of which nothing is known but the *lease* in seconds; it counts as just renewed."""
         file = unnamed("conveyor-board")
-        os.truncate(file, _SIZE)
-        board = cls(file)
+        try:
+            os.truncate(file, _SIZE)
+            board = cls(file)
+        except BaseException:
+            os.close(file)
+            raise
         board.lease = lease
         board.renewed = board.loop_tick = board.claim_tick = time.monotonic()
         return board

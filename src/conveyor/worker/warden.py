@@ -87,6 +87,7 @@ def family(pid: int) -> Iterator[int]:
             return
         member = pids.popleft()
         yield member
-        for task in Path(f"/proc/{member}/task").glob("*/children"):
-            with contextlib.suppress(OSError, ValueError):
-                pids += map(int, task.read_text("ascii").split())
+        with contextlib.suppress(OSError):  # also without a descriptor to look with: it must be killed all the same
+            for task in Path(f"/proc/{member}/task").glob("*/children"):
+                with contextlib.suppress(OSError, ValueError):
+                    pids += map(int, task.read_text("ascii").split())

@@ -6,12 +6,14 @@ import platform
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from conveyor.app import Conveyor
 from conveyor.cli.chaos import options as given
 from conveyor.cli.chaos.namespace import NotRun
 from conveyor.cli.chaos.options import Settings
+from conveyor.cli.chaos.pictures import picture
 from conveyor.cli.chaos.scenarios import ALL, Scenario
 from conveyor.cli.chaos.site import Found, site
 from conveyor.cli.chaos.told import as_json, tell, tell_list
@@ -37,8 +39,13 @@ def run(options: argparse.Namespace) -> int:
         if options.list:
             tell_list(chosen, settings.url)
             return 0
+        if options.svg and not any(scenario.sampled for scenario in chosen):
+            raise UsageError("--svg draws what is sampled, and none of these samples anything; R01 does")
         results = {scenario: _result(scenario, settings) for scenario in chosen}
         about = _about(settings)
+    if options.svg:
+        series = {s.name: found.series for s, found in results.items() if isinstance(found, Found) and found.series}
+        Path(options.svg).write_text(picture(about, series), "utf-8")
     if options.json:
         say_json({**about, "scenarios": {scenario.name: as_json(found) for scenario, found in results.items()}})
     else:
@@ -49,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
 def _result(scenario: Scenario, settings: Settings) -> Found | str:
     """What it came to, or why it was not run."""
     why = scenario.why_not(settings.url)
-    if why or scenario.act is None:
+    if why:
         return why
 
     def say(text: str) -> None:

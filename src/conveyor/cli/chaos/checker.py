@@ -106,7 +106,7 @@ def check(
         misnumbered=tuple(row.job for row in case.all if not _well_numbered(row, jobs.get(row.job, []), case.windows)),
         overlaps=tuple(ms for runs in jobs.values() for ms in _overlaps(runs, case.windows) if ms > tolerance * 1000),
         recoveries=tuple(pause for runs in jobs.values() for pause in _recoveries(runs, case.windows)),
-        unexplained=tuple(job for job in case.twice if not all(map(case.lost, _done(jobs[job])[:-1]))),
+        unexplained=tuple(job for job in case.twice if not all(map(case.lost, *_succeeding(_done(jobs[job]))))),
         foreign=tuple(row.job for row in case.done if row.result != str(row.token).encode()),
         reset=tuple(job for job in jobs if case.reset(job)),
         unrun=tuple(row.job for row in case.done if not _done(jobs.get(row.job, []))),
@@ -141,9 +141,10 @@ class _Case:
         rows = [row for row in self.all if row.task in self._promises.effects]
         return [row.job for row in rows if (row.state == "succeeded") == succeeded]
 
-    def lost(self, run: Run) -> bool:
-        """Whether its job had to be run again, although it came to its end."""
-        excused = run.pid in self._gone or run.pid in self.windows
+    def lost(self, run: Run, after: Run) -> bool:
+        """Whether its job had to be run again, as it was *after* it, although it came to its end."""
+        gone = self._gone.get(run.pid, float("inf")) < after.start + SETTLING
+        excused = gone or any(begin < after.start for begin, _ in self.windows.get(run.pid, ()))
         return excused or (run.job in self._rows and run.attempt in self._rows[run.job].taken)
 
     def refused(self, run: Run) -> bool:
@@ -175,6 +176,11 @@ def _frozen(pid: int, at: float, windows: Windows) -> bool:
 
 def _done(runs: Iterable[Run]) -> list[Run]:
     return [run for run in runs if run.how == "ended"]
+
+
+def _succeeding(runs: Sequence[Run]) -> tuple[Sequence[Run], Sequence[Run]]:
+    """All but the last, and the one behind each."""
+    return runs[:-1], runs[1:]
 
 
 def _repeated(jobs: Iterable[str]) -> tuple[str, ...]:

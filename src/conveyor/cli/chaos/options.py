@@ -39,6 +39,7 @@ def arguments(parser: argparse.ArgumentParser, known: Sequence[str]) -> None:
     add("--seed", type=number_between(int, 0, MOST), help="of what is left to chance (another one each time)")
     add("--list", action="store_true", help="only show the scenarios, and which can run here")
     add("--json", action="store_true", help="for programs")
+    add("--svg", metavar="FILE", help="draw what R01 has sampled into FILE as well")
 
 
 def read(options: argparse.Namespace, url: str) -> Settings:

@@ -29,7 +29,7 @@ class Process:
     def __init__(
         self, words: Sequence[str], environment: Mapping[str, str], log: Path, before: Sequence[str] = ()
     ) -> None:
-        """Starts ``python -m`` *words*, by the command *before*, if any; what it says goes to *log*."""
+        """Starts ``python -m`` *words*, by what stands *before*; what it says goes to *log*."""
         self._log = log
         command = [*before, sys.executable, "-m", *words]
         with log.open("ab") as out:

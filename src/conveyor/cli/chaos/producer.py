@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 
 from conveyor.cli.chaos.history import History
+from conveyor.cli.chaos.mixture import CalledOff, Doomed, everyday
 from conveyor.cli.chaos.sending import calls, enqueue
 from conveyor.cli.chaos.tables import sqlite
 from conveyor.cli.chaos.tasks import made
@@ -23,6 +24,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=60.0, help="jobs a second, at most")
     parser.add_argument("--slow", type=float, default=0.3, help="seconds that some of them take")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--everyday", action="store_true", help="jobs of all kinds, as for a soak")
     options = parser.parse_args()
     end = threading.Event()
 
@@ -34,10 +36,16 @@ def main() -> None:
     history = History(folder)
     chance = random.Random(options.seed)  # noqa: S311 - no secret: a seed gives the same load again
     # a transaction holds SQLite's only write lock: the others wait
-    mixture = calls(made(url, folder), options.slow, 0.005 if sqlite(url) else 0.05)
+    paying = 0.005 if sqlite(url) else 0.05
+    tasks = made(url, folder)
+    mixture = everyday(tasks, chance, options.slow, paying) if options.everyday else calls(tasks, options.slow, paying)
+    off = CalledOff(tasks.app, chance)
     while not end.wait(chance.expovariate(options.rate)):
         (call,) = chance.choices(list(mixture), list(mixture.values()))
-        enqueue(call, history)
+        job = enqueue(call, history)
+        if job and isinstance(call, Doomed):
+            off.soon(job)
+        off.look()
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import signal
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,6 +61,8 @@ class Found:
     seconds: float = 0.0
     violations: list[str] = field(default_factory=list[str])
     notes: list[str] = field(default_factory=list[str])
+    series: list[Mapping[str, float]] = field(default_factory=list[Mapping[str, float]])
+    """What was sampled; ``at`` is the second."""
 
 
 class Site:
@@ -121,21 +123,12 @@ class Site:
         """Let the others work."""
         time.sleep(seconds)
 
-    def worker(
-        self,
-        *options: str,
-        app: str = "app",
-        slots: int = SLOTS,
-        grace: float = GRACE,
-        through: str = "",
-        before: Sequence[str] = (),
-    ) -> Worker:
-        """Start one more worker; it finds the store at *through*, if that is another address for it."""
-        words = ["--app", f"conveyor.cli.chaos.serve:{app}", "-q", f"default={slots}", "--grace", f"{grace:g}"]
+    def worker(self, *options: str, app: str = "app", before: Sequence[str] = (), **environment: str) -> Worker:
+        """Start one more worker, by what stands *before*, with more in its *environment*."""
+        words = ["--app", f"conveyor.cli.chaos.serve:{app}", "-q", f"default={SLOTS}", "--grace", f"{GRACE:g}"]
         words += ["--lease", f"{self.lease:g}", "--beat", f"{self.lease / 5:g}", *options]
         self._started += 1
-        environment = {**self._environment(), "CONVEYOR_URL": through or self.through}
-        self.workers.append(Worker(self._started, words, environment, self.folder, before))
+        self.workers.append(Worker(self._started, words, self._environment() | environment, self.folder, before))
         return self.workers[-1]
 
     def working(self, worker: Worker) -> None:
@@ -146,12 +139,12 @@ class Site:
 
         until(known, SETTLING, lambda: f"a worker does not begin to work ({worker.said[-LAST:]})")
 
-    def load(self, rate: float = RATE, slow: float = 0.3) -> Process:
-        """Start to enqueue."""
+    def load(self, rate: float = RATE, slow: float = 0.3, *more: str, **environment: str) -> Process:
+        """Start to enqueue; *more* are options of the producer, which may have more in its *environment*."""
         seed = str(self.chance.randrange(1_000_000))
-        words = ["conveyor.cli.chaos.producer", "--rate", f"{rate:g}", "--slow", f"{slow:g}", "--seed", seed]
-        log = self.folder / f"load-{len(self._loads)}.log"
-        self._loads.append(Process(words, self._environment(), log))
+        words = ["conveyor.cli.chaos.producer", "--rate", f"{rate:g}", "--slow", f"{slow:g}", "--seed", seed, *more]
+        log = self.folder / f"load-{self.chance.randrange(1_000_000)}.log"
+        self._loads.append(Process(words, self._environment() | environment, log))
         return self._loads[-1]
 
     def enqueue(self, call: Enqueue) -> str:
@@ -160,11 +153,15 @@ class Site:
 
     def unload(self) -> None:
         """Enqueue no more; whoever did must have come to no harm."""
-        for load in self._loads:
-            load.terminate()
-            if (status := load.ends()) not in {0, -signal.SIGTERM}:  # it may have had no time to begin
-                raise ConveyorError(f"who enqueues has ended with {status} ({load.said[-LAST:]})")
-        self._loads.clear()
+        for load in list(self._loads):
+            self.relieve(load)
+
+    def relieve(self, load: Process) -> None:
+        """Have one enqueue no more."""
+        load.terminate()
+        if (status := load.ends()) not in {0, -signal.SIGTERM}:  # it may have had no time to begin
+            raise ConveyorError(f"who enqueues has ended with {status} ({load.said[-LAST:]})")
+        self._loads.remove(load)
 
     # -------------------------------------------------------------- faults
 
@@ -251,6 +248,10 @@ class Site:
         """Whether any of *jobs* has not ended."""
         return any(row.job in jobs for row in self.tables().hot)
 
+    def over(self, jobs: Collection[str]) -> bool:
+        """Whether all of them have."""
+        return not self.waits(jobs)
+
     def started(self, jobs: Collection[str]) -> None:
         """Wait until all of *jobs* run, or have run."""
 
@@ -273,15 +274,16 @@ class Site:
         self.stop()
         return self.tables()
 
-    def stop(self) -> None:
-        """Stop the workers as an operator does."""
-        for worker in self.workers:
+    def stop(self, *workers: Worker) -> None:
+        """Stop *workers*, or all of them, as an operator does."""
+        ending = workers or tuple(self.workers)
+        for worker in ending:
             worker.terminate()
-        for worker in self.workers:
+        for worker in ending:
             if worker.ends(GRACE + SETTLING) is None:
                 self.wrong("a worker did not stop when it was told to")
             self.kill(worker)
-        self.workers.clear()
+            self.workers.remove(worker)
 
     def judge(self, tables: Tables) -> Found:
         """What the checker says of all that has happened."""

@@ -36,11 +36,13 @@ class Row(NamedTuple):
     max_attempts: int
     token: int
     numbers: tuple[int, ...]
-    """The attempts that its record names, but for those that were given back."""
+    """The attempts that its record names, but for those that were given back, and one that is there for its output."""
     task: str = ""
     result: bytes | None = None
     taken: tuple[int, ...] = ()
     """The attempts that its record says were taken from who ran them."""
+    unfit: bool = False
+    """Whether its record says that some code did not take its arguments."""
 
 
 class Tables(NamedTuple):
@@ -154,8 +156,9 @@ def _row(*columns: object) -> Row:
         int(str(attempt)),
         int(str(limit)),
         int(str(token)),
-        tuple(entry["number"] for entry in kept if entry["event"] not in {"release", "snooze"}),
+        tuple(entry["number"] for entry in kept if entry["event"] not in {"release", "snooze", "succeed"}),
         str(task),
         result if isinstance(result, bytes) else None,
         tuple(entry["number"] for entry in kept if entry["event"] in {"rescue", "lose", "quarantine"}),
+        isinstance(record, bytes) and b"UnfitArguments" in record,
     )

@@ -6,24 +6,25 @@ import ctypes
 import os
 import signal
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
 from inspect import isawaitable
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from conveyor.app import Conveyor
+from conveyor.cli.chaos.changed import Changed, after, before
 from conveyor.cli.chaos.checker import Promises
+from conveyor.cli.chaos.everyday import Everyday, everyday
+from conveyor.cli.chaos.giants import Giants, giants
 from conveyor.cli.chaos.history import History
 from conveyor.cli.chaos.tables import EFFECTS
+from conveyor.cli.chaos.written import AT_ONCE, ATTEMPTS, Written
 from conveyor.context import Context
-from conveyor.core.backoff import Backoff
 from conveyor.task import CoroutineTask, FunctionTask
 
-AT_ONCE: Final = Backoff.fixed(0)
-ATTEMPTS: Final = 20
-"""As many as a job's record keeps: so that its attempts can be counted."""
-NAMES: Final = ("nothing", "quick", "nap", "doze", "pay", "apay", "block", "grip", "newer")
+NAMES: Final = (
+    *("nothing", "quick", "nap", "doze", "pay", "apay", "block", "grip", "newer"),
+    *("stumble", "talk", "tell", "added", "removed", "renamed"),
+)
 PROMISES: Final = Promises(
     tokens=frozenset(f"conveyor.chaos.{name}" for name in NAMES),
     effects=frozenset({"conveyor.chaos.pay", "conveyor.chaos.apay"}),
@@ -60,6 +61,10 @@ class Tasks(NamedTuple):
     athrow: CoroutineTask[[str], None]
     newer: CoroutineTask[[], int]
     """Unknown to an app that is *old*."""
+    everyday: Everyday
+    giants: Giants
+    changed: Changed
+    """With other arguments in an app that is *old*."""
 
 
 def made(url: str, folder: Path, *, old: bool = False) -> Tasks:
@@ -89,27 +94,8 @@ def made(url: str, folder: Path, *, old: bool = False) -> Tasks:
         with written(ctx):
             return ctx.token
 
-    return Tasks(app, nothing, quick, nap, doze, pay, apay, block, grip, poison, apoison, throw, athrow, newer)
-
-
-class Written:
-    """Writes an execution and its end down."""
-
-    def __init__(self, history: History) -> None:
-        """*history* is where."""
-        self._history = history
-
-    @contextmanager
-    def __call__(self, ctx: Context) -> Generator[None]:
-        """The block is the execution."""
-        mark = (ctx.job.id, ctx.attempt, ctx.token)
-        self._history.write("started", *mark)
-        try:
-            yield
-        except BaseException:
-            self._history.write("raised", *mark)
-            raise
-        self._history.write("ended", *mark)
+    more = (everyday(app, written), giants(app, written), (before if old else after)(app, written))
+    return Tasks(app, nothing, quick, nap, doze, pay, apay, block, grip, poison, apoison, throw, athrow, newer, *more)
 
 
 def _sleeping(app: Conveyor, written: Written) -> tuple[CoroutineTask[[float], int], FunctionTask[[float], int]]:

@@ -63,6 +63,7 @@ def as_json(found: Found | str) -> Mapping[str, object]:
         **{f"recovery_{name}": round(quantile(times, share), 3) if times else None for name, share in SHARES.items()},
         "violations": found.violations,
         "notes": found.notes,
+        **({"series": found.series} if found.series else {}),
     }
 
 

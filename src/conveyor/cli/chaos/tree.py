@@ -63,7 +63,7 @@ def below(pid: int, members: Mapping[int, Member]) -> list[int]:
 def lives(pid: int) -> bool:
     """Whether a process is there, and has not ended."""
     try:
-        return _stat(PROC / str(pid))[_STATE] not in "ZX"
+        return stat_of(PROC / str(pid))[_STATE] not in "ZX"
     except OSError:
         return False
 
@@ -71,9 +71,17 @@ def lives(pid: int) -> bool:
 def stands(pid: int) -> bool:
     """Whether a process is stopped, or has ended."""
     try:
-        return _stat(PROC / str(pid))[_STATE] in "TtZX"
+        return stat_of(PROC / str(pid))[_STATE] in "TtZX"
     except OSError:
         return True
+
+
+def peak(pid: int) -> int:
+    """Bytes that a process has had in memory at most."""
+    for line in (PROC / str(pid) / "status").read_text("utf-8", "replace").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return 0
 
 
 def send(pids: Iterable[int], number: signal.Signals) -> list[int]:
@@ -111,12 +119,12 @@ def _member(entry: Path, mark: bytes) -> Member | None:
         environment = (entry / "environ").read_bytes() + b"\0"
         if mark not in environment:
             return None
-        stat = _stat(entry)
+        stat = stat_of(entry)
     except OSError:
         return None  # it has ended, or is somebody else's
     return None if stat[_STATE] in "ZX" else Member(int(entry.name), int(stat[_PARENT]), stat[_STATE])
 
 
-def _stat(entry: Path) -> list[str]:
+def stat_of(entry: Path) -> list[str]:
     """The fields behind the name, which may hold spaces and brackets."""
     return (entry / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()

@@ -1,12 +1,17 @@
 """What a job prints and logs goes where it always went, and to the notes besides."""
 
+import contextlib
 import io
 import logging
 import sys
 from collections.abc import Iterable
-from typing import TextIO, cast
+from typing import Final, TextIO, cast
 
 from conveyor.worker.cell.notes import Notes
+
+PIECE: Final = 64 * 1024
+"""Characters that are written at once. A file takes one write at a time: the runner's, which logs to the same one and
+may not wait, come in between."""
 
 
 class Tee(io.TextIOBase):
@@ -21,8 +26,12 @@ class Tee(io.TextIOBase):
         """To both. Nobody's broken terminal is a job's fault, but for what is no text."""
         if not isinstance(text, str):
             raise TypeError(f"write() takes text, not {type(text).__name__}")
-        self._notes.write(text.encode("utf-8", "backslashreplace"))
-        return self._stream.write(text)
+        for start in range(0, len(text), PIECE):
+            piece = text[start : start + PIECE]
+            self._notes.write(piece.encode("utf-8", "backslashreplace"))
+            with contextlib.suppress(OSError):  # its disk is full, or nobody reads the other end
+                self._stream.write(piece)
+        return len(text)
 
     def writelines(self, lines: Iterable[str], /) -> None:  # type: ignore[override]  # typeshed says bytes here, of text too
         """To both."""
@@ -30,8 +39,9 @@ class Tee(io.TextIOBase):
             self.write(line)
 
     def flush(self) -> None:
-        """As the stream."""
-        self._stream.flush()
+        """As the stream, with as little blame for the job."""
+        with contextlib.suppress(OSError):
+            self._stream.flush()
 
     def fileno(self) -> int:
         """As the stream."""

@@ -107,7 +107,11 @@ class Handle:
         row.seq = row.memory_limit = row.killed = row.killed_seq = 0
         row.deadline = row.cpu = 0.0
         row.peak = 0
-        self._socket, theirs = socket.socketpair()
+        try:
+            self._socket, theirs = socket.socketpair()
+        except OSError:
+            self._notes.close()
+            raise
         self._socket.setblocking(False)  # noqa: FBT003 - its only parameter
         files = {"--socket": theirs.fileno(), "--board": board.file, "--notes": self._notes.file}
         options = [word for name, file in files.items() for word in (name, str(file))]

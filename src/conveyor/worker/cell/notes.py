@@ -36,9 +36,13 @@ class Notes:
         else:
             with tempfile.TemporaryFile() as unnamed:
                 file = os.dup(unnamed.fileno())
-        os.truncate(file, _SIZE)
-        os.lseek(file, _SIZE, os.SEEK_SET)  # where the stack goes; the place travels with the descriptor
-        return cls(file)
+        try:
+            os.truncate(file, _SIZE)
+            os.lseek(file, _SIZE, os.SEEK_SET)  # where the stack goes; the place travels with the descriptor
+            return cls(file)
+        except BaseException:
+            os.close(file)
+            raise
 
     @property
     def total(self) -> int:

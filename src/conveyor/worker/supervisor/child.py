@@ -31,9 +31,14 @@ class Child:
     def __init__(self, name: str, lease: float) -> None:
         """*name* is for the log; *lease* in seconds."""
         self.name = name
-        self.board = Board.create(lease)
+        with contextlib.ExitStack() as undo:
+            self.board = Board.create(lease)
+            undo.callback(self.board.close)
+            self.stack = unnamed("conveyor-stacks")
+            undo.callback(os.close, self.stack)
+            self._ours, self._theirs = socket.socketpair()
+            undo.pop_all()
         self.begun = time.monotonic()
-        self.stack = unnamed("conveyor-stacks")
         self.warden = Warden(self.board)
         self.hello: Hello | None = None
         self.runners: set[bytes] = set()
@@ -50,7 +55,6 @@ class Child:
         """When it was told to end because it claims nothing; 0 when it was not."""
         self.told = 0.0
         """When its blocked event loop was last told of."""
-        self._ours, self._theirs = socket.socketpair()
         self._unsent: deque[tuple[bytes, int | None]] = deque()
         self._waits = False
         self._process: asyncio.subprocess.Process | None = None

@@ -1,18 +1,21 @@
 """The scenarios, by the names that the fault list gives them."""
 
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
 from conveyor.cli.chaos import namespace, tree
+from conveyor.cli.chaos.scenarios.clocks import c02
 from conveyor.cli.chaos.scenarios.code import p05, p06, p08
 from conveyor.cli.chaos.scenarios.deaths import d12, p01
-from conveyor.cli.chaos.scenarios.deploys import p03, u01
+from conveyor.cli.chaos.scenarios.deploys import p03, u01, u03
 from conveyor.cli.chaos.scenarios.freezes import c05, p04
+from conveyor.cli.chaos.scenarios.giants import r08
 from conveyor.cli.chaos.scenarios.networks import n01, n04
 from conveyor.cli.chaos.scenarios.pressure import r04, x02
+from conveyor.cli.chaos.scenarios.scarce import cannot_mount, r02, r03
+from conveyor.cli.chaos.scenarios.soaks import r01
 from conveyor.cli.chaos.scenarios.stores import d02, d05, d11
 from conveyor.cli.chaos.site import Site
 from conveyor.cli.chaos.tables import Tables, sqlite
@@ -20,34 +23,30 @@ from conveyor.cli.chaos.tables import Tables, sqlite
 
 @dataclass(frozen=True)
 class Scenario:
-    """One of them. *act* does it, and gives what the database holds at the end; without it there is a *reason*."""
+    """One of them. *act* does it, and gives what the database holds at the end."""
 
     name: str
     summary: str
-    act: Callable[[Site], Tables] | None = None
+    act: Callable[[Site], Tables]
     store: str = ""
     """The only kind of store that it is about."""
-    reason: str = ""
+    missing: Callable[[], str] = str
+    """Says what it would take besides; nothing when all is there."""
     proxied: bool = False
     """Whether something must stand between the workers and the server."""
-    needs: Callable[[], str] = str
-    """What this machine lacks for it; empty when it lacks nothing."""
+    sampled: bool = False
+    """Whether it samples what can be drawn."""
 
     def why_not(self, url: str) -> str:
         """Why it cannot be run on the store at *url*; empty when it can."""
         kind = "SQLite" if sqlite(url) else "PostgreSQL"
-        if self.act is None:
-            return self.reason
         if self.store and self.store != kind:
             return f"it is about {self.store}"
         if self.proxied and not (urlsplit(url).hostname and urlsplit(url).port):
             return "it takes a URL with the server's host and port, for a proxy to stand between"
-        return self.needs() if tree.supported() else "this system has no /proc to find processes in"
-
-
-def _tool(name: str, why: str) -> str:
-    """What is missing for a scenario that takes a tool."""
-    return f"{why}, which this command does not do" if shutil.which(name) else f"{why}, and there is no {name} here"
+        if not tree.supported():
+            return "this system has no /proc to find processes in"
+        return self.missing()
 
 
 ALL: Final = (
@@ -62,12 +61,16 @@ ALL: Final = (
     Scenario("D11", "SQLite's write lock held over three workers", d11, "SQLite"),
     Scenario("D12", "SQLite's writers killed in mid-commit", d12, "SQLite"),
     Scenario("N01", "half-open connections: silence, and nobody is told", n01, "PostgreSQL", proxied=True),
-    Scenario("N04", "a worker cut off for three leases", n04, "PostgreSQL", proxied=True, needs=namespace.impossible),
-    Scenario("C02", "clocks that are wrong", reason=_tool("faketime", "it takes faketime")),
+    Scenario("N04", "a worker cut off for three leases", n04, "PostgreSQL", missing=namespace.impossible, proxied=True),
+    Scenario("C02", "wrong clocks, of a worker and of who enqueues", c02, "PostgreSQL"),
     Scenario("C05", "workers suspended for many leases, all at once", c05),
-    Scenario("R03", "few file descriptors", reason="it is not part of this command yet"),
+    Scenario("R01", "soak: jobs of all kinds, and nothing grows", r01, sampled=True),
+    Scenario("R02", "full disk under a worker's log and temporary files", r02, missing=cannot_mount),
+    Scenario("R03", "few file descriptors, and none", r03),
     Scenario("R04", "processor taken by busy loops", r04),
+    Scenario("R08", "results, errors and output of up to 1 GB", r08),
     Scenario("X02", "cancel races with the end of a job", x02),
     Scenario("U01", "jobs that an old worker does not know", u01),
+    Scenario("U03", "jobs with arguments of other code", u03),
 )
 """Those of the fault list that are about workers; the tests of Conveyor itself go through more of it."""

@@ -1,10 +1,13 @@
 """New code takes the place of old."""
 
+from collections.abc import Collection
 from functools import partial
 
 from conveyor.cli.chaos.checker import many
-from conveyor.cli.chaos.site import GRACE, Site, charged
+from conveyor.cli.chaos.processes import Worker, within
+from conveyor.cli.chaos.site import DRAIN, GRACE, Site, charged
 from conveyor.cli.chaos.tables import Tables
+from conveyor.cli.chaos.tasks import made
 
 EVERY = 1.5
 """Seconds between two workers' ends."""
@@ -13,6 +16,10 @@ LONG = 2 * GRACE
 LEAVE = 20.0
 """Seconds that a worker gets after its grace."""
 NEWER = 25
+FEW = 20.0
+"""Jobs a second: these are about the others."""
+EACH = 3
+"""Jobs of each task whose arguments have changed."""
 
 
 def p03(site: Site) -> Tables:
@@ -55,3 +62,40 @@ def u01(site: Site) -> Tables:
     if failed := [row.job for row in tables.past if row.job in jobs and (row.state, row.attempt) != ("succeeded", 1)]:
         site.wrong(f"{many(len(failed))} did not succeed at once with the new version: {failed[0]}")
     return tables
+
+
+def u03(site: Site) -> Tables:
+    """Give a worker jobs whose arguments are those of other code: parked, with the reason, until such code comes."""
+    site.load(FEW)
+    tasks = {"app": site.tasks, "old": made(site.url, site.folder, old=True)}
+    jobs = set[str]()
+    for number in site.rounds():
+        runs, sends = ("app", "old") if number % 2 else ("old", "app")
+        sent = [site.enqueue(call) for call in tasks[sends].changed for _ in range(EACH)]
+        jobs |= set(sent)
+        site.injected(f"of {'older' if sends == 'old' else 'newer'} code")
+        worker = _working(site, runs)
+        if not within(partial(_parked, site, sent), DRAIN):
+            site.wrong(f"jobs with arguments of other code were not given back with the reason within {DRAIN:.0f} s")
+        site.stop(worker)
+        worker = _working(site, sends)
+        if not within(partial(site.over, sent), DRAIN):
+            site.wrong(f"I13: jobs have not ended {DRAIN:.0f} s after the code came that takes their arguments")
+        site.stop(worker)
+    tasks["old"].app.close()
+    tables = site.drain()
+    if failed := [row.job for row in tables.past if row.job in jobs and (row.state, row.attempt) != ("succeeded", 1)]:
+        site.wrong(f"{many(len(failed))} did not succeed at once with code that takes their arguments: {failed[0]}")
+    return tables
+
+
+def _working(site: Site, app: str) -> Worker:
+    worker = site.worker(app=app)
+    site.working(worker)
+    return worker
+
+
+def _parked(site: Site, jobs: Collection[str]) -> bool:
+    """Whether they wait, with the reason, and no attempt was spent."""
+    waiting = {row.job: row for row in site.tables().hot}
+    return all(job in waiting and waiting[job].unfit and not waiting[job].numbers for job in jobs)

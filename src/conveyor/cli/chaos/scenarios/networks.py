@@ -172,7 +172,7 @@ def _network(site: Site, stack: contextlib.ExitStack) -> tuple[Namespace, str]:
 
 
 def _at_work(site: Site, through: str, before: Sequence[str] = ()) -> Worker:
-    worker = site.worker(through=through, before=before)
+    worker = site.worker(before=before, CONVEYOR_URL=through)
     site.working(worker)
     return worker
 
