@@ -70,6 +70,12 @@ def test_what_grows_is_told_alone(case: str) -> None:
     assert told.startswith(f"I14: {name} ")
 
 
+def test_memory_that_is_taken_in_two_steps_has_not_grown() -> None:
+    """As it was seen of a runner, while another gave some back."""
+    stepped = series(supervisor1_rss_bytes=lambda at: (30 + 0.9 * (at > 1_900) + 0.75 * (at > 2_830)) * MIB)
+    assert list(grown(stepped, 100_000)) == []
+
+
 def test_a_short_run_says_nothing_of_memory_and_all_of_descriptors() -> None:
     short = LONG / 20
     grow = {"supervisor1_rss_bytes": lambda at: (30 + at) * MIB, "supervisor1_descriptors": lambda at: 18 + at // 3}
