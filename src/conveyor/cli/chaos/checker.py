@@ -106,7 +106,7 @@ def check(
         misnumbered=tuple(row.job for row in case.all if not _well_numbered(row, jobs.get(row.job, []), case.windows)),
         overlaps=tuple(ms for runs in jobs.values() for ms in _overlaps(runs, case.windows) if ms > tolerance * 1000),
         recoveries=tuple(pause for runs in jobs.values() for pause in _recoveries(runs, case.windows)),
-        unexplained=tuple(job for job in case.twice if not all(map(case.lost, *_succeeding(_done(jobs[job]))))),
+        unexplained=tuple(job for job in case.twice if not case.explained(job)),
         foreign=tuple(row.job for row in case.done if row.result != str(row.token).encode()),
         reset=tuple(job for job in jobs if case.reset(job)),
         unrun=tuple(row.job for row in case.done if not _done(jobs.get(row.job, []))),
@@ -141,7 +141,17 @@ class _Case:
         rows = [row for row in self.all if row.task in self._promises.effects]
         return [row.job for row in rows if (row.state == "succeeded") == succeeded]
 
-    def lost(self, run: Run, after: Run) -> bool:
+    def explained(self, job: str) -> bool:
+        """Whether it ran to its end more than once for a reason.
+
+        Of one whose end is part of its transaction the effect tells: the commit may have been lost.
+        """
+        done = _done(self.jobs[job])
+        row = self._rows.get(job)
+        transactional = row is not None and row.task in self._promises.effects
+        return transactional or all(map(self._lost, done[:-1], done[1:]))
+
+    def _lost(self, run: Run, after: Run) -> bool:
         """Whether its job had to be run again, as it was *after* it, although it came to its end."""
         gone = self._gone.get(run.pid, float("inf")) < after.start + SETTLING
         excused = gone or any(begin < after.start for begin, _ in self.windows.get(run.pid, ()))
@@ -176,11 +186,6 @@ def _frozen(pid: int, at: float, windows: Windows) -> bool:
 
 def _done(runs: Iterable[Run]) -> list[Run]:
     return [run for run in runs if run.how == "ended"]
-
-
-def _succeeding(runs: Sequence[Run]) -> tuple[Sequence[Run], Sequence[Run]]:
-    """All but the last, and the one behind each."""
-    return runs[:-1], runs[1:]
 
 
 def _repeated(jobs: Iterable[str]) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ from conveyor.cli.chaos.tables import (
     locked,
     make_effects,
     read_effects,
+    read_hot,
     read_tables,
     registered,
     sqlite,
@@ -244,9 +245,13 @@ class Site:
         """What the database holds now."""
         return read_tables(self.url)
 
+    def hot(self) -> Sequence[Row]:
+        """The jobs that have not ended."""
+        return read_hot(self.url)
+
     def waits(self, jobs: Collection[str]) -> bool:
         """Whether any of *jobs* has not ended."""
-        return any(row.job in jobs for row in self.tables().hot)
+        return any(row.job in jobs for row in self.hot())
 
     def over(self, jobs: Collection[str]) -> bool:
         """Whether all of them have."""
@@ -256,7 +261,7 @@ class Site:
         """Wait until all of *jobs* run, or have run."""
 
         def all_run() -> bool:
-            waiting = any(row.job in jobs and not row.attempt for row in self.tables().hot)
+            waiting = any(row.job in jobs and not row.attempt for row in self.hot())
             return bool(self.alive()) and not waiting
 
         until(all_run, DRAIN, lambda: "jobs are not started")
@@ -268,7 +273,7 @@ class Site:
             self.worker()
         patience = DRAIN + self.left() / PACE
         if not within(lambda: self.alive() != [] and self.left() == 0, patience):
-            held = sum(row.state == "running" for row in self.tables().hot)
+            held = sum(row.state == "running" for row in self.hot())
             left = f"{self.left():,} jobs, {held:,} of them in somebody's hands"
             self.wrong(f"I13: {left}, have not ended {patience:.0f} s after the last fault")
         self.stop()

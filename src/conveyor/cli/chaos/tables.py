@@ -118,6 +118,12 @@ def read_tables(url: str) -> Tables:
         return tables
 
 
+def read_hot(url: str) -> Sequence[Row]:
+    """The jobs that have not ended; all that have are many, and take long to read."""
+    with asking(url) as connection:
+        return [_row(*row) for row in connection.execute(_JOBS[0])]
+
+
 def make_effects(url: str) -> None:
     """Make the table of effects."""
     with asking(url) as connection:

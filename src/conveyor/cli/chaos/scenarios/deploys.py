@@ -53,7 +53,7 @@ def u01(site: Site) -> Tables:
     jobs = [site.enqueue(site.tasks.newer.enqueue) for _ in range(NEWER)]
     site.injected()
     site.pause(site.seconds / 2)
-    waiting = {row.job: row for row in site.tables().hot}
+    waiting = {row.job: row for row in site.hot()}
     touched = [job for job in jobs if job and (job not in waiting or waiting[job].attempt or waiting[job].numbers)]
     if touched:
         site.wrong(f"{many(len(touched))} that no worker knows did not wait unharmed: {touched[0]}")
@@ -97,5 +97,5 @@ def _working(site: Site, app: str) -> Worker:
 
 def _parked(site: Site, jobs: Collection[str]) -> bool:
     """Whether they wait, with the reason, and no attempt was spent."""
-    waiting = {row.job: row for row in site.tables().hot}
+    waiting = {row.job: row for row in site.hot()}
     return all(job in waiting and waiting[job].unfit and not waiting[job].numbers for job in jobs)

@@ -77,7 +77,7 @@ def _come_back(site: Site) -> None:
     """For one lease, look how much is held at once."""
     end, most = time.monotonic() + site.lease, 0
     while time.monotonic() < end:
-        most = max(most, sum(row.state == "running" for row in site.tables().hot))
+        most = max(most, sum(row.state == "running" for row in site.hot()))
         site.pause(LOOK)
     room = len(site.workers) * SLOTS
     site.note(f"at most {many(most)} held at once afterwards, with {room} slots")

@@ -58,7 +58,7 @@ def x02(site: Site) -> Tables:
             told[job] = ("cancelled" if answer.jobs else "asked" if answer.asked else "over", long)
             site.injected(told[job][0])
         site.pause(HEARD)
-        late = [row.job for row in site.tables().hot if row.job in told]
+        late = [row.job for row in site.hot() if row.job in told]
         if late:
             site.wrong(f"{many(len(late))} went on for {HEARD:.0f} s after they were asked to stop: {late[0]}")
             break
