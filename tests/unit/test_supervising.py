@@ -6,6 +6,8 @@ import os
 import socket
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -33,6 +35,7 @@ from conveyor.worker.supervisor.main import told
 from conveyor.worker.supervisor.notify import Notifier
 from conveyor.worker.supervisor.stacks import OURS, blocker, theirs
 from conveyor.worker.supervisor.state import RunnerState, Status, WorkerState, seen, status_of
+from conveyor.worker.supervisor.watch import Watchman
 
 RUNNER = b"r" * 16
 WELL = Facts(stopped=False, unsafe=False, loop_age=0.1, claim_age=0.1, running=1, overdue=-1.0)
@@ -72,6 +75,26 @@ LETTERS: list[Letter] = [
     Stop(),
     Rescued(HELD, Outcome(HELD.id, 1, RUNNER, Event.RESCUE, record=b"[]")),
 ]
+
+
+@pytest.mark.parametrize(("wanted", "stopping", "killed"), [(True, False, 1), (False, False, 1), (False, True, 0)])
+async def test_what_blocks_a_runner_beyond_its_deadline_ends_it_also_when_it_is_to_end(
+    wanted: bool, stopping: bool, killed: int
+) -> None:
+    """Otherwise it would hold up its successors for ever; while all stop, the grace ends it."""
+    kills: list[str] = []
+    child = SimpleNamespace(
+        name="1",
+        wanted=wanted,
+        retired=0.0,
+        told=time.monotonic(),
+        warden=SimpleNamespace(look=lambda: None),
+        facts=lambda: BLOCKED._replace(overdue=OVERDUE_AFTER + 1),
+        kill=lambda: kills.append("1"),
+    )
+    watched = SimpleNamespace(children=[child], stopping=stopping, looked=lambda: None)
+    await Watchman(cast(Any, watched))._look(cast(Any, child))
+    assert len(kills) == killed
 
 
 @pytest.mark.parametrize("size", [1, 7, 1_000])

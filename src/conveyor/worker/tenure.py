@@ -53,7 +53,8 @@ class Tenure:
         self._renewing = asyncio.create_task(kept("new lease", begin))
 
     async def settled(self) -> None:
-        """Wait until no lease is being taken any more; one that is not there by now will not be."""
+        """All has ended: wait until no lease is being taken any more; one that is not there by now will not be."""
+        self.board.loop_deadline = 0.0  # nobody sweeps any more, and it is no reason to be killed
         if self._renewing is not None:
             self._renewing.cancel()
             await asyncio.wait([self._renewing])

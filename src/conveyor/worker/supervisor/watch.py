@@ -63,7 +63,7 @@ class Watchman:
             child.kill()
         elif child.retired:
             self._see_it_end(child)
-        elif self._watched.stopping or not child.wanted:
+        elif self._watched.stopping or (not child.wanted and sign is not Sign.OVERDUE):
             return  # its duties end one after the other, the sign of life as well
         elif sign is Sign.WEDGED:
             logger.error("runner %s claims nothing though its event loop turns: it is replaced", child.name)
