@@ -57,13 +57,13 @@ async def test_the_server_looks_whether_we_are_still_there_but_a_poolers_session
     pooled: str, server_url: str
 ) -> None:
     """What a machine that is gone had locked would stay so for two hours."""
-    show = "SHOW tcp_keepalives_idle"
+    show = "SELECT current_setting('tcp_keepalives_idle') || ' ' || current_setting('tcp_user_timeout')"
     for url, watched in ((pooled, False), (server_url, True)):
         for connection in (own(url), own(url, steady=True), lent(url)):
             with connection:
-                assert (connection.execute(show).fetchone() == ("5",)) is watched
+                assert (connection.execute(show).fetchone() == ("5 30000",)) is watched
         async with await alent(url) as lending:
-            assert (await (await lending.execute(show)).fetchone() == ("5",)) is watched
+            assert (await (await lending.execute(show)).fetchone() == ("5 30000",)) is watched
 
 
 @pytest.mark.direct

@@ -45,6 +45,14 @@ async def nap(ctx: Context, seconds: float) -> float:
     return seconds
 
 
+@app.task(name="held", takes_context=True, backoff=AT_ONCE)
+async def held(ctx: Context) -> None:
+    """Until the test lets it go."""
+    with written(ctx):
+        while not os.path.exists(f"{os.environ.get(HISTORY, '.')}/go"):  # noqa: ASYNC110, ASYNC240, PTH110 - by another process
+            await asyncio.sleep(0.05)
+
+
 @app.task(name="doze", takes_context=True, backoff=AT_ONCE)
 def doze(ctx: Context, seconds: float) -> float:
     with written(ctx):

@@ -120,7 +120,7 @@ def queue(**facts: Any) -> Load:
     return replace(empty, **facts)
 
 
-BACKLOG = queue(ready=100, running=10, oldest=SECOND, desired=4)
+BACKLOG = queue(ready=100, running=10, oldest=SECOND, run_time=3 * SECOND)
 LATE = queue(ready=5, running=10, oldest=11 * SECOND, desired=1)
 
 
@@ -135,7 +135,7 @@ LATE = queue(ready=5, running=10, oldest=11 * SECOND, desired=1)
         ([replace(BACKLOG, running=2)], 1, 0.95, 4),  # but a runner that is busy with its own work has none
         ([replace(BACKLOG, paused=True)], 1, 0.0, 1),
         ([replace(BACKLOG, queue="others")], 1, 0.0, 1),
-        ([replace(BACKLOG, workers=3, slots=30, running=28)], 1, 0.0, 2),  # two of which are somebody else's
+        ([replace(BACKLOG, workers=3, slots=30, running=28)], 1, 0.0, 4),  # two of which are somebody else's
         ([LATE], 1, 0.0, 2),  # whatever the rule says, it is too slow
         ([replace(LATE, workers=2, slots=20, running=20)], 2, 0.0, 3),
         ([queue(workers=3, slots=30, running=12)], 3, 0.0, 2),  # 12 of 14, and not of 7
@@ -148,3 +148,10 @@ LATE = queue(ready=5, running=10, oldest=11 * SECOND, desired=1)
 )
 def test_how_many_runners_a_worker_needs(queues: list[Load], own: int, cores: float, needed: int) -> None:
     assert needed_runners(queues, {"mail": 10}, own, cores, TARGET) == needed
+
+
+def test_what_others_have_is_reckoned_in_slots_not_in_workers() -> None:
+    many = queue(workers=5, slots=2 * 50 + 3, running=90)
+    assert needed_runners([many], {"mail": 50}, 2, 0.0, TARGET) == 2  # three of one slot do not do for one of fifty
+    behind = queue(ready=1_000, running=60, workers=11, slots=50 + 10, oldest=SECOND)
+    assert needed_runners([behind], {"mail": 50}, 1, 0.0, TARGET) == 3  # nor do ten of them want as many again

@@ -88,8 +88,12 @@ def desired_workers(ready: int, running: int, run_time: timedelta | None, slots:
     As many slots as jobs run now go on being needed for what comes in meanwhile: so many are busy with it. In *target*
     each further slot runs ``target / run_time`` jobs. 0 when there is nothing to do: who scales has a least number.
     """
+    return math.ceil(_slots(ready, running, run_time, target) / slots)
+
+
+def _slots(ready: int, running: int, run_time: timedelta | None, target: timedelta) -> float:
     each = max(UNKNOWN if run_time is None else run_time, QUICKEST)
-    return math.ceil((running + ready * (each / target)) / slots)
+    return running + ready * (each / target)
 
 
 def needed_runners(loads: Iterable[Load], queues: Mapping[str, int], own: int, cores: float, target: timedelta) -> int:
@@ -107,13 +111,14 @@ def needed_runners(loads: Iterable[Load], queues: Mapping[str, int], own: int, c
 
 
 def _needed(load: Load, slots: int, own: int, target: timedelta, *, busy: bool) -> int:
-    """The same for one queue, to which each runner gives so many *slots*."""
-    others = max(load.workers - own, 0)
+    """The same for one queue, to which each runner gives so many *slots*; what others have for it is theirs to use."""
+    others = max(load.slots - own * slots, 0)
     full = busy or load.running >= FULL * load.slots
     if full and load.ready and not load.paused:
         late = load.oldest is not None and load.oldest > target
-        return max(load.desired - others, own + late)
-    return min(math.ceil(load.running / (ROOM * slots)) - others, own)
+        wanted = _slots(load.ready, load.running, load.run_time, target)
+        return max(math.ceil((wanted - others) / slots), own + late)
+    return min(math.ceil((load.running / ROOM - others) / slots), own)
 
 
 def _p95(lengths: Sequence[timedelta]) -> timedelta | None:

@@ -19,19 +19,35 @@ def tidied(call: Callable[[], R]) -> R:
         tidy()
 
 
-def tidy_alone() -> None:
-    """``tidy`` where one job runs at a time, so that SQLAlchemy's open sessions can only be the last one's: closed.
+class Sessions:
+    """SQLAlchemy's, where one job runs at a time: what it has opened, and left open, is closed behind it.
 
-    What they had not committed is rolled back, and their connections go back to their pools.
+    What was not committed is rolled back, and connections go back to their pools. Sessions that were there before are
+    the app's own, and are let be.
     """
-    tidy()
-    orm: Any = sys.modules.get("sqlalchemy.orm.session")
-    if orm is None:
-        return
-    try:
-        orm.close_all_sessions()
-    except Exception as error:  # noqa: BLE001 - as below; one that is awaited cannot be closed here
-        logger.warning("a session of SQLAlchemy's that a job has left open cannot be closed: %s", type(error).__name__)
+
+    def __init__(self) -> None:
+        """Knows of none."""
+        self._before: frozenset[int] = frozenset()
+
+    def begin(self) -> None:
+        """A job is about to run."""
+        self._before = frozenset(self._all())
+
+    def close(self) -> None:
+        """It has ended. Its server may not answer, so who calls must be able to wait."""
+        for key, session in self._all().items():
+            if key not in self._before:
+                try:
+                    session.close()
+                except Exception as error:  # noqa: BLE001 - as below; one that is awaited cannot be closed here
+                    logger.warning("a session that a job has left open cannot be closed: %s", type(error).__name__)
+
+    @staticmethod
+    def _all() -> dict[int, Any]:
+        """By the numbers that SQLAlchemy gives them."""
+        module = sys.modules.get("sqlalchemy.orm.session")
+        return dict(getattr(module, "_sessions", ()))
 
 
 def tidy() -> None:

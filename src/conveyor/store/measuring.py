@@ -1,6 +1,6 @@
 """How busy the queues of a store are: what is asked of it for that."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -15,10 +15,14 @@ LOOKED_AT: Final = 500
 """Jobs that ended, the newest, of which it is looked how long they waited and ran."""
 
 
-def measured(operations: Operations, target: timedelta) -> Rounds[Sequence[Load]]:
-    """How busy each queue is, and how many workers it needs so that what is due starts within *target*."""
+def measured(operations: Operations, target: timedelta, leaving: Collection[str] = ()) -> Rounds[Sequence[Load]]:
+    """How busy each queue is, and how many workers it needs so that what is due starts within *target*.
+
+    Runners that are *leaving*, by their ids, claim nothing any more, and do not count.
+    """
     found = yield from step(operations.queues())
-    runners = yield from step(operations.runners())
+    every = yield from step(operations.runners())
+    runners = [runner for runner in every if runner.id not in leaving]
     ended = JobFilter(states=(State.SUCCEEDED, State.FAILED))
     latest = yield from step(operations.list(ended, limit=LOOKED_AT, after=None, direction="newest"))
     return loads(served(found, runners), runners, latest, target, datetime.now(UTC))

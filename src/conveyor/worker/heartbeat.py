@@ -27,7 +27,7 @@ class Hears(Protocol):
         """End; once more: at once."""
         ...
 
-    def retire(self) -> None:
+    def leave(self) -> None:
         """End once all that runs has ended."""
         ...
 

@@ -27,13 +27,13 @@ from conveyor.worker.letters import (
     Given,
     Hello,
     Hold,
+    Leave,
     LetGo,
     Letter,
     Lost,
     Place,
     Refused,
     Rescued,
-    Retire,
     Stop,
     inbox,
 )
@@ -159,8 +159,8 @@ class Leash:
                     self._lost.pop(runner)()
             case Stop():
                 self._soon(hears.stop)
-            case Retire():
-                self._soon(hears.retire)
+            case Leave():
+                self._soon(hears.leave)
             case Rescued(job, outcome):
                 self._soon(lambda: hears.tell(job, outcome))
             case _:

@@ -62,7 +62,7 @@ class Stop(msgspec.Struct, frozen=True, tag=True):
     """End; said once more: at once."""
 
 
-class Retire(msgspec.Struct, frozen=True, tag=True):
+class Leave(msgspec.Struct, frozen=True, tag=True):
     """Claim nothing more, and end once all that runs has ended, however long that takes."""
 
 
@@ -74,7 +74,7 @@ class Rescued(msgspec.Struct, frozen=True, tag=True):
 
 
 FromRunner = Hello | Hold | LetGo
-ToRunner = Given | Refused | Lost | Stop | Retire | Rescued
+ToRunner = Given | Refused | Lost | Stop | Leave | Rescued
 Letter = FromRunner | ToRunner
 
 

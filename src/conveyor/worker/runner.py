@@ -26,6 +26,7 @@ from conveyor.worker.cell.settings import CellSettings
 from conveyor.worker.claim import Claimer, Identity
 from conveyor.worker.duty import every, first_of, kept, logged
 from conveyor.worker.execute import Executor, Known
+from conveyor.worker.finish import finished
 from conveyor.worker.fit import check_fit
 from conveyor.worker.heartbeat import Alone, Tether
 from conveyor.worker.progress import Reporter
@@ -149,7 +150,7 @@ class Runner:
         self._pressed.set()
         self._stopping.set()
 
-    def retire(self) -> None:
+    def leave(self) -> None:
         """Claim nothing more, and end once running jobs have; ``stop`` may still give them a grace period."""
         self._stopping.set()
 
@@ -243,12 +244,12 @@ class Runner:
         self._executor.give_back()
         if not self._pressed.is_set() and not self._settings.burst and self._executor.attempts:
             logger.info("it is needed no more, and ends with its running jobs")
-            await self._finished(None, self._pressed)
+            await finished(self._unfinished, self._undoubted, math.inf, self._pressed)
             asked = self._loop.time()
         if self._executor.attempts:
             grace = max(self._settings.grace - (self._loop.time() - asked), 0.0)
             logger.info("%s %.0f s", _have(len(self._executor.attempts)), grace)
-            await self._finished(0.0 if self._hurry else grace, self._at_once)
+            await finished(self._unfinished, self._undoubted, 0.0 if self._hurry else grace, self._at_once)
         now = self._loop.time()
         self._last_word = now + min(FLUSH, max(asked + self._settings.grace + FLUSH - now, LAST_WORD))
         self._executor.interrupt(Interruption.SHUTDOWN)
@@ -260,18 +261,18 @@ class Runner:
         self._executor.abandon(THREAD_PAUSE)
         await self._executor.confirmed(self._soon(FLUSH))
         if not self._hurry:
-            with logged("unanswered claims stay to be rescued"), contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._soon(FLUSH)):
-                    await self._claimer.resolve_doubt()
+            await first_of(self._undoubted(), seconds=self._soon(FLUSH))
         if not await self._settler.drained(self._soon(FLUSH)):
             logger.error("%d outcomes could not be written; those jobs will run again", len(self._settler))
         await self._teller.drained(self._soon(FLUSH))
 
-    async def _finished(self, seconds: float | None, told: asyncio.Event) -> None:
-        """Wait for running jobs, for at most *seconds*, or until it is *told* more."""
-        tasks = [a.task for a in self._executor.attempts.values() if a not in self._doomed and a.task]
-        if tasks:
-            await first_of(told.wait(), asyncio.wait(tasks), seconds=seconds)
+    def _unfinished(self) -> list[asyncio.Task[None]]:
+        attempts = self._executor.attempts.values()
+        return [a.task for a in attempts if a not in self._doomed and a.task and not a.task.done()]
+
+    async def _undoubted(self) -> None:
+        with logged("unanswered claims stay to be rescued"):
+            await self._claimer.resolve_doubt()
 
     def _judged(self, job: Claimed, outcome: Outcome) -> None:
         self._count(outcome)

@@ -142,12 +142,13 @@ def wraps(connection: Wire | AsyncWire) -> bool:
 _WATCH: Final = """
     CASE WHEN direct AND current_setting('tcp_keepalives_idle')::int > 60
          THEN set_config('tcp_keepalives_idle', '5', false) || set_config('tcp_keepalives_interval', '2', false)
-              || set_config('tcp_keepalives_count', '3', false)
+              || set_config('tcp_keepalives_count', '3', false) || set_config('tcp_user_timeout', '30000', false)
     END
 """
 """Has the server look whether we are still there, where it would not for long. A worker that is cut off in the middle
 of a transaction, or whose machine is gone, says no goodbye: by the system's defaults its session, and all that this
-holds locked, would last for two hours and more, and keep its jobs from whoever has them next.
+holds locked, would last for two hours and more, and keep its jobs from whoever has them next. Nor does the server look
+while it waits for an answer of its own to be acknowledged, a quarter of an hour by those defaults: hence the last one.
 """
 _WATCHED: Final = f"SELECT {_WATCH} FROM (SELECT pg_backend_pid() = %s AS direct) AS session"  # noqa: S608 - our own words
 _SESSION: Final = f"""

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from conveyor.core.failure import storable
 from conveyor.core.judge import Interrupted, Raised
 from conveyor.core.usage import Usage
-from conveyor.drivers.between import tidy_alone
+from conveyor.drivers.between import Sessions, tidy
 from conveyor.task import Definition
 from conveyor.worker.attempt import Attempt, End, Interruption
 from conveyor.worker.board import Board
@@ -118,6 +118,7 @@ class Cell:
         self._news = threading.Semaphore(0)
         self._leaving = False
         self._orders = Orders()
+        self._sessions = Sessions()
         self._pid = os.getpid()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._alarm = Alarm(self._board, self._row, lambda seq, progress: wire.send(Said(seq, progress)))
@@ -189,6 +190,7 @@ class Cell:
         row.memory_limit = attempt.extras.memory or 0
         row.deadline = 0.0 if deadline is None else deadline + HARD
         row.cpu, row.peak = 0.0, 0
+        self._sessions.begin()
         if attempt.definition.coroutine:
             self._own_loop()
         self._alarm.set(attempt, seq, self._loop if attempt.definition.coroutine else None)
@@ -200,7 +202,6 @@ class Cell:
         row = self._row
         row.deadline, row.memory_limit = 0.0, 0
         seconds = time.monotonic() - attempt.started
-        tidy_alone()
         self._wire.be_whole()  # before the last words are taken out of the notes
         usage = self._meter.usage(seconds, self._said(attempt))
         self._notes.clear()
@@ -209,6 +210,9 @@ class Cell:
         self._wire.send(Done(seq, end, seconds, usage, attempt.context.unsaved, spoilt))
         row.seq = 0
         attempt.let_go()
+        tidy()  # a server that does not answer holds up nobody but the next job, which another cell gets then
+        self._sessions.close()
+        self._notes.clear()
 
     def _said(self, attempt: Attempt) -> str:
         if not self._notes.total:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import timedelta
 
 from conveyor.core.errors import ConveyorError, StoreUnavailable
@@ -65,9 +65,9 @@ class Care:
         with logged("what a dead runner held is taken back later"):
             await self._rescued()
 
-    async def load(self, target: timedelta) -> Sequence[Load]:
-        """How busy the queues are."""
-        return await adrive(self._store, measured(self._store.operations, target))
+    async def load(self, target: timedelta, leaving: Collection[str]) -> Sequence[Load]:
+        """How busy the queues are; runners that are *leaving* take nothing from them any more."""
+        return await adrive(self._store, measured(self._store.operations, target, leaving))
 
     async def aclose(self) -> None:
         """End the heartbeat, and let go of the store."""

@@ -66,7 +66,8 @@ class Hearing:
     async def load(self, child: Child, target: timedelta) -> Sequence[Load]:
         """How busy the queues are of the store that *child* works for."""
         care = self._care_of(child)
-        return await care.load(target) if care else ()
+        leaving = {runner.hex() for child in self._children if not child.wanted for runner in child.runners}
+        return await care.load(target, leaving) if care else ()
 
     async def aclose(self) -> None:
         """Let go of all leases and stores."""

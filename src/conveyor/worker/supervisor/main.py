@@ -78,9 +78,12 @@ class Supervisor:
         """See ``Scaled``."""
         return self.stopping or self._replacing.busy
 
-    async def add(self) -> None:
+    async def add(self) -> Child:
         """See ``Scaled``."""
-        self._keep(await self._started())
+        child = await self._started()
+        child.wanted = False  # not before it has shown that it can work
+        self._keep(child)
+        return child
 
     def stop(self) -> None:
         """Let running jobs finish within the grace period, and end; called again: at once."""
