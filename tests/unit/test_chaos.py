@@ -22,6 +22,7 @@ from conveyor.cli.chaos.freezer import KINDS, Kind, freezer
 from conveyor.cli.chaos.history import History
 from conveyor.cli.chaos.left import noted
 from conveyor.cli.chaos.options import Settings
+from conveyor.cli.chaos.processes import Watch
 from conveyor.cli.chaos.scenarios import ALL, Scenario
 from conveyor.cli.chaos.site import Found, Site
 from conveyor.cli.chaos.tables import Tables
@@ -264,3 +265,19 @@ def test_who_has_written_is_known_by_the_names_of_the_files(tmp_path: Path) -> N
     assert history.writers() == set()
     history.write("asked")
     assert history.writers() == {os.getpid()}
+
+
+def test_the_death_of_a_process_is_seen_though_an_earlier_one_of_its_number_has_died(tmp_path: Path) -> None:
+    """Over thousands of processes numbers come again; what such a one had begun would last for ever."""
+    history = History(tmp_path)
+    watch = Watch(history)
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as process:
+        until(lambda: process.pid in tree.present())
+        with watch._lock:
+            watch._gone[process.pid] = tree.began(process.pid) - 10
+        (tmp_path / f"{process.pid}-1.history").touch()
+        assert process.pid in history.writers()
+        until(lambda: process.pid in watch._open)
+        process.kill()
+        until(lambda: [record.pid for record in history.read() if record.kind == "gone"] == [process.pid])
+    watch.stop()

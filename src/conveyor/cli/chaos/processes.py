@@ -108,7 +108,8 @@ class Watch:
     def __init__(self, history: History) -> None:
         """Begins at once, in a thread."""
         self._history = history
-        self._gone: set[int] = set()
+        self._gone: dict[int, float] = {}
+        """And when, in seconds since the machine was started: in a long run another process gets the same number."""
         self._lock = threading.Lock()
         self._open: dict[int, int] = {}
         self._end = threading.Event()
@@ -119,10 +120,8 @@ class Watch:
         """These have just been killed."""
         for pid in pids:
             with self._lock:
-                if pid in self._gone:
-                    continue
-                self._gone.add(pid)
-                self._history.write("gone", pid=pid)
+                self._gone[pid] = time.clock_gettime(time.CLOCK_BOOTTIME)
+            self._history.write("gone", pid=pid)
 
     def stop(self) -> None:
         """End; as often as one likes."""
@@ -131,10 +130,17 @@ class Watch:
         while self._open:
             os.close(self._open.popitem()[1])
 
+    def _dead(self) -> set[int]:
+        """Those of the dead whose numbers nobody else has got since."""
+        with self._lock:
+            for pid in [pid for pid in tree.present() & self._gone.keys() if tree.began(pid) > self._gone[pid]]:
+                del self._gone[pid]
+            return set(self._gone)
+
     def _work(self) -> None:
         poll = select.poll()
         while not self._end.is_set():
-            for pid in self._history.writers() - self._open.keys() - self._gone - {os.getpid()}:
+            for pid in self._history.writers() - self._open.keys() - self._dead() - {os.getpid()}:
                 try:
                     self._open[pid] = os.pidfd_open(pid)
                 except ProcessLookupError:

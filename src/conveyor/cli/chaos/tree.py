@@ -19,7 +19,7 @@ WORKER: Final = "CONVEYOR_CHAOS_WORKER"
 PATIENCE: Final = 20.0
 """Seconds that processes get to be gone once they are killed."""
 LOOK: Final = 0.01
-_STATE, _PARENT = 0, 1
+_STATE, _PARENT, _BEGAN = 0, 1, 19
 
 
 class Member(NamedTuple):
@@ -66,6 +66,19 @@ def lives(pid: int) -> bool:
         return stat_of(PROC / str(pid))[_STATE] not in "ZX"
     except OSError:
         return False
+
+
+def present() -> set[int]:
+    """The numbers of all processes."""
+    return {int(entry.name) for entry in PROC.iterdir() if entry.name.isdecimal()}
+
+
+def began(pid: int) -> float:
+    """When a process was started, in seconds since the machine was; 0 for one that is not there."""
+    try:
+        return int(stat_of(PROC / str(pid))[_BEGAN]) / os.sysconf("SC_CLK_TCK")
+    except OSError:
+        return 0.0
 
 
 def stands(pid: int) -> bool:
