@@ -13,11 +13,10 @@ from hypothesis import strategies as st
 
 from conveyor import Conveyor, UsageError
 from conveyor.cli import main
-from conveyor.core.lifecycle import State
-from conveyor.core.model import JobInfo, QueueInfo, Runner, RunnerInfo
+from conveyor.core.model import Ended, QueueInfo, Runner, RunnerInfo
 from conveyor.core.scaling import LATELY, QUICKEST, Load, desired_workers, loads, needed_runners
 from tests.support.stores import sqlite_url
-from tests.unit.test_why import JOB, NOON
+from tests.unit.test_why import NOON
 
 SECOND = timedelta(seconds=1)
 TARGET = 10 * SECOND
@@ -54,13 +53,12 @@ def test_what_is_asked_for_does_the_work_in_time_and_one_worker_less_would_not(
     assert many == 0 or (many - 1) * slots <= needed * (1 + 1e-3) + 1e-3
 
 
-def ended(*waits: float, ago: timedelta = SECOND, queue: str = "mail", ran: float = 2.0) -> list[JobInfo]:
+def ended(*waits: float, ago: timedelta = SECOND, queue: str = "mail", ran: float = 2.0) -> list[Ended]:
     start = NOON - ago
-    job = replace(JOB, queue=queue, state=State.SUCCEEDED, run_time=ran * SECOND, last_attempted_at=start)
-    return [replace(job, run_after=start - wait * SECOND) for wait in waits]
+    return [Ended(queue, start - wait * SECOND, start, ran * SECOND) for wait in waits]
 
 
-def load(*ended_: JobInfo, queue: QueueInfo = MAIL, runners: tuple[Runner, ...] = ()) -> Load:
+def load(*ended_: Ended, queue: QueueInfo = MAIL, runners: tuple[Runner, ...] = ()) -> Load:
     (found,) = loads([queue], runners, ended_, TARGET, NOON)
     return found
 

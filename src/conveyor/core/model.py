@@ -342,6 +342,15 @@ class DueTask(NamedTuple):
     """How long the one that came due first has been waiting."""
 
 
+class Ended(NamedTuple):
+    """What tells of an ended job how long it waited and ran; its arguments and its result may be large, and are not."""
+
+    queue: str
+    run_after: datetime
+    last_attempted_at: datetime | None
+    run_time: timedelta | None
+
+
 Counts = dict[State, int]
 """Jobs per state. Exact up to ``COUNTED``; a number above it stands for "more than that"."""
 COUNTED: Final = 10_000

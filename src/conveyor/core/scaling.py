@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from conveyor.core.model import JobInfo, QueueInfo, Runner
+from conveyor.core.model import Ended, QueueInfo, Runner
 
 LATELY: Final = timedelta(minutes=10)
 """What started longer ago says nothing of how long jobs wait now."""
@@ -50,14 +50,14 @@ class Load:
 
 
 def loads(
-    queues: Iterable[QueueInfo], runners: Sequence[Runner], ended: Sequence[JobInfo], target: timedelta, now: datetime
+    queues: Iterable[QueueInfo], runners: Sequence[Runner], ended: Sequence[Ended], target: timedelta, now: datetime
 ) -> list[Load]:
     """The load of each queue; *ended* are some jobs that have come to their end, the latest."""
     return [_load(queue, runners, [job for job in ended if job.queue == queue.name], target, now) for queue in queues]
 
 
 def _load(
-    queue: QueueInfo, runners: Sequence[Runner], ended: Sequence[JobInfo], target: timedelta, now: datetime
+    queue: QueueInfo, runners: Sequence[Runner], ended: Sequence[Ended], target: timedelta, now: datetime
 ) -> Load:
     serving = [
         runner.info.queues[queue.name] for runner in runners if runner.alive and queue.name in runner.info.queues

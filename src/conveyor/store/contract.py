@@ -11,6 +11,7 @@ from conveyor.core.model import (
     Counts,
     Direction,
     DueTask,
+    Ended,
     FailureGroup,
     JobFilter,
     JobInfo,
@@ -158,6 +159,13 @@ class Operations(Protocol):
 
     def due_tasks(self, queue: str, limit: int) -> Plan[Sequence[DueTask]]:
         """The due jobs of *queue* by task, the longest waiting first; of the first *limit* that would be claimed."""
+        ...
+
+    def latest(self, limit: int) -> Plan[Sequence[Ended]]:
+        """Up to *limit* jobs that succeeded or failed, the newest by their ids.
+
+        Looked for among the newest ``COUNTED`` that have ended; so many may have been cancelled that there is none.
+        """
         ...
 
     def stranded(self) -> Plan[int]:

@@ -5,14 +5,16 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from conveyor.core.lifecycle import State
-from conveyor.core.model import JobFilter, QueueInfo, Runner
+from conveyor.core.model import QueueInfo, Runner
 from conveyor.core.scaling import Load, loads
 from conveyor.store.contract import Operations
 from conveyor.store.rounds import Rounds, step
 
 LOOKED_AT: Final = 500
-"""Jobs that ended, the newest, of which it is looked how long they waited and ran."""
+"""Jobs that ended, the newest of all queues, of which it is looked how long they waited and ran.
+
+So many of each queue would tell more of a quiet one; but no index of history begins with the queue.
+"""
 
 
 def measured(operations: Operations, target: timedelta, leaving: Collection[str] = ()) -> Rounds[Sequence[Load]]:
@@ -23,8 +25,7 @@ def measured(operations: Operations, target: timedelta, leaving: Collection[str]
     found = yield from step(operations.queues())
     every = yield from step(operations.runners())
     runners = [runner for runner in every if runner.id not in leaving]
-    ended = JobFilter(states=(State.SUCCEEDED, State.FAILED))
-    latest = yield from step(operations.list(ended, limit=LOOKED_AT, after=None, direction="newest"))
+    latest = yield from step(operations.latest(LOOKED_AT))
     return loads(served(found, runners), runners, latest, target, datetime.now(UTC))
 
 

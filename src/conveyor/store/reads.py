@@ -14,6 +14,7 @@ from conveyor.core.model import (
     Counts,
     Direction,
     DueTask,
+    Ended,
     FailureGroup,
     JobFilter,
     JobInfo,
@@ -104,6 +105,15 @@ class Reads(SqlBase):
 
         return Plan(steps, writes=False)
 
+    def latest(self, limit: int) -> Plan[Sequence[Ended]]:
+        """See ``Operations.latest``."""
+
+        def steps() -> Steps[Sequence[Ended]]:
+            answer = yield self.statement("latest", among=COUNTED, limit=limit)
+            return [_ended(row) for row in answer.rows]
+
+        return Plan(steps, writes=False)
+
     def stranded(self) -> Plan[int]:
         """See ``Operations.stranded``."""
         return self._number("stranded")
@@ -176,6 +186,16 @@ def _queue(row: Row) -> QueueInfo:
         retryable=cast(int, retryable),
         running=cast(int, running),
         oldest=since,
+    )
+
+
+def _ended(row: Row) -> Ended:
+    queue, after, attempted, ran = row
+    return Ended(
+        queue=cast(str, queue),
+        run_after=moment(cast(int, after)),
+        last_attempted_at=None if attempted is None else moment(cast(int, attempted)),
+        run_time=None if ran is None else cast(int, ran) * MICROSECOND,
     )
 
 

@@ -1,14 +1,16 @@
 """What can be seen of jobs and queues."""
 
+from operator import attrgetter
+
 import pytest
 
 from conveyor.core import ids
 from conveyor.core.clock import stored
 from conveyor.core.extras import Extras, marked
 from conveyor.core.lifecycle import Event, State
-from conveyor.core.model import Direction, JobFilter, NewJob
+from conveyor.core.model import Claimed, Direction, Ended, JobFilter, NewJob
 from conveyor.store.contract import Store
-from conveyor.testing.contract.hands import HOUR, Hand, Suite, enqueue, new_job, outcome, see
+from conveyor.testing.contract.hands import HOUR, Hand, Suite, enqueue, new_job, outcome, see, until
 
 
 def listed(store: Store, where: JobFilter, direction: Direction = "oldest") -> list[str]:
@@ -17,7 +19,7 @@ def listed(store: Store, where: JobFilter, direction: Direction = "oldest") -> l
 
 
 class Looking(Suite):
-    """``list``, ``counts``, ``number``, ``queues``, ``failures``, ``ahead``, ``identity`` and ``schema``."""
+    """``list``, ``counts``, ``number``, ``queues``, ``latest``, ``failures``, ``ahead``, ``identity``, ``schema``."""
 
     @pytest.mark.parametrize("direction", ["oldest", "newest"])
     def test_pages_follow_each_other_without_a_gap(self, store: Store, hand: Hand, direction: Direction) -> None:
@@ -113,6 +115,29 @@ class Looking(Suite):
         enqueue(store, new_job(task="c", delay=HOUR), new_job(task="d", queue="other"))
         found = store.run(store.operations.due_tasks("default", 100))
         assert [(due.task, due.jobs) for due in found] == [("a", 2), ("b", 1)]
+
+    def test_the_latest_that_succeeded_or_failed_tell_how_long_they_waited_and_ran(
+        self, store: Store, hand: Hand
+    ) -> None:
+        """The newest by their ids, of all queues; what was cancelled tells nothing, nor what has not ended."""
+        assert store.run(store.operations.latest(10)) == []
+        jobs = sorted((new_job(number, queue="ab"[number % 2]) for number in range(7)), key=attrgetter("id"))
+        enqueue(store, *jobs)
+        taken: dict[bytes, Claimed] = {}
+
+        def all_taken() -> bool:
+            taken.update((job.id, job) for job in hand.claim({"a": 9, "b": 9}))
+            return len(taken) == len(jobs)
+
+        until(all_taken)
+        events = [Event.SUCCEED, Event.FAIL, Event.CANCEL, Event.RETRY, Event.SUCCEED, Event.FAIL]
+        for job, event in zip(jobs, events, strict=False):
+            hand.end(taken[job.id], event, delay=HOUR if event is Event.RETRY else 0)
+        seen = [see(store, jobs[place].id) for place in (5, 4, 1, 0)]
+        ended = [Ended(info.queue, info.run_after, info.last_attempted_at, info.run_time) for info in seen]
+        assert all(job.last_attempted_at is not None and job.run_time is not None for job in ended)
+        assert store.run(store.operations.latest(10)) == ended
+        assert store.run(store.operations.latest(3)) == ended[:3]
 
     def test_failures_are_grouped_by_what_they_failed_of(self, store: Store, hand: Hand) -> None:
         """The largest group first."""
