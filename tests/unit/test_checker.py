@@ -9,10 +9,11 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from conveyor.cli.chaos.checker import Promises
+from conveyor.cli.chaos.checker import Promises, violations
 from conveyor.cli.chaos.tables import EFFECTS, asking, make_effects, read_effects, registered, unfinished
 from conveyor.core import ids
 from conveyor.core.lifecycle import Event
+from conveyor.core.model import Attempt, appended
 from tests.support.history import History, Kind, Record, Report, Row, Run, Tables, check, read_tables, runs_of
 from tests.support.jobs import TASK, Hand, enqueue, new_job, outcome
 from tests.support.postgres import PostgresServer
@@ -248,15 +249,52 @@ def test_promises_are_held_against_what_is_there(case: str) -> None:
 TWICE = [*run(1, 2), *run(3, 4, 2, pid=SUCCESSOR)]
 
 
-def test_what_was_done_twice_is_explained_by_the_loss_of_a_worker_and_by_nothing_else() -> None:
-    row_ = row(attempt=2, numbers=(1,))
-    assert promised(row_, *TWICE) == {"unexplained": (JOB,)}
-    assert promised(row_._replace(taken=(1,)), *TWICE) == {}
-    assert promised(row_, *TWICE, at(2.5, "gone")) == {}
-    assert promised(row_, *TWICE, at(1.5, "stopped"), at(3.5, "resumed")) == {}
-    assert promised(row_, *TWICE, at(4.5, "gone", pid=SUCCESSOR)) == {"unexplained": (JOB,)}
-    assert promised(row_, *TWICE, at(5, "gone")) == {"unexplained": (JOB,)}  # that comes too late to be the reason
-    assert promised(row_, *TWICE, at(5, "stopped"), at(6, "resumed")) == {"unexplained": (JOB,)}
+EXPLAINED: dict[str, list[Record]] = {
+    "its process died before it could write the outcome": [at(2.5, "gone")],
+    "that death was seen late": [at(3.5, "gone")],
+    "it was frozen": [at(1.5, "stopped"), at(3.5, "resumed")],
+    "it was frozen when it began": [at(0.5, "stopped"), at(1.2, "resumed")],
+    "it was frozen before it could write the outcome": [at(2.5, "stopped"), at(3.5, "resumed")],
+    "it was never thawed": [at(2.5, "stopped")],
+}
+UNEXPLAINED: dict[str, list[Record]] = {
+    "nothing happened": [],
+    "the other one's process died": [at(4.5, "gone", pid=SUCCESSOR)],
+    "its process died when the other one had long begun": [at(5, "gone")],
+    "it was frozen when the other one had begun": [at(3.5, "stopped"), at(6, "resumed")],
+    "it was frozen before": [at(0.5, "stopped"), at(0.6, "resumed")],
+    "the other one's process was frozen": [at(1.5, "stopped", pid=SUCCESSOR), at(2.5, "resumed", pid=SUCCESSOR)],
+}
+LATE = [*run(1, 2), *run(601, 602, 2, pid=SUCCESSOR)]
+
+
+@pytest.mark.parametrize("case", EXPLAINED)
+def test_what_was_done_twice_is_explained_by_the_loss_of_a_worker(case: str) -> None:
+    assert promised(row(attempt=2, numbers=(1,)), *TWICE, *EXPLAINED[case]) == {}
+
+
+@pytest.mark.parametrize("case", UNEXPLAINED)
+def test_what_was_done_twice_is_explained_by_nothing_else(case: str) -> None:
+    assert promised(row(attempt=2, numbers=(1,)), *TWICE, *UNEXPLAINED[case]) == {"unexplained": (JOB,)}
+
+
+@pytest.mark.parametrize("later", [[at(600, "gone")], [at(300, "stopped"), at(310, "resumed")]])
+def test_what_befalls_a_process_that_had_the_time_to_write_the_outcome_explains_nothing(later: list[Record]) -> None:
+    assert promised(row(attempt=2), *LATE, *later) == {"unexplained": (JOB,)}
+
+
+def test_what_was_done_twice_is_explained_by_the_record_of_the_first_attempt_alone() -> None:
+    assert promised(row(attempt=2, numbers=(1,))._replace(taken=(1,)), *LATE) == {}
+    assert promised(row(attempt=2, numbers=(1,))._replace(taken=(2,)), *LATE) == {"unexplained": (JOB,)}
+
+
+@pytest.mark.parametrize(
+    ("successes", "wrong"), [((), ()), ((2,), ()), ((1,), (JOB,)), ((3,), (JOB,)), ((2, 2), (JOB,))]
+)
+def test_a_success_is_the_last_attempts_and_there_is_one(successes: tuple[int, ...], wrong: tuple[str, ...]) -> None:
+    told = check([], past(row(attempt=2, numbers=(1,))._replace(successes=successes)))
+    assert told.misattributed == wrong
+    assert len([line for line in violations(told) if "as the success of another" in line]) == len(wrong)
 
 
 def refused(*records: Record) -> int:
@@ -403,13 +441,17 @@ def test_the_tables_are_read_as_they_are(kind: str, request: pytest.FixtureReque
     enqueue(store, retried, done)
     hand = Hand(store)
     for job in hand.take(2):
-        hand.settle(outcome(job, hand.id, Event.RETRY if job.id == retried.id else Event.SUCCEED))
+        if job.id == retried.id:
+            hand.settle(outcome(job, hand.id, Event.RETRY))
+        else:
+            record = appended(job.attempts, Attempt(job.attempt, "succeed", 1, 2, hand.id.hex()))
+            hand.settle(outcome(job, hand.id, Event.SUCCEED)._replace(record=record))
     hand.die()
     store.close()
     tables = read_tables(url)
     (waiting,), (ended,) = tables
     assert waiting._replace(token=0) == Row(ids.text(retried.id), "waiting", 1, 5, 0, (1,), TASK)
-    assert ended._replace(token=0) == Row(ids.text(done.id), "succeeded", 1, 5, 0, (), TASK, b"42")
+    assert ended._replace(token=0) == Row(ids.text(done.id), "succeeded", 1, 5, 0, (), TASK, b"42", successes=(1,))
     assert min(waiting.token, ended.token) > 0
 
 

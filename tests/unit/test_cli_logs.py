@@ -5,13 +5,18 @@ import contextlib
 import json
 import logging
 import os
+import select
+import socket
 import sys
 import threading
+import tty
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from decimal import Decimal
 from enum import StrEnum
+from pathlib import Path
+from types import SimpleNamespace
 from typing import cast
 from uuid import uuid4
 
@@ -311,8 +316,17 @@ def outlet(monkeypatch: pytest.MonkeyPatch, file: int) -> Iterator[logging.Logge
     with os.fdopen(file, "w") as stream:
         with monkeypatch.context() as patched:
             patched.setattr(sys, "stderr", stream)
-            logger.addHandler(Outlet())
+            handler = Outlet()
+        logger.addHandler(handler)
         yield logger
+        handler.close()
+
+
+def lost(logger: logging.Logger) -> int:
+    """How many lines nobody has taken, as yet."""
+    (handler,) = logger.handlers
+    assert isinstance(handler, Outlet)
+    return handler._lost
 
 
 @pytest.fixture
@@ -364,6 +378,118 @@ def test_a_disk_that_is_full_costs_lines_and_nothing_else(monkeypatch: pytest.Mo
     with outlet(monkeypatch, os.open("/dev/full", os.O_WRONLY)) as logger:
         logger.warning("one")
         logger.warning("two")
-        (handler,) = logger.handlers
-        assert isinstance(handler, Outlet)
-        assert handler._lost == 2
+        assert lost(logger) == 2
+
+
+class Sure:
+    """A poll that sees room always: others are faster each time."""
+
+    def register(self, file: int, events: int) -> None:
+        """It need not look."""
+
+    def poll(self, _: float) -> list[int]:
+        return [1]
+
+
+def connected(kind: str) -> tuple[int, int]:
+    """To read from, and to write to."""
+    if kind == "pipe":
+        return os.pipe()
+    if kind == "socket":
+        reading, writing = socket.socketpair()
+        return reading.detach(), writing.detach()
+    master, slave = os.openpty()
+    tty.setraw(slave)
+    return master, slave
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket", "terminal"])
+def test_room_that_others_have_taken_meanwhile_is_not_waited_for(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = connected(kind)
+    with outlet(monkeypatch, writing) as logger, os.fdopen(reading, "rb", buffering=0) as reader:
+        assert os.get_blocking(writing)  # others have it open too
+        with monkeypatch.context() as patched:
+            patched.setattr("conveyor.cli.outlet.PATIENCE", 0.01)
+            patched.setattr("conveyor.cli.outlet.select", SimpleNamespace(poll=Sure, POLLOUT=select.POLLOUT))
+            for _ in range(1_000):  # more than it can hold
+                logger.warning("x" * 1_000)
+        told = 0
+        assert lost(logger)
+        os.set_blocking(reading, False)
+        while lost(logger):  # a terminal passes on what it holds in its own time
+            while reader.read(65_536):
+                pass
+            told = lost(logger)
+            logger.warning("again")
+        os.set_blocking(reading, True)
+        read = b""
+        while not read.endswith(b"again\n"):
+            read += os.read(reading, 65_536)
+        assert read.endswith(f"\n({told:,} lines are missing here: nobody took them)\nagain\n".encode())
+
+
+def test_a_line_waits_no_longer_because_it_is_long(pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its reader takes a piece each half second."""
+    reading, writing = pipe
+    now = 0.0
+
+    class Slow:
+        def __init__(self) -> None:
+            self._room = select.poll()
+            self.register = self._room.register
+
+        def poll(self, milliseconds: float) -> list[tuple[int, int]]:
+            nonlocal now
+            if not self._room.poll(0) and milliseconds:
+                now += min(milliseconds / 1_000, 0.5)
+                os.read(reading, select.PIPE_BUF)
+            return self._room.poll(0)
+
+    def clock() -> float:
+        return now
+
+    with outlet(monkeypatch, writing) as logger, monkeypatch.context() as patched:
+        patched.setattr("conveyor.cli.outlet.select", SimpleNamespace(poll=Slow, POLLOUT=select.POLLOUT))
+        patched.setattr("conveyor.cli.outlet.time", SimpleNamespace(monotonic=clock))
+        for _ in range(3):  # those behind it do not wait at all
+            logger.warning("z" * 140_000)
+        assert (now, lost(logger)) == (1.0, 3)
+
+
+def test_what_others_write_to_the_same_file_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = os.open(tmp_path / "log", os.O_WRONLY | os.O_CREAT)
+    with outlet(monkeypatch, file) as logger:
+        os.write(file, b"zero\n")
+        logger.warning("one")
+        os.write(file, b"two\n")
+        logger.warning("three")
+    assert (tmp_path / "log").read_bytes() == b"zero\none\ntwo\nthree\n"
+
+
+def test_what_may_not_be_opened_again_is_written_to_as_it_is(
+    pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> int:
+        raise PermissionError
+
+    reading, writing = pipe
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", refuse)
+        with outlet(monkeypatch, writing) as logger:
+            logger.warning("one")
+            logger.handlers[0].close()
+            logger.warning("two, after the end of logging")
+    assert os.read(reading, 100) == b"one\ntwo, after the end of logging\n"
+
+
+def test_without_standard_error_there_are_no_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    handler = Outlet()
+    monkeypatch.undo()
+
+    def complain(_: logging.LogRecord) -> None:
+        pytest.fail("there is no error")
+
+    monkeypatch.setattr(handler, "handleError", complain)
+    handler.handle(record())
+    handler.close()

@@ -17,8 +17,10 @@ SHOWN: Final = 3
 """Jobs that are named for each violation."""
 _UNRECORDED: Final = {"succeeded", "running", "cancelled"}
 """Where a job stands while the attempt that is under way, or has ended well, is in no record."""
-SETTLING: Final = 1.0
-"""Seconds after its end within which the death of its process may have kept an outcome from being written."""
+SETTLING: Final = 5.0
+"""Seconds within which an outcome is written, on a machine that is busy: until then it may be lost with its process."""
+SEEN: Final = 1.0
+"""Seconds within which a death is seen."""
 Windows = Mapping[int, Sequence[tuple[float, float]]]
 
 
@@ -72,6 +74,8 @@ class Report:
     """Those that have succeeded and have none."""
     effects_uncalled: tuple[str, ...] = ()
     """Those that have not succeeded, and have one."""
+    misattributed: tuple[str, ...] = ()
+    """Jobs whose record has the success of another attempt than their last, or more than one."""
     refused: int = 0
     """Executions that came to their end in a living, or thawed, process when their job was another attempt's."""
 
@@ -113,6 +117,7 @@ def check(
         effects_doubled=tuple(sorted(job for job, tokens in written.items() if len(tokens) > 1)),
         effects_missing=tuple(job for job in case.transactional(succeeded=True) if job not in written),
         effects_uncalled=tuple(job for job in case.transactional(succeeded=False) if job in written),
+        misattributed=tuple(row.job for row in case.all if row.successes not in {(), (row.attempt,)}),
         refused=sum(case.refused(run) for runs in jobs.values() for run in runs),
     )
 
@@ -152,10 +157,19 @@ class _Case:
         return transactional or all(map(self._lost, done[:-1], done[1:]))
 
     def _lost(self, run: Run, after: Run) -> bool:
-        """Whether its job had to be run again, as it was *after* it, although it came to its end."""
-        gone = self._gone.get(run.pid, float("inf")) < after.start + SETTLING
-        excused = gone or any(begin < after.start for begin, _ in self.windows.get(run.pid, ()))
-        return excused or (run.job in self._rows and run.attempt in self._rows[run.job].taken)
+        """Whether its job had to be run again, as it was *after* it, although it came to its end.
+
+        Whoever was cut off from the store, by a network or by the death of his runner, has had it taken from him, and
+        the record says so. A job that is given back leaves no trace: only a process that ends does that to one that
+        it has run to its end, and is gone soon after.
+        """
+        if run.job in self._rows and run.attempt in self._rows[run.job].taken:
+            return True
+        last = run.end + SETTLING
+        died = run.end <= self._gone.get(run.pid, float("inf")) <= min(last, after.start + SEEN)
+        return died or any(
+            begin < min(last, after.start) and end >= run.start for begin, end in self.windows.get(run.pid, ())
+        )
 
     def refused(self, run: Run) -> bool:
         """Whether its outcome must have been refused."""
@@ -256,6 +270,7 @@ def violations(report: Report) -> list[str]:
         ("I5", "started with a token that is not the highest", report.stale),
         ("I5", "whose token went back", report.reset),
         ("I12", "whose attempts are miscounted", report.misnumbered),
+        ("I12", "recorded as the success of another attempt", report.misattributed),
     )
     lines = [f"{name}: {many(len(jobs))} {what}: {_named(jobs)}" for name, what, jobs in told if jobs]
     if report.uninvited:

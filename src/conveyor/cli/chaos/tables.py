@@ -43,6 +43,8 @@ class Row(NamedTuple):
     """The attempts that its record says were taken from who ran them."""
     unfit: bool = False
     """Whether its record says that some code did not take its arguments."""
+    successes: tuple[int, ...] = ()
+    """The attempts that its record says have succeeded; it has them only where there is more to say of them."""
 
 
 class Tables(NamedTuple):
@@ -167,4 +169,5 @@ def _row(*columns: object) -> Row:
         result if isinstance(result, bytes) else None,
         tuple(entry["number"] for entry in kept if entry["event"] in {"rescue", "lose", "quarantine"}),
         isinstance(record, bytes) and b"UnfitArguments" in record,
+        tuple(entry["number"] for entry in kept if entry["event"] == "succeed"),
     )
