@@ -2,6 +2,7 @@
 
 import argparse
 import ctypes
+import logging
 import os
 import signal
 import sys
@@ -40,7 +41,8 @@ def main() -> NoReturn:
     """The process; ends when its worker says so, or is gone."""
     options = parsed()
     die_with(options.parent)
-    log_to_stderr(options.log_level, options.log_format)
+    # No outlet: it has a descriptor of its own, which a task may close, and open a file of the user's under its number.
+    log_to_stderr(options.log_level, options.log_format, logging.StreamHandler())
     ends = Ends(options.socket, options.board, options.index, options.notes)
     wire, notes = opened(ends)
     capture_streams(notes)

@@ -17,9 +17,9 @@ _OWN: Final = {*vars(logging.makeLogRecord({})), "message", "asctime", *LABELS}
 _LONE: Final = re.compile("[\ud800-\udfff]")
 
 
-def log_to_stderr(level: str, form: str) -> None:
-    """Send the log lines of *level* and above to standard error, as ``text`` or ``json``."""
-    handler = Outlet()
+def log_to_stderr(level: str, form: str, handler: logging.Handler | None = None) -> None:
+    """Send the log lines of *level* and above to standard error, as ``text`` or ``json``, by *handler* or an outlet."""
+    handler = handler or Outlet()
     handler.addFilter(Labels())
     handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

@@ -131,7 +131,10 @@ class _Case:
         self.accepted = {record.job for record in records if record.kind == "accepted"}
         self.unknown = self.answers["asked"] - self.answers["accepted"] - self.answers["refused"]
         self.windows = _windows(records, notice)
-        self._gone = {record.pid: record.at for record in records if record.kind == "gone"}
+        self._gone: defaultdict[int, list[float]] = defaultdict(list)  # one number may be that of several processes
+        for record in records:
+            if record.kind == "gone":
+                self._gone[record.pid].append(record.at)
         self.hot, self.ended = {row.job for row in tables.hot}, {row.job for row in tables.past}
         self.all = (*tables.hot, *tables.past)
         self._rows = {row.job: row for row in self.all}
@@ -166,16 +169,19 @@ class _Case:
         if run.job in self._rows and run.attempt in self._rows[run.job].taken:
             return True
         last = run.end + SETTLING
-        died = run.end <= self._gone.get(run.pid, float("inf")) <= min(last, after.start + SEEN)
-        return died or any(
+        return self._died(run) <= min(last, after.start + SEEN) or any(
             begin < min(last, after.start) and end >= run.start for begin, end in self.windows.get(run.pid, ())
         )
+
+    def _died(self, run: Run) -> float:
+        """When its process did, which lived when it ended."""
+        return min((at for at in self._gone[run.pid] if at >= run.end), default=float("inf"))
 
     def refused(self, run: Run) -> bool:
         """Whether its outcome must have been refused."""
         moved = run.job in self._rows and self._rows[run.job].token != run.token
         thawed = any(run.start < begin < run.end for begin, _ in self.windows.get(run.pid, ()))
-        heard = thawed or self._gone.get(run.pid, float("inf")) > run.end + SETTLING
+        heard = thawed or self._died(run) > run.end + SETTLING
         return run.how == "ended" and moved and heard
 
     def reset(self, job: str) -> bool:
