@@ -67,6 +67,16 @@ def test_a_runner_that_is_killed_is_replaced_and_its_jobs_taken_back_at_once(yar
     sound(yard)
 
 
+@ON_A_FILE
+def test_a_first_runner_that_is_killed_as_it_starts_is_replaced_and_that_is_said(yard: Yard) -> None:
+    """As it may be for want of memory; only one that ends by itself has said why no other would do better."""
+    worker = yard.start("conveyor", "worker", "--app", "tests.faults.tasks:app")
+    os.kill(worker.runner, signal.SIGKILL)
+    worker.working()
+    assert "runner 1 " in worker.said
+    assert "killed by SIGKILL" in worker.said
+
+
 def test_a_job_with_one_attempt_is_not_started_again_when_its_runner_is_killed(yard: Yard) -> None:
     worker = yard.worker()
     (job,) = yard.enqueue("nap", 60, max_attempts=1)

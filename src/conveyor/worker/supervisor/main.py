@@ -188,15 +188,18 @@ class Supervisor:
             listening.cancel()
         self.children.remove(child)
         child.over.set()
-        if child.runners and (status or not self.stopping):
+        if status < 0 or (child.runners and (status or not self.stopping)):
             logger.error("runner %s (pid %d) has ended: %s", child.name, child.pid, told(status))
         await surely(self._hearing.bury(child))
         child.close()
         return self._wanted(child, status)
 
     def _wanted(self, child: Child, status: int) -> bool:
-        """One that never came to say hello would not the next time: the app cannot be imported, which it has said."""
-        if child.hello is None and not self._hearing.known and not self.stopping:
+        """One that never came to say hello would not the next time: the app cannot be imported, which it has said.
+
+        Unless it was killed, which may have been for want of memory, and says nothing of the app.
+        """
+        if child.hello is None and status >= 0 and not self._hearing.known and not self.stopping:
             self._status = status if status > 0 else 1
             self.stop()
             return False
