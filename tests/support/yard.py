@@ -127,9 +127,10 @@ class Process:
 def children_of(pid: int) -> list[int]:
     """The living children of a process, whichever of its threads has started them."""
     found: list[int] = []
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        with contextlib.suppress(OSError):
-            found += map(int, task.read_text().split())
+    with contextlib.suppress(FileNotFoundError):  # it has just ended
+        for task in Path(f"/proc/{pid}/task").glob("*/children"):
+            with contextlib.suppress(OSError):
+                found += map(int, task.read_text().split())
     return [child for child in found if alive(child)]
 
 
