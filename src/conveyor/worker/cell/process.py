@@ -212,7 +212,7 @@ class Cell:
         attempt.let_go()
         tidy()  # a server that does not answer holds up nobody but the next job, which another cell gets then
         self._sessions.close()
-        self._notes.clear()
+        self._notes.clear()  # what was said meanwhile is not the next job's
 
     def _said(self, attempt: Attempt) -> str:
         if not self._notes.total:

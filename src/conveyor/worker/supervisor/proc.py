@@ -9,23 +9,28 @@ from typing import Final
 STOPPED: Final = frozenset("Tt")
 """States of a process that a signal, or a debugger, has stopped."""
 _SUBREAPER: Final = 36
-_USER, _SYSTEM = 11, 12
+_STATE, _USER, _SYSTEM = 0, 11, 12
 """Fields behind the name."""
 
 
 def stopped(pid: int) -> bool:
     """Whether it stands still, and does so because it was told to."""
     with contextlib.suppress(OSError, IndexError):
-        return Path(f"/proc/{pid}/stat").read_text("latin-1").rpartition(")")[2].split()[0] in STOPPED
+        return _fields(pid)[_STATE] in STOPPED
     return False
 
 
 def processor_time(pid: int) -> float:
     """Seconds that a process has computed for, without its children."""
     with contextlib.suppress(OSError, IndexError):
-        fields = Path(f"/proc/{pid}/stat").read_text("latin-1").rpartition(")")[2].split()
+        fields = _fields(pid)
         return (int(fields[_USER]) + int(fields[_SYSTEM])) / os.sysconf("SC_CLK_TCK")
     return 0.0
+
+
+def _fields(pid: int) -> list[str]:
+    """What stands behind the name, which may hold spaces and brackets."""
+    return Path(f"/proc/{pid}/stat").read_text("latin-1").rpartition(")")[2].split()
 
 
 def adopt_orphans() -> None:
