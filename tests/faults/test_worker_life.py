@@ -83,7 +83,7 @@ def test_claims_that_have_not_started_are_released_at_sigterm(yard: Yard) -> Non
     worker = yard.worker("-q", "default=1", "--grace", "20")
     quick = yard.enqueue("nap", 0, count=200)
     until(lambda: yard.see(quick[-1]).state is State.SUCCEEDED)
-    yard.enqueue("nap", 1.5)
+    yard.enqueue("nap", 3.0)
     waiting = yard.enqueue("nap", 0, count=100)
     until(lambda: sum(row.state == "running" for row in read_tables(yard.url).hot) > 1)
     worker.signal(signal.SIGTERM)

@@ -13,6 +13,7 @@ import pytest
 
 from conveyor.core.lifecycle import Event
 from conveyor.core.model import Held, Outcome, RunnerInfo
+from conveyor.store.contract import Store
 from conveyor.worker.board import CELLS, Board, Killed
 from conveyor.worker.framing import framed
 from conveyor.worker.letters import (
@@ -30,6 +31,7 @@ from conveyor.worker.letters import (
 )
 from conveyor.worker.supervisor import probes
 from conveyor.worker.supervisor.child import Child
+from conveyor.worker.supervisor.clocks import Clocks
 from conveyor.worker.supervisor.look import BLOCKED_AFTER, EMPTY_AFTER, OVERDUE_AFTER, WEDGED_AFTER, Facts, Sign, judged
 from conveyor.worker.supervisor.main import told
 from conveyor.worker.supervisor.notify import Notifier
@@ -232,3 +234,40 @@ def test_systemd_hears_what_it_asked_for_and_nobody_else_anything(tmp_path: Path
         Notifier({}).say("READY=1")
         with pytest.raises(BlockingIOError):
             manager.recv(100)
+
+
+# ------------------------------------------------------------------- clocks
+
+
+class Timed:
+    """A store whose clock is *ahead* of this host's by so many seconds."""
+
+    def __init__(self, kind: str, ahead: float) -> None:
+        self.kind, self.ahead = kind, ahead
+        self.operations = self
+
+    def clock(self) -> int:
+        return round((time.time() + self.ahead) * 1e6)
+
+    async def arun(self, answer: int) -> int:
+        await asyncio.sleep(0)
+        return answer
+
+
+@pytest.mark.parametrize(
+    ("kind", "ahead", "said"),
+    [
+        ("postgres", 0.0, []),
+        ("postgres", 4.0, []),
+        ("postgres", 600.0, ["behind"]),
+        ("postgres", -86_400.0, ["ahead"]),
+        ("sqlite", 600.0, []),
+    ],
+)
+async def test_a_clock_that_is_wrong_is_told_of_once(
+    kind: str, ahead: float, said: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    clocks = Clocks(cast(Store, cast(Any, Timed(kind, ahead))))
+    await clocks.compare()
+    await clocks.compare()
+    assert [record.getMessage().partition("this host is ")[2].partition(";")[0] for record in caplog.records] == said

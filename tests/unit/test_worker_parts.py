@@ -25,6 +25,7 @@ from conveyor.worker.board import Board
 from conveyor.worker.claim import Claimer, Identity
 from conveyor.worker.duty import kept
 from conveyor.worker.execute import Executor, Known
+from conveyor.worker.finish import last_words
 from conveyor.worker.heartbeat import Alone
 from conveyor.worker.rescue import LOOK_ANYWAY, Rescuer
 from conveyor.worker.settle import Settler
@@ -489,3 +490,23 @@ def test_a_lease_that_cannot_be_renewed_in_time_is_lost(trouble: Exception) -> N
     assert told.wait(2)
     heartbeat.let_go(RUNNER, clean=False)
     heartbeat.close()
+
+
+# ------------------------------------------------------------------ the end
+
+
+@pytest.mark.parametrize(
+    ("left", "safe", "seconds"),
+    [
+        (30.0, 13.0, 10.0),
+        (8.0, 13.0, 10.0),
+        (0.0, 13.0, 10.0),
+        (-9.0, 13.0, 2.0),  # a claim has taken of it
+        (30.0, -5.0, 10.0),
+        (8.0, -5.0, 3.0),  # nobody has answered for long: not beyond the grace
+        (0.0, 4.0, 4.0),
+        (0.0, -5.0, 0.0),
+    ],
+)
+def test_last_words_take_no_longer_than_the_grace_and_the_lease(left: float, safe: float, seconds: float) -> None:
+    assert last_words(left, safe) == seconds

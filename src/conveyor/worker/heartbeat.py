@@ -96,7 +96,8 @@ class Heartbeat:
         """One at a time: there is one connection."""
         self._names = threading.Lock()
         self._end = threading.Event()
-        self._renews = True
+        self.answered = True
+        """Whether the store has answered the last beat."""
         self._thread = threading.Thread(target=self._work, name="conveyor-heartbeat", daemon=True)
 
     def start(self, runner: bytes, info: RunnerInfo, board: Board) -> None:
@@ -105,7 +106,7 @@ class Heartbeat:
         with self._turn:
             self._leases.register(runner, info)
         board.renewed = asked
-        self._renews = True
+        self.answered = True
         with self._names:
             self._kept = {**self._kept, runner: board}
         if not self._thread.ident:
@@ -118,7 +119,7 @@ class Heartbeat:
     def stop(self, runner: bytes, *, clean: bool) -> None:
         """End a lease."""
         self._dropped(runner)
-        if not self._renews or not self._turn.acquire(timeout=PATIENCE):
+        if not self.answered or not self._turn.acquire(timeout=PATIENCE):
             logger.warning("the lease cannot be ended while it cannot be renewed, so it will run out")
             return
         try:
@@ -154,7 +155,7 @@ class Heartbeat:
                 held = self._leases.renew(wanted) if wanted else frozenset()
         except Exception as error:  # noqa: BLE001 - a full disk as well: a beat that ends unheard loses the leases
             logger.warning("the lease cannot be renewed: %s", error)
-        self._renews = held is not None
+        self.answered = held is not None
         for runner in held or ():
             kept[runner].renewed = asked
         for runner, board in kept.items():

@@ -26,7 +26,7 @@ from conveyor.worker.cell.settings import CellSettings
 from conveyor.worker.claim import Claimer, Identity
 from conveyor.worker.duty import every, first_of, kept, logged
 from conveyor.worker.execute import Executor, Known
-from conveyor.worker.finish import finished
+from conveyor.worker.finish import FLUSH, LAST_WORD, finished, last_words
 from conveyor.worker.fit import check_fit
 from conveyor.worker.heartbeat import Alone, Tether
 from conveyor.worker.progress import Reporter
@@ -45,10 +45,6 @@ EXIT_THREAD = 75
 """The exit status when the process must end to end a thread: one that overran its timeout, or lost its lease."""
 MOST_SLOTS = 10_000
 """Of one queue in one worker."""
-FLUSH = 10.0
-"""Seconds that the last outcomes get to reach the store, and all else that is said after the grace; a claim as well."""
-LAST_WORD = 2.0
-"""Seconds of these that are left, whatever a claim has taken."""
 LEAVE = 2.0
 """Seconds that idle cells get to leave their lifespan."""
 UNWIND = 5.0
@@ -229,7 +225,7 @@ class Runner:
             asked = self._loop.time()
             self._executor.shut()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._soon(FLUSH)):
+                async with asyncio.timeout(self._soon(min(FLUSH, max(self._settings.grace, LAST_WORD)))):
                     await self._claimer.stop()
         finally:
             claiming.cancel()
@@ -251,7 +247,7 @@ class Runner:
             logger.info("%s %.0f s", _have(len(self._executor.attempts)), grace)
             await finished(self._unfinished, self._undoubted, 0.0 if self._hurry else grace, self._at_once)
         now = self._loop.time()
-        self._last_word = now + min(FLUSH, max(asked + self._settings.grace + FLUSH - now, LAST_WORD))
+        self._last_word = now + last_words(asked + self._settings.grace - now, self._tenure.safe)
         self._executor.interrupt(Interruption.SHUTDOWN)
         cancelled = [a.task for a in self._executor.attempts.values() if a.task and not a.in_thread]
         if cancelled:
@@ -345,7 +341,7 @@ class Runner:
             self._hurry = True
             self._doom(threads, "its lease is lost")
             return
-        self._tenure.again(self._claimer.wake)
+        self._tenure.again(None if self._stopping.is_set() else self._claimer.wake)
 
 
 def _crew(settings: Settings, board: Board) -> Crew | None:

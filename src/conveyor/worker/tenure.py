@@ -28,7 +28,12 @@ class Tenure:
     @property
     def unsafe(self) -> bool:
         """Whether the last renewal is too old to rely on, though nobody has said that the lease is lost."""
-        return self.identity.registered and time.monotonic() > self.board.safe_until
+        return self.identity.registered and self.safe < 0
+
+    @property
+    def safe(self) -> float:
+        """Seconds for which the last renewal can be relied on."""
+        return self.board.safe_until - time.monotonic()
 
     async def hold(self) -> None:
         """Take a lease for the present identity. Raises what keeps it from being taken."""
@@ -41,14 +46,18 @@ class Tenure:
         await asyncio.to_thread(self._tether.hold, identity.runner, self._info, lost)
         identity.registered = True
 
-    def again(self, then: Callable[[], None]) -> None:
-        """Take another identity, and a lease for it; *then* is called once it is there."""
+    def again(self, then: Callable[[], None] | None) -> None:
+        """Take another identity, and a lease for it; *then* is called once it is there.
+
+        Without *then* none is taken: who is about to end needs none, and would wait for a store that does not answer.
+        """
         old, self.identity = self.identity, self._fresh()
 
         async def begin() -> None:
             await self._let_go(old, clean=False)
-            await self.hold()
-            then()
+            if then is not None:
+                await self.hold()
+                then()
 
         self._renewing = asyncio.create_task(kept("new lease", begin))
 

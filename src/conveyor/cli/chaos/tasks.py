@@ -23,7 +23,7 @@ from conveyor.task import CoroutineTask, FunctionTask
 
 NAMES: Final = (
     *("nothing", "quick", "nap", "doze", "pay", "apay", "block", "grip", "newer"),
-    *("stumble", "talk", "tell", "added", "removed", "renamed"),
+    *("linger", "stumble", "talk", "tell", "added", "removed", "renamed"),
 )
 PROMISES: Final = Promises(
     tokens=frozenset(f"conveyor.chaos.{name}" for name in NAMES),
@@ -48,6 +48,8 @@ class Tasks(NamedTuple):
     quick: FunctionTask[[], int]
     nap: CoroutineTask[[float], int]
     doze: FunctionTask[[float], int]
+    linger: FunctionTask[[float, float], int]
+    """Its first attempt takes one time, and those after it another."""
     pay: FunctionTask[[float], int]
     """Transactional, with one effect."""
     apay: CoroutineTask[[float], int]
@@ -71,7 +73,7 @@ def made(url: str, folder: Path, *, old: bool = False) -> Tasks:
     """The app on the store at *url*, which writes its history into *folder*."""
     app = Conveyor(url)
     written = Written(History(folder))
-    nap, doze = _sleeping(app, written)
+    nap, doze, linger = _sleeping(app, written)
     pay, apay = _paying(app, written)
     block, grip = _blocking(app, written)
     poison, apoison = _poison(app, written)
@@ -95,10 +97,14 @@ def made(url: str, folder: Path, *, old: bool = False) -> Tasks:
             return ctx.token
 
     more = (everyday(app, written), giants(app, written), (before if old else after)(app, written))
-    return Tasks(app, nothing, quick, nap, doze, pay, apay, block, grip, poison, apoison, throw, athrow, newer, *more)
+    return Tasks(
+        app, nothing, quick, nap, doze, linger, pay, apay, block, grip, poison, apoison, throw, athrow, newer, *more
+    )
 
 
-def _sleeping(app: Conveyor, written: Written) -> tuple[CoroutineTask[[float], int], FunctionTask[[float], int]]:
+def _sleeping(
+    app: Conveyor, written: Written
+) -> tuple[CoroutineTask[[float], int], FunctionTask[[float], int], FunctionTask[[float, float], int]]:
     @app.task(name="conveyor.chaos.nap", takes_context=True, max_attempts=ATTEMPTS, backoff=AT_ONCE)
     async def nap(ctx: Context, seconds: float) -> int:
         with written(ctx):
@@ -111,7 +117,13 @@ def _sleeping(app: Conveyor, written: Written) -> tuple[CoroutineTask[[float], i
             time.sleep(seconds)
         return ctx.token
 
-    return nap, doze
+    @app.task(name="conveyor.chaos.linger", takes_context=True, max_attempts=ATTEMPTS, backoff=AT_ONCE)
+    def linger(ctx: Context, first: float, later: float) -> int:
+        with written(ctx):
+            time.sleep(first if ctx.attempt == 1 else later)
+        return ctx.token
+
+    return nap, doze, linger
 
 
 def _paying(app: Conveyor, written: Written) -> tuple[FunctionTask[[float], int], CoroutineTask[[float], int]]:

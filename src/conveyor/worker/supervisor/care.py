@@ -16,6 +16,7 @@ from conveyor.worker.duty import every, logged
 from conveyor.worker.heartbeat import Heartbeat
 from conveyor.worker.letters import Given, Hold, Refused
 from conveyor.worker.rescue import Rescuer
+from conveyor.worker.supervisor.clocks import Clocks
 from conveyor.worker.supervisor.tending import Tending
 from conveyor.worker.upkeep import Upkeep
 
@@ -41,11 +42,17 @@ class Care:
         self._rescuer = Rescuer(store, tending.lease, tell)
         self._turn = asyncio.Lock()
 
+    @property
+    def answered(self) -> bool:
+        """Whether the store has answered the last beat."""
+        return self._heartbeat.answered
+
     async def work(self) -> None:
         """The duties."""
         async with asyncio.TaskGroup() as group:
             group.create_task(every(self._tending.rescue, "rescue", self._rescued))
             group.create_task(every(self._tending.upkeep, "upkeep", Upkeep(self._store).work))
+            group.create_task(every(self._tending.upkeep, "clock", Clocks(self._store).compare))
 
     async def hold(self, wish: Hold, board: Board) -> tuple[Given | Refused, int | None]:
         """The answer to *wish*, and the file that goes with it."""

@@ -5,7 +5,7 @@ from typing import Final
 from conveyor.cli.chaos import skew
 from conveyor.cli.chaos.checker import many
 from conveyor.cli.chaos.site import RATE, Site, charged
-from conveyor.cli.chaos.tables import Tables
+from conveyor.cli.chaos.tables import Tables, sqlite
 
 MINUTE: Final = 60.0
 DAY: Final = 86_400.0
@@ -19,6 +19,8 @@ WRONG: Final = {
 """Seconds by which a clock is ahead, and how fast it runs."""
 EACH: Final = 2.0
 """Seconds for each, at least."""
+TOLD: Final = "this host's clock and the database's differ"
+"""What a worker says. SQLite has no clock of its own."""
 
 
 def c02(site: Site) -> Tables:
@@ -33,6 +35,8 @@ def c02(site: Site) -> Tables:
         site.injected(name)
         site.pause(max(site.seconds / len(WRONG), EACH))
         site.relieve(load)
+        if ahead and not sqlite(site.url) and TOLD not in worker.said:
+            site.wrong(f"a worker whose clock is wrong by {ahead:+.0f} s did not say so")
         site.stop(worker)
     tables = site.drain()
     if lost := charged(tables):

@@ -1,7 +1,8 @@
 """Processes that stand still, are taken for dead, and go on."""
 
+import random
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 from conveyor.cli.chaos.checker import many
@@ -19,6 +20,8 @@ HERD = 2
 LONG = 2.5
 """Leases that some jobs take: they would end as soon as they are thawed, while another runs them."""
 EACH = 3
+BRIEF = (0.2, 0.6)
+"""And some take so many the first time: they end in a cell whose runner stands, which hears of it when it is thawed."""
 LOOK = 0.1
 FIRST = 100
 
@@ -32,16 +35,25 @@ def p04(site: Site) -> Tables:
     site.load()
     for worker in (site.worker(), site.worker()):
         site.working(worker)
+    parts: list[str] = []
     for _ in site.rounds():
         _occupy(site)
         worker = site.chance.choice(site.alive())
-        part = site.chance.choice(["whole", *worker.parts()])  # that is what leaves a zombie, most of all
-        frozen = site.freeze(worker, part)
+        there = worker.parts()
+        parts = [part for part in parts if part in there] or _mixed(there, site.chance)
+        frozen = site.freeze(worker, part := parts.pop())
         site.injected(part)
         site.pause(TIMES * site.lease)
         site.thaw(frozen)
         site.pause(site.lease)
     return site.drain()
+
+
+def _mixed(parts: Iterable[str], chance: random.Random) -> list[str]:
+    """All of *parts* in a random order, so that each has its turn; the whole tree twice: it leaves most zombies."""
+    mixed = ["whole", *parts]
+    chance.shuffle(mixed)
+    return mixed
 
 
 def c05(site: Site) -> Tables:
@@ -93,5 +105,8 @@ def _occupy(site: Site) -> None:
     tasks = [site.tasks.nap, site.tasks.doze]
     tasks += [] if sqlite(site.url) else [site.tasks.pay, site.tasks.apay]
     long = LONG * site.lease
-    jobs = {site.enqueue(partial(task.using(priority=FIRST).enqueue, long)) for task in tasks for _ in range(EACH)}
+    calls = [partial(task.using(priority=FIRST).enqueue, long) for task in tasks]
+    brief = site.chance.uniform(*BRIEF) * site.lease
+    calls.append(partial(site.tasks.linger.using(priority=FIRST).enqueue, brief, long))
+    jobs = {site.enqueue(call) for call in calls for _ in range(EACH)}
     site.started(jobs)

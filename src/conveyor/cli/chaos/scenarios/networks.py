@@ -10,7 +10,7 @@ from conveyor.cli.chaos.forwarder import Forwarder
 from conveyor.cli.chaos.history import runs_of
 from conveyor.cli.chaos.namespace import Namespace, NotRun, namespace
 from conveyor.cli.chaos.processes import SETTLING, Worker, within
-from conveyor.cli.chaos.site import GRACE, Site
+from conveyor.cli.chaos.site import Site
 from conveyor.cli.chaos.tables import Tables
 
 SHORTER = 5.0
@@ -27,8 +27,8 @@ BRIEF = 0.1
 SAFE = 2 / 3
 """After this share of its lease a worker that could not renew it begins to stop its jobs. Nobody starts them before
 the whole of it is over; the rest is for machines that are slow."""
-LAST = 20.0
-"""Seconds that a worker takes beyond its grace to say its last words, at most, whether anybody hears them or not."""
+ENDING = 12.0
+"""The grace of a worker that is told to end while nobody answers: longer than its lease, as usual, and not exceeded."""
 NOTICED = {
     "the lease": "the lease cannot be renewed: PostgreSQL: no answer",
     "a claim": "claim: PostgreSQL: no answer",
@@ -50,7 +50,7 @@ class Cut:
     """What becomes of one worker that is cut off, and of another one that is told to end meanwhile, if any."""
 
     def __init__(self, site: Site, way: Way, worker: Worker, told: Worker | None = None) -> None:
-        """Cuts nothing off yet."""
+        """Cuts nothing off yet. Who is *told* to end has a grace of ``ENDING``."""
         self.way, self.worker, self.told = way, worker, told
         self._site = site
         self._noticed: dict[str, float] = {}
@@ -74,7 +74,7 @@ class Cut:
             if text in said:
                 self._noticed.setdefault(what, now)
         if self.told is not None and not self.told.lives:
-            self._note(f"SIGTERM to exit {now:.1f} s, with a grace of {GRACE:.0f} s")
+            self._note(f"SIGTERM to exit {now:.1f} s, with a grace of {ENDING:.0f} s")
             if status := self.told.ends():
                 self._wrong(f"a worker that was told to end has ended with {status}")
             self._site.kill(self.told)
@@ -100,7 +100,7 @@ class Cut:
         if stopped > self._site.lease:
             self._wrong(f"I4: a worker that could not renew its lease went on for {stopped:.1f} s")
         if self.told is not None:
-            self._wrong(f"a worker did not end within {GRACE + LAST:.0f} s of SIGTERM")
+            self._wrong(f"a worker did not end within the {ENDING:.0f} s of its grace")
 
     def mend(self) -> None:
         """It must go on by itself, once it can."""
@@ -142,7 +142,7 @@ def n01(site: Site) -> Tables:
             packets = Way("lost packets", space.mute, space.heal)
             ways[packets] = _at_work(site, through=through, before=space.command)
         for _ in site.rounds():
-            told = _at_work(site, through=proxy.url)
+            told = _at_work(site, proxy.url, (), "--grace", f"{ENDING:g}")
             cuts = [
                 Cut(site, way, worker, None if number else told) for number, (way, worker) in enumerate(ways.items())
             ]
@@ -171,8 +171,8 @@ def _network(site: Site, stack: contextlib.ExitStack) -> tuple[Namespace, str]:
     return space, forwarder.url
 
 
-def _at_work(site: Site, through: str, before: Sequence[str] = ()) -> Worker:
-    worker = site.worker(before=before, CONVEYOR_URL=through)
+def _at_work(site: Site, through: str, before: Sequence[str] = (), *options: str) -> Worker:
+    worker = site.worker(*options, before=before, CONVEYOR_URL=through)
     site.working(worker)
     return worker
 
@@ -183,8 +183,8 @@ def _cut_off(site: Site, cuts: Sequence[Cut]) -> None:
     begun = time.monotonic()
     for one in cuts:
         one.begin()
-    long, last = TIMES * site.lease, GRACE + LAST
-    while (passed := time.monotonic() - begun) < last:
+    long = TIMES * site.lease
+    while (passed := time.monotonic() - begun) < max(long, ENDING) + LOOK:
         over = [one.look() for one in cuts]
         if passed > long and all(over):
             break
