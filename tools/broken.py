@@ -52,7 +52,7 @@ TRUSTED = Edit(
     "",
 )
 LATE = (
-    Edit("worker/board.py", "return self.renewed + self.lease * SAFE", "return self.renewed + self.lease * 1e6"),
+    Edit("worker/board.py", "return self.renewed + self.lease * SAFE", "return self.renewed + self.lease * 100"),
     Edit(
         "worker/heartbeat.py",
         "        wanted = [",

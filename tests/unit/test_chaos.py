@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -20,6 +21,7 @@ from conveyor.cli.chaos.checker import Report, check, violations
 from conveyor.cli.chaos.forwarder import Forwarder
 from conveyor.cli.chaos.freezer import KINDS, Kind, freezer
 from conveyor.cli.chaos.history import History
+from conveyor.cli.chaos.hits import Hits
 from conveyor.cli.chaos.left import noted
 from conveyor.cli.chaos.options import Settings
 from conveyor.cli.chaos.processes import Watch
@@ -220,8 +222,26 @@ def test_below_the_table_stand_violations_and_notes(capsys: pytest.CaptureFixtur
     other = Scenario("N99", "nothing", SCENARIO.act, missing=lambda: "it takes root")
     tell(ABOUT, {SCENARIO: found, other: "it takes root"})
     told = capsys.readouterr().out
-    assert "P99 VIOLATED I1: 1 job ...\nP99 nothing happens; 7 whole\nN99 not run: it takes root\n" in told
+    assert "P99 VIOLATED I1: 1 job ...\nP99 nothing happens\n    7 whole\nN99 not run: it takes root\n" in told
     assert "seed=7" in told
+
+
+def test_recoveries_are_told_by_what_was_hit(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = iter([10.0, 20.0, 30.0])
+    monkeypatch.setattr("conveyor.cli.chaos.hits.time", SimpleNamespace(monotonic=lambda: next(now)))
+    hits = Hits()
+    assert hits.told([(5.0, 1.0)]) == []
+    hits.begin()  # at 10, and over some time later
+    hits.add("cell")
+    hits.add("whole")
+    hits.begin()
+    hits.add("cell")
+    assert len(hits) == 3
+    assert hits.told([(11.0, 0.5), (19.9, 0.25), (20.0, 4.0), (31.0, 1.0)]) == [
+        "2 cell, 1 whole",
+        "cell: run again after 0.50 s (p50), 1.00 (p99), 1.00 (max) of 3",
+        "whole: run again after 4.00 s (p50), 4.00 (p99), 4.00 (max) of 1",
+    ]
 
 
 def test_each_violation_names_its_invariant_and_the_first_jobs() -> None:

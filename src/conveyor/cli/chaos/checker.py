@@ -59,7 +59,9 @@ class Report:
     overlaps: tuple[float, ...]
     """Milliseconds in which two executions of one job ran at the same time, neither of them frozen."""
     recoveries: tuple[float, ...]
-    """Seconds from when an execution's process died, or was frozen, to the next start of its job."""
+    """Seconds from when an execution's process died, or was frozen, to the next start of its job,"""
+    since: tuple[float, ...] = ()
+    """and when that was, of each."""
     unexplained: tuple[str, ...] = ()
     """Jobs of ``twice`` that nobody had lost a worker over."""
     foreign: tuple[str, ...] = ()
@@ -96,6 +98,7 @@ def check(
     """
     case = _Case(records, tables, promises, notice)
     jobs, written = case.jobs, effects or {}
+    recovered = [recovery for runs in jobs.values() for recovery in _recoveries(runs, case.windows)]
     return Report(
         accepted=len(case.accepted),
         unknown=case.unknown,
@@ -109,7 +112,8 @@ def check(
         stale=tuple(job for job, runs in jobs.items() if _stale(runs, case.windows)),
         misnumbered=tuple(row.job for row in case.all if not _well_numbered(row, jobs.get(row.job, []), case.windows)),
         overlaps=tuple(ms for runs in jobs.values() for ms in _overlaps(runs, case.windows) if ms > tolerance * 1000),
-        recoveries=tuple(pause for runs in jobs.values() for pause in _recoveries(runs, case.windows)),
+        recoveries=tuple(pause for _, pause in recovered),
+        since=tuple(since for since, _ in recovered),
         unexplained=tuple(job for job in case.twice if not case.explained(job)),
         foreign=tuple(row.job for row in case.done if row.result != str(row.token).encode()),
         reset=tuple(job for job in jobs if case.reset(job)),
@@ -253,13 +257,13 @@ def _overlaps(runs: Sequence[Run], windows: Windows) -> Iterator[float]:
             yield both * 1000
 
 
-def _recoveries(runs: Sequence[Run], windows: Windows) -> Iterator[float]:
+def _recoveries(runs: Sequence[Run], windows: Windows) -> Iterator[tuple[float, float]]:
     for before, after in pairwise(runs):
         since = next((begin for begin, _ in windows.get(before.pid, ()) if before.start <= begin <= before.end), None)
         if since is None and before.how == "gone":
             since = before.end
         if since is not None and after.start > since:
-            yield after.start - since
+            yield since, after.start - since
 
 
 def violations(report: Report) -> list[str]:

@@ -6,7 +6,6 @@ import random
 import signal
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from conveyor.cli.chaos import tree
 from conveyor.cli.chaos.checker import Report, check, violations
 from conveyor.cli.chaos.freezer import Signals, Stopping
 from conveyor.cli.chaos.history import History
+from conveyor.cli.chaos.hits import Hits
 from conveyor.cli.chaos.options import Settings
 from conveyor.cli.chaos.processes import LAST, LOOK, SETTLING, Process, Watch, Worker, until, within
 from conveyor.cli.chaos.sending import Enqueue, enqueue
@@ -79,8 +79,7 @@ class Site:
         self.history = History(folder)
         self.tasks: Tasks = made(url, folder)
         self.found = Found()
-        self.hit: Counter[str] = Counter()
-        """What was done, how often."""
+        self.hits = Hits()
         self.workers: list[Worker] = []
         self._settings = settings
         self._say = say
@@ -168,11 +167,11 @@ class Site:
 
     def injected(self, what: str = "") -> None:
         """Count one fault."""
-        self.found.faults += 1
-        self.hit[what] += 1
+        self.hits.add(what)
 
     def kill(self, worker: Worker, part: str = "whole") -> None:
         """Kill a worker, or a part of it; what lived through that part alone must be gone soon after."""
+        self.hits.begin()
         if part == "whole":
             while members := worker.members:
                 self._watch.gone(tree.send(members, signal.SIGKILL))
@@ -202,6 +201,7 @@ class Site:
 
         Not in the middle of a write to SQLite: its lock would stop everybody else, which is another scenario.
         """
+        self.hits.begin()
         for _ in range(100):
             frozen = by.freeze(pids)
             if not sqlite(self.url) or not locked(self.file):
@@ -297,9 +297,8 @@ class Site:
         notice = self.lease
         found.report = check(self.history.read(), tables, effects, PROMISES, notice=notice, tolerance=TOLERANCE)
         found.violations[:0] = violations(found.report)
-        found.seconds = time.monotonic() - self._begun
-        if named := ", ".join(f"{count} {what}" for what, count in self.hit.items() if what):
-            found.notes.insert(0, named)
+        found.faults, found.seconds = len(self.hits), time.monotonic() - self._begun
+        found.notes[:0] = self.hits.told(tuple(zip(found.report.since, found.report.recoveries, strict=True)))
         return found
 
     def close(self) -> None:

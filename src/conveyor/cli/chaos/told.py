@@ -25,7 +25,7 @@ def tell(about: Mapping[str, object], results: Mapping[Scenario, Found | str]) -
             continue
         for line in found.violations:
             say(f"{scenario.name} VIOLATED {line}")
-        say(f"{scenario.name} {scenario.summary}" + "".join(f"; {note}" for note in found.notes))
+        say("\n    ".join([f"{scenario.name} {scenario.summary}", *found.notes]))
 
 
 def row(name: str, found: Found | str) -> Sequence[str]:

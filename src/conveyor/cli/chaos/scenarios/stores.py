@@ -26,18 +26,17 @@ def d02(site: Site) -> Tables:
     site.load()
     for worker in (site.worker(), site.worker()):
         site.working(worker)
-    most = 0
+    most = backends = 0
     for _ in site.rounds():
         with asking(site.url) as connection:
             most = max(most, int(str(next(iter(connection.execute(COUNT)))[0])))
-            ended = len(list(connection.execute(TERMINATE)))
+            backends += len(list(connection.execute(TERMINATE)))
         site.injected()
-        site.hit["backends"] += ended
         site.pause(1.0)
         if any(not worker.lives for worker in site.workers):
             site.wrong("a worker has ended because its connections were")
             site.alive()
-    site.note(f"at most {most} connections")
+    site.note(f"{backends:,} backends, at most {most} at a time")
     return site.drain()
 
 
