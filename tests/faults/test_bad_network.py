@@ -17,8 +17,8 @@ from tests.support.waiting import until
 from tests.support.yard import Yard
 
 BEAT, SETTLE, CLAIM = "UPDATE conveyor_runner SET expires_at", "INSERT INTO conveyor_history", "SET state = 'running'"
-GRACE = 12.0
-LEASE = ("--lease", "6", "--beat", "1")
+GRACE = 15.0
+LEASE = ("--lease", "4", "--beat", "0.8")
 LATENCY, JITTER, SLOW = 0.4, 0.2, 8_000
 Say = Callable[[str], None]
 clock = threading.Event()

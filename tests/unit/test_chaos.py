@@ -227,18 +227,20 @@ def test_below_the_table_stand_violations_and_notes(capsys: pytest.CaptureFixtur
 
 
 def test_recoveries_are_told_by_what_was_hit(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = iter([10.0, 20.0, 30.0])
+    now = iter([10.0, 20.0, 30.0, 40.0])
     monkeypatch.setattr("conveyor.cli.chaos.hits.time", SimpleNamespace(monotonic=lambda: next(now)))
     hits = Hits()
     assert hits.told([(5.0, 1.0)]) == []
     hits.begin()  # at 10, and over some time later
     hits.add("cell")
+    hits.begin()
     hits.add("whole")
     hits.begin()
     hits.add("cell")
-    assert len(hits) == 3
-    assert hits.told([(11.0, 0.5), (19.9, 0.25), (20.0, 4.0), (31.0, 1.0)]) == [
-        "2 cell, 1 whole",
+    hits.add("packets")  # several at one moment: whose is a recovery?
+    assert len(hits) == 4
+    assert hits.told([(9.0, 7.0), (11.0, 0.5), (19.9, 0.25), (20.0, 4.0), (31.0, 1.0), (41.0, 9.0)]) == [
+        "2 cell, 1 whole, 1 packets",
         "cell: run again after 0.50 s (p50), 1.00 (p99), 1.00 (max) of 3",
         "whole: run again after 4.00 s (p50), 4.00 (p99), 4.00 (max) of 1",
     ]

@@ -25,12 +25,13 @@ from conveyor.worker.board import Board
 from conveyor.worker.claim import Claimer, Identity
 from conveyor.worker.duty import kept
 from conveyor.worker.execute import Executor, Known
-from conveyor.worker.finish import last_words
-from conveyor.worker.heartbeat import Alone
+from conveyor.worker.finish import Parting
+from conveyor.worker.heartbeat import Alone, Heartbeat
 from conveyor.worker.rescue import LOOK_ANYWAY, Rescuer
 from conveyor.worker.settle import Settler
 from conveyor.worker.slots import Slots
 from conveyor.worker.surround import Surround
+from tests.support.waiting import until
 
 RUNNER, OTHER = b"a" * 16, b"b" * 16
 INFO = RunnerInfo("here", 1, {"default": 1}, ("wait",), "0")
@@ -472,6 +473,34 @@ def test_one_renewal_that_fails_in_any_way_does_not_end_the_beat(trouble: Except
     assert lease.retired == [True]
 
 
+def test_a_lease_that_could_not_be_ended_is_ended_once_the_store_answers_again() -> None:
+    """Else what a dead runner held waits until its lease is over, though its supervisor knows that it is dead."""
+    back, ended = threading.Event(), threading.Event()
+    retired: list[bytes] = []
+
+    class Away(FakeLease):
+        def renew(self, runners: Sequence[bytes]) -> frozenset[bytes]:
+            if back.is_set():
+                return frozenset(runners)
+            raise StoreUnavailable("gone")
+
+        def retire(self, runner: bytes, *, clean: bool) -> None:
+            assert not clean
+            retired.append(runner)
+            ended.set()
+
+    heartbeat = Heartbeat(cast(Leases, Away()), 0.001, lambda _: None)
+    for runner in (RUNNER, OTHER):
+        heartbeat.start(runner, INFO, Board.create(60.0))
+    until(lambda: not heartbeat.answered)
+    heartbeat.stop(RUNNER, clean=False)
+    assert retired == []
+    back.set()
+    assert ended.wait(2)
+    heartbeat.close()
+    assert retired == [RUNNER]
+
+
 def test_a_lease_that_is_lost_is_reported_once() -> None:
     losses: list[int] = []
     told = threading.Event()
@@ -496,17 +525,71 @@ def test_a_lease_that_cannot_be_renewed_in_time_is_lost(trouble: Exception) -> N
 
 
 @pytest.mark.parametrize(
-    ("left", "safe", "seconds"),
+    ("grace", "safe", "wanted", "seconds"),
     [
-        (30.0, 13.0, 10.0),
-        (8.0, 13.0, 10.0),
-        (0.0, 13.0, 10.0),
-        (-9.0, 13.0, 2.0),  # a claim has taken of it
-        (30.0, -5.0, 10.0),
-        (8.0, -5.0, 3.0),  # nobody has answered for long: not beyond the grace
-        (0.0, 4.0, 4.0),
-        (0.0, -5.0, 0.0),
+        (30.0, 13.0, 60.0, 10.0),
+        (0.0, 13.0, 60.0, 10.0),
+        (0.0, 13.0, 2.0, 2.0),
+        (-9.0, 13.0, 60.0, 2.0),  # a claim has taken of it
+        (30.0, -5.0, 60.0, 10.0),  # there is time
+        (6.0, -5.0, 60.0, 10.0),  # there is as much as outcomes get at least
     ],
 )
-def test_last_words_take_no_longer_than_the_grace_and_the_lease(left: float, safe: float, seconds: float) -> None:
-    assert last_words(left, safe) == seconds
+async def test_the_last_words_of_a_runner_have_their_time(
+    grace: float, safe: float, wanted: float, seconds: float
+) -> None:
+    parting = Parting(lambda: safe, 0.5)
+    parting.begin(grace)
+    assert parting.left(wanted) == pytest.approx(seconds, abs=0.5)
+    parting.hurried = True
+    assert parting.left(wanted) == 0.5
+
+
+async def test_nobody_waits_for_a_store_that_has_not_answered_for_the_length_of_a_lease(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("conveyor.worker.finish.LAST_WORD", 0.0)
+    hope = [1.0]
+    parting = Parting(lambda: hope[0], 0.5)
+    parting.begin(0.0)
+    begun, over = asyncio.Event(), asyncio.Event()
+
+    async def stuck() -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            over.set()
+
+    waiting = asyncio.create_task(parting.wait(stuck(), 60))
+    await begun.wait()
+    hope[0] = -1.0  # it was renewed until now
+    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(over.wait(), 5)
+    assert parting.left(60) == 0.0
+
+
+async def test_what_can_be_done_at_once_is_done_though_there_is_no_time_and_errors_are_heard(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("conveyor.worker.finish.LAST_WORD", 0.0)
+    parting = Parting(lambda: -1.0, 0.5)
+    parting.begin(0.0)
+    done: list[int] = []
+
+    async def quick() -> None:
+        done.append(1)
+
+    async def slow() -> None:
+        await asyncio.sleep(0.01)
+        done.append(2)
+
+    async def wrong() -> None:
+        raise KeyError
+
+    await parting.wait(quick(), 10)
+    await parting.wait(slow(), 10)  # there is no time for that
+    await parting.wait(slow(), 10, 5.0)
+    with pytest.raises(KeyError):
+        await parting.wait(wrong(), 10)
+    assert done == [1, 2]

@@ -96,8 +96,10 @@ class Heartbeat:
         """One at a time: there is one connection."""
         self._names = threading.Lock()
         self._end = threading.Event()
+        self._owed: dict[bytes, bool] = {}
+        """Leases that could not be ended, and whether cleanly."""
         self.answered = True
-        """Whether the store has answered the last beat."""
+        """Whether the store has answered when it was asked last."""
         self._thread = threading.Thread(target=self._work, name="conveyor-heartbeat", daemon=True)
 
     def start(self, runner: bytes, info: RunnerInfo, board: Board) -> None:
@@ -119,15 +121,10 @@ class Heartbeat:
     def stop(self, runner: bytes, *, clean: bool) -> None:
         """End a lease."""
         self._dropped(runner)
-        if not self.answered or not self._turn.acquire(timeout=PATIENCE):
-            logger.warning("the lease cannot be ended while it cannot be renewed, so it will run out")
-            return
-        try:
-            self._leases.retire(runner, clean=clean)
-        except ConveyorError as error:
-            logger.warning("the lease could not be ended, so it will run out: %s", error)
-        finally:
-            self._turn.release()
+        if not self._ended(runner, clean=clean):
+            logger.warning("the lease cannot be ended now: it is with the next beat that is answered, or runs out")
+            with self._names:
+                self._owed = {**self._owed, runner: clean}
 
     def close(self) -> None:
         """End the thread."""
@@ -155,14 +152,37 @@ class Heartbeat:
                 held = self._leases.renew(wanted) if wanted else frozenset()
         except Exception as error:  # noqa: BLE001 - a full disk as well: a beat that ends unheard loses the leases
             logger.warning("the lease cannot be renewed: %s", error)
-        self.answered = held is not None
+        if wanted:
+            self.answered = held is not None
         for runner in held or ():
             kept[runner].renewed = asked
         for runner, board in kept.items():
             gone = held is not None and runner in wanted and runner not in held
             if (gone or time.monotonic() > board.safe_until) and self._dropped(runner):
                 self._lost(runner)
+        self._pay()
         return held is not None
+
+    def _ended(self, runner: bytes, *, clean: bool) -> bool:
+        """End a lease; whether that could be done. A store that does not answer is not even asked."""
+        if not self.answered or not self._turn.acquire(timeout=PATIENCE):
+            return False
+        try:
+            if self.answered:  # still, after the beat that was waited for
+                self._leases.retire(runner, clean=clean)
+                return True
+        except (ConveyorError, OSError) as error:
+            logger.warning("the lease could not be ended: %s", error)
+        finally:
+            self._turn.release()
+        return False
+
+    def _pay(self) -> None:
+        """End what could not be ended: others wait for that, to take back what is held in its name."""
+        for runner, clean in self._owed.items():
+            if self._ended(runner, clean=clean):
+                with self._names:
+                    self._owed = {owed: how for owed, how in self._owed.items() if owed != runner}
 
     def _dropped(self, runner: bytes) -> bool:
         """Keep it no longer; whether it was kept."""

@@ -1,7 +1,6 @@
 """The worker of one process: it starts the duties, and winds them down."""
 
 import asyncio
-import contextlib
 import logging
 import math
 import os
@@ -26,7 +25,7 @@ from conveyor.worker.cell.settings import CellSettings
 from conveyor.worker.claim import Claimer, Identity
 from conveyor.worker.duty import every, first_of, kept, logged
 from conveyor.worker.execute import Executor, Known
-from conveyor.worker.finish import FLUSH, LAST_WORD, finished, last_words
+from conveyor.worker.finish import FLUSH, LAST_WORD, Parting, finished
 from conveyor.worker.fit import check_fit
 from conveyor.worker.heartbeat import Alone, Tether
 from conveyor.worker.progress import Reporter
@@ -137,7 +136,8 @@ class Runner:
         self._loop = asyncio.get_running_loop()
         self._stopping, self._pressed, self._at_once = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._doomed: list[Attempt] = []
-        self._hurry, self._last_word, self._ran = False, math.inf, 0
+        self._parting = Parting(lambda: self._tenure.safe, settings.lease / 10)
+        self._ran = 0
 
     def stop(self) -> None:
         """Claim nothing more, let running jobs finish within the grace period, and end; called again: at once."""
@@ -191,7 +191,7 @@ class Runner:
             self._say_stopped()
             raise
         await self._tenure.settled()
-        if not self._hurry:
+        if not self._parting.hurried:
             await self._tenure.end(clean=self._claimer.holds_nothing)
         self._tether.close()
         self._executor.close()
@@ -224,9 +224,7 @@ class Runner:
             await first_of(asyncio.wait([claiming]), self._stopping.wait())
             asked = self._loop.time()
             self._executor.shut()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._soon(min(FLUSH, max(self._settings.grace, LAST_WORD)))):
-                    await self._claimer.stop()
+            await self._parting.wait(self._claimer.stop(), FLUSH)
         finally:
             claiming.cancel()
         await asyncio.wait([claiming])
@@ -245,22 +243,22 @@ class Runner:
         if self._executor.attempts:
             grace = max(self._settings.grace - (self._loop.time() - asked), 0.0)
             logger.info("%s %.0f s", _have(len(self._executor.attempts)), grace)
-            await finished(self._unfinished, self._undoubted, 0.0 if self._hurry else grace, self._at_once)
-        now = self._loop.time()
-        self._last_word = now + last_words(asked + self._settings.grace - now, self._tenure.safe)
+            await finished(self._unfinished, self._undoubted, 0.0 if self._parting.hurried else grace, self._at_once)
+        self._parting.begin(asked + self._settings.grace - self._loop.time())
         self._executor.interrupt(Interruption.SHUTDOWN)
         cancelled = [a.task for a in self._executor.attempts.values() if a.task and not a.in_thread]
         if cancelled:
-            await asyncio.wait(cancelled, timeout=self._soon(UNWIND))
+            await self._parting.wait(asyncio.wait(cancelled), UNWIND)
         if self._crew is not None:
-            await self._crew.close(self._soon(LEAVE))
+            await self._crew.close(self._parting.left(LEAVE))
         self._executor.abandon(THREAD_PAUSE)
-        await self._executor.confirmed(self._soon(FLUSH))
-        if not self._hurry:
-            await first_of(self._undoubted(), seconds=self._soon(FLUSH))
-        if not await self._settler.drained(self._soon(FLUSH)):
+        await self._parting.wait(self._executor.confirmed(FLUSH), FLUSH)
+        if not self._parting.hurried:
+            await self._parting.wait(self._undoubted(), FLUSH)
+        await self._parting.wait(self._settler.drained(FLUSH), FLUSH, 0.0 if self._parting.hurried else LAST_WORD)
+        if len(self._settler):
             logger.error("%d outcomes could not be written; those jobs will run again", len(self._settler))
-        await self._teller.drained(self._soon(FLUSH))
+        await self._teller.drained(self._parting.left(FLUSH))
 
     def _unfinished(self) -> list[asyncio.Task[None]]:
         attempts = self._executor.attempts.values()
@@ -324,21 +322,16 @@ class Runner:
             )
         self.stop()
 
-    def _soon(self, seconds: float) -> float:
-        """*seconds*, or less when others have taken of them, or the process must be gone before its lease ends."""
-        left = max(min(seconds, self._last_word - self._loop.time()), 0.0)
-        return min(left, self._settings.lease / 10) if self._hurry else left
-
     def _lease_lost(self, identity: Identity) -> None:
         """Others may start our jobs now: end them here, and begin again under a new identity."""
-        if identity is not self._tenure.identity or self._hurry:
+        if identity is not self._tenure.identity or self._parting.hurried:
             return
         logger.error("the lease of worker %s is lost; its jobs end here", identity.runner.hex()[:8])
         self._executor.give_back()
         self._executor.interrupt(Interruption.LEASE_LOST)
         threads = [attempt for attempt in self._executor.attempts.values() if attempt.in_thread]
         if threads:
-            self._hurry = True
+            self._parting.hurried = True  # the process must be gone before its lease ends
             self._doom(threads, "its lease is lost")
             return
         self._tenure.again(None if self._stopping.is_set() else self._claimer.wake)

@@ -15,24 +15,28 @@ class Hits:
         """None yet."""
         self._begun: float | None = None
         self._all: list[tuple[float, str]] = []
+        self._timed: set[str] = set()
 
     def __len__(self) -> int:
         """So many faults."""
         return len(self._all)
 
     def begin(self) -> None:
-        """Something is about to be done, which may take its time."""
+        """Something is about to be done to one part alone, which may take its time."""
         self._begun = time.monotonic()
 
     def add(self, what: str) -> None:
         """It was done: to *what*, or nothing in particular."""
+        if self._begun is not None:
+            self._timed.add(what)
         self._all.append((time.monotonic() if self._begun is None else self._begun, what))
         self._begun = None
 
     def told(self, recoveries: Sequence[tuple[float, float]]) -> list[str]:
         """How often what was hit; and of *recoveries*, when each began and how long it took, those after each kind.
 
-        A job is hit by the last fault that had begun when it was lost.
+        A job is hit by the last fault that had begun when it was lost. Of faults that nobody has begun, such as several
+        at one moment, this is not told.
         """
         counts = Counter(what for _, what in self._all if what)
         if not counts:
@@ -40,11 +44,11 @@ class Hits:
         begun = [at for at, _ in self._all]
         after: defaultdict[str, list[float]] = defaultdict(list)
         for since, seconds in recoveries:
-            after[self._all[max(bisect_right(begun, since) - 1, 0)][1]].append(seconds)
+            if place := bisect_right(begun, since):
+                after[self._all[place - 1][1]].append(seconds)
         lines = [", ".join(f"{count} {what}" for what, count in counts.items())]
-        if len(counts) > 1:
-            lines += [f"{what}: run again after {_spread(sorted(after[what]))}" for what in counts if after[what]]
-        return lines
+        timed = [what for what in counts if what in self._timed and after[what]]
+        return [*lines, *(f"{what}: run again after {_spread(sorted(after[what]))}" for what in timed)]
 
 
 def _spread(times: Sequence[float]) -> str:

@@ -171,7 +171,6 @@ class Site:
 
     def kill(self, worker: Worker, part: str = "whole") -> None:
         """Kill a worker, or a part of it; what lived through that part alone must be gone soon after."""
-        self.hits.begin()
         if part == "whole":
             while members := worker.members:
                 self._watch.gone(tree.send(members, signal.SIGKILL))
@@ -201,7 +200,6 @@ class Site:
 
         Not in the middle of a write to SQLite: its lock would stop everybody else, which is another scenario.
         """
-        self.hits.begin()
         for _ in range(100):
             frozen = by.freeze(pids)
             if not sqlite(self.url) or not locked(self.file):

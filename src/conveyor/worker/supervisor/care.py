@@ -42,11 +42,6 @@ class Care:
         self._rescuer = Rescuer(store, tending.lease, tell)
         self._turn = asyncio.Lock()
 
-    @property
-    def answered(self) -> bool:
-        """Whether the store has answered the last beat."""
-        return self._heartbeat.answered
-
     async def work(self) -> None:
         """The duties."""
         async with asyncio.TaskGroup() as group:
@@ -68,9 +63,13 @@ class Care:
         await asyncio.to_thread(self._heartbeat.stop, runner, clean=clean)
 
     async def rescue_now(self) -> None:
-        """Take back what a dead runner of ours held, without waiting for the next round."""
-        with logged("what a dead runner held is taken back later"):
-            await self._rescued()
+        """Take back what a dead runner of ours held, without waiting for the next round.
+
+        Not at a store that does not answer: a worker that is to end would wait for that.
+        """
+        if self._heartbeat.answered:
+            with logged("what a dead runner held is taken back later"):
+                await self._rescued()
 
     async def load(self, target: timedelta, leaving: Collection[str]) -> Sequence[Load]:
         """How busy the queues are; runners that are *leaving* take nothing from them any more."""

@@ -13,6 +13,8 @@ logger = logging.getLogger("conveyor.worker")
 
 SAY_AGAIN: Final = 3_600.0
 """Seconds after which it is said again."""
+UNSTEADY: Final = 1.0
+"""Seconds by which two clocks may go apart during one look."""
 
 
 class Clocks:
@@ -30,8 +32,10 @@ class Clocks:
             return
         before, since = self._wall(), time.monotonic()
         clock = await self._store.arun(self._store.operations.clock())
-        half = (time.monotonic() - since) / 2
-        found = of_clock(round(clock - (before + half) * 1e6), round(half * 1e6))
-        if found.severity is Severity.TROUBLE and since - self._said > SAY_AGAIN:
+        after, now = self._wall(), time.monotonic()
+        if abs((after - before) - (now - since)) > UNSTEADY:
+            return  # it was set meanwhile, or this host has slept
+        found = of_clock(round(clock - (before + after) / 2 * 1e6), round((now - since) / 2 * 1e6))
+        if found.severity is Severity.TROUBLE and now - self._said > SAY_AGAIN:
             logger.warning("%s; %s", found.text, found.fix)
-            self._said = since
+            self._said = now

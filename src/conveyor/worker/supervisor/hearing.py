@@ -61,8 +61,7 @@ class Hearing:
         if child.runners and care is not None:
             for runner in tuple(child.runners):
                 await care.let_go(runner, clean=False)
-            if care.answered:  # or others will do it: it would keep a worker that is to end from that
-                await care.rescue_now()
+            await care.rescue_now()
 
     async def load(self, child: Child, target: timedelta) -> Sequence[Load]:
         """How busy the queues are of the store that *child* works for."""

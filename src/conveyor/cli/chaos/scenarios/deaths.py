@@ -25,6 +25,7 @@ def p01(site: Site) -> Tables:
     site.working(worker)
     for _ in site.rounds():
         part = site.chance.choice(list(worker.parts()))
+        site.hits.begin()
         site.kill(worker, part)
         site.injected(part)
         if part in {"whole", "supervisor"}:

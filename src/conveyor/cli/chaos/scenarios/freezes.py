@@ -41,6 +41,7 @@ def p04(site: Site) -> Tables:
         worker = site.chance.choice(site.alive())
         there = worker.parts()
         parts = [part for part in parts if part in there] or _mixed(there, site.chance)
+        site.hits.begin()
         frozen = site.freeze(worker, part := parts.pop())
         site.injected(part)
         site.pause(TIMES * site.lease)

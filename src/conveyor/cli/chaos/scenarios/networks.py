@@ -27,7 +27,7 @@ BRIEF = 0.1
 SAFE = 2 / 3
 """After this share of its lease a worker that could not renew it begins to stop its jobs. Nobody starts them before
 the whole of it is over; the rest is for machines that are slow."""
-ENDING = 12.0
+ENDING = 15.0
 """The grace of a worker that is told to end while nobody answers: longer than its lease, as usual, and not exceeded."""
 NOTICED = {
     "the lease": "the lease cannot be renewed: PostgreSQL: no answer",
