@@ -110,12 +110,13 @@ def figures(yard: Yard, kills: int) -> str:
     """What the release notes print. A job is *started* again only after those that are due before it."""
     records, tables, report = yard.history.read(), read_tables(yard.url), yard.report()
     cut = sum(run.how == "gone" for run in runs_of(records))
+    again = centiles([recovery.started for recovery in report.recoveries])
     states = ", ".join(f"{count} {state}" for state, count in Counter(row.state for row in tables.past).items())
     return (
         f"{kills} kills: {report.accepted} accepted, {report.unknown} unknown, {len(report.lost)} lost; {states}; "
         f"{report.executions} executions, {cut} cut off, {len(report.twice)} done twice, "
         f"{len(report.in_both)} doubled outcomes, {len(report.overlaps)} overlaps; "
-        f"taken back: {centiles(taken_back(yard, records))}; started again: {centiles(report.recoveries)}"
+        f"taken back: {centiles(taken_back(yard, records))}; started again: {again}"
     )
 
 

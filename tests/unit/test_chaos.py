@@ -17,7 +17,7 @@ import pytest
 from conveyor.cli import build, chaos, main
 from conveyor.cli.chaos import namespace, tree
 from conveyor.cli.chaos import options as given
-from conveyor.cli.chaos.checker import Report, check, violations
+from conveyor.cli.chaos.checker import Recovery, Report, check, violations
 from conveyor.cli.chaos.forwarder import Forwarder
 from conveyor.cli.chaos.freezer import KINDS, Kind, freezer
 from conveyor.cli.chaos.history import History
@@ -39,7 +39,15 @@ ABOUT = {"conveyor": "1", "python": "3", "cores": 2, "at": "now", "store": "sqli
 def report(**changes: object) -> Report:
     """Of a good run, but for *changes*."""
     good = check([], Tables((), ()))
-    return Report(**{**vars(good), "accepted": 12, "recoveries": (0.5, 2.0, 1.0), "refused": 3, **changes})
+    return Report(
+        **{
+            **vars(good),
+            "accepted": 12,
+            "recoveries": tuple(Recovery(1.0, freed, 9.0) for freed in (0.5, 2.0, 1.0)),
+            "refused": 3,
+            **changes,
+        }
+    )
 
 
 def read(*words: str) -> Settings:
@@ -230,7 +238,7 @@ def test_recoveries_are_told_by_what_was_hit(monkeypatch: pytest.MonkeyPatch) ->
     now = iter([10.0, 20.0, 30.0, 40.0])
     monkeypatch.setattr("conveyor.cli.chaos.hits.time", SimpleNamespace(monotonic=lambda: next(now)))
     hits = Hits()
-    assert hits.told([(5.0, 1.0)]) == []
+    assert hits.told([Recovery(5.0, 1.0, 1.0)]) == []
     hits.begin()  # at 10, and over some time later
     hits.add("cell")
     hits.begin()
@@ -239,10 +247,11 @@ def test_recoveries_are_told_by_what_was_hit(monkeypatch: pytest.MonkeyPatch) ->
     hits.add("cell")
     hits.add("packets")  # several at one moment: whose is a recovery?
     assert len(hits) == 4
-    assert hits.told([(9.0, 7.0), (11.0, 0.5), (19.9, 0.25), (20.0, 4.0), (31.0, 1.0), (41.0, 9.0)]) == [
+    told = [(9.0, 7.0, 7.0), (11.0, 0.5, 1.0), (19.9, 0.25, 3.0), (20.0, 4.0, 5.0), (31.0, 1.0, 2.0), (41.0, 9.0, 9.0)]
+    assert hits.told([Recovery(*each) for each in told]) == [
         "2 cell, 1 whole, 1 packets",
-        "cell: run again after 0.50 s (p50), 1.00 (p99), 1.00 (max) of 3",
-        "whole: run again after 4.00 s (p50), 4.00 (p99), 4.00 (max) of 1",
+        "cell: 3 jobs taken back after 0.50 s, p99 1.00, max 1.00; started again after 2.00 s, p99 3.00, max 3.00",
+        "whole: 1 job taken back after 4.00 s, p99 4.00, max 4.00; started again after 5.00 s, p99 5.00, max 5.00",
     ]
 
 

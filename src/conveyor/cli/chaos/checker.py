@@ -8,7 +8,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final
+from statistics import median
+from typing import Final, NamedTuple
 
 from conveyor.cli.chaos.history import Record, Run, runs_of
 from conveyor.cli.chaos.tables import Row, Tables
@@ -32,6 +33,16 @@ class Promises:
     """Their result is the token of the attempt that gave it."""
     effects: frozenset[str] = frozenset()
     """They write one effect, in the transaction that completes them."""
+
+
+class Recovery(NamedTuple):
+    """From when an execution's process died, or was frozen, until its job could run again, and did."""
+
+    since: float
+    freed: float
+    """Seconds from then until it was taken back, if its record says when, or else until it was started."""
+    started: float
+    """Seconds from then to its next start: the jobs that were due before it have their turn first."""
 
 
 @dataclass(frozen=True)
@@ -58,10 +69,7 @@ class Report:
     """Jobs whose attempts are not counted 1, 2, 3 ... by starts and record together, or beyond their limit."""
     overlaps: tuple[float, ...]
     """Milliseconds in which two executions of one job ran at the same time, neither of them frozen."""
-    recoveries: tuple[float, ...]
-    """Seconds from when an execution's process died, or was frozen, to the next start of its job,"""
-    since: tuple[float, ...] = ()
-    """and when that was, of each."""
+    recoveries: tuple["Recovery", ...]
     unexplained: tuple[str, ...] = ()
     """Jobs of ``twice`` that nobody had lost a worker over."""
     foreign: tuple[str, ...] = ()
@@ -98,7 +106,6 @@ def check(
     """
     case = _Case(records, tables, promises, notice)
     jobs, written = case.jobs, effects or {}
-    recovered = [recovery for runs in jobs.values() for recovery in _recoveries(runs, case.windows)]
     return Report(
         accepted=len(case.accepted),
         unknown=case.unknown,
@@ -112,8 +119,7 @@ def check(
         stale=tuple(job for job, runs in jobs.items() if _stale(runs, case.windows)),
         misnumbered=tuple(row.job for row in case.all if not _well_numbered(row, jobs.get(row.job, []), case.windows)),
         overlaps=tuple(ms for runs in jobs.values() for ms in _overlaps(runs, case.windows) if ms > tolerance * 1000),
-        recoveries=tuple(pause for _, pause in recovered),
-        since=tuple(since for since, _ in recovered),
+        recoveries=tuple(recovery for runs in jobs.values() for recovery in case.recoveries(runs)),
         unexplained=tuple(job for job in case.twice if not case.explained(job)),
         foreign=tuple(row.job for row in case.done if row.result != str(row.token).encode()),
         reset=tuple(job for job in jobs if case.reset(job)),
@@ -135,6 +141,7 @@ class _Case:
         self.accepted = {record.job for record in records if record.kind == "accepted"}
         self.unknown = self.answers["asked"] - self.answers["accepted"] - self.answers["refused"]
         self.windows = _windows(records, notice)
+        self._wall = median(record.wall - record.at for record in records) if records else 0.0
         self._gone: defaultdict[int, list[float]] = defaultdict(list)  # one number may be that of several processes
         for record in records:
             if record.kind == "gone":
@@ -187,6 +194,23 @@ class _Case:
         thawed = any(run.start < begin < run.end for begin, _ in self.windows.get(run.pid, ()))
         heard = thawed or self._died(run) > run.end + SETTLING
         return run.how == "ended" and moved and heard
+
+    def recoveries(self, runs: Sequence[Run]) -> Iterator[Recovery]:
+        """Of one job."""
+        for before, after in pairwise(runs):
+            windows = self.windows.get(before.pid, ())
+            since = next((begin for begin, _ in windows if before.start <= begin <= before.end), None)
+            if since is None and before.how == "gone":
+                since = before.end
+            if since is not None and after.start > since:
+                freed = min(self._taken_at(before), after.start)  # a death may be seen later than it was
+                yield Recovery(since, max(freed - since, 0.0), after.start - since)
+
+    def _taken_at(self, run: Run) -> float:
+        """When it was taken back, on the clock of the records."""
+        row = self._rows.get(run.job)
+        times = dict(zip(row.taken, row.taken_at, strict=False)) if row else {}
+        return times.get(run.attempt, float("inf")) - self._wall
 
     def reset(self, job: str) -> bool:
         """Whether its token went back."""
@@ -255,15 +279,6 @@ def _overlaps(runs: Sequence[Run], windows: Windows) -> Iterator[float]:
             begin = max(begin, stop)
         if both > 0:
             yield both * 1000
-
-
-def _recoveries(runs: Sequence[Run], windows: Windows) -> Iterator[tuple[float, float]]:
-    for before, after in pairwise(runs):
-        since = next((begin for begin, _ in windows.get(before.pid, ()) if before.start <= begin <= before.end), None)
-        if since is None and before.how == "gone":
-            since = before.end
-        if since is not None and after.start > since:
-            yield since, after.start - since
 
 
 def violations(report: Report) -> list[str]:

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from conveyor.cli.bench.figures import quantile
+from conveyor.cli.chaos.checker import Recovery
 
 
 class Hits:
@@ -32,25 +33,27 @@ class Hits:
         self._all.append((time.monotonic() if self._begun is None else self._begun, what))
         self._begun = None
 
-    def told(self, recoveries: Sequence[tuple[float, float]]) -> list[str]:
-        """How often what was hit; and of *recoveries*, when each began and how long it took, those after each kind.
+    def told(self, recoveries: Sequence[Recovery]) -> list[str]:
+        """How often what was hit, and how soon the jobs that it ran could run again, and did.
 
         A job is hit by the last fault that had begun when it was lost. Of faults that nobody has begun, such as several
         at one moment, this is not told.
         """
         counts = Counter(what for _, what in self._all if what)
-        if not counts:
-            return []
         begun = [at for at, _ in self._all]
-        after: defaultdict[str, list[float]] = defaultdict(list)
-        for since, seconds in recoveries:
-            if place := bisect_right(begun, since):
-                after[self._all[place - 1][1]].append(seconds)
-        lines = [", ".join(f"{count} {what}" for what, count in counts.items())]
-        timed = [what for what in counts if what in self._timed and after[what]]
-        return [*lines, *(f"{what}: run again after {_spread(sorted(after[what]))}" for what in timed)]
+        after: defaultdict[str, list[Recovery]] = defaultdict(list)
+        for recovery in recoveries:
+            if place := bisect_right(begun, recovery.since):
+                after[self._all[place - 1][1]].append(recovery)
+        lines = [", ".join(f"{count} {what}" for what, count in counts.items())] if counts else []
+        return [*lines, *(_line(what, after[what]) for what in counts if what in self._timed and after[what])]
+
+
+def _line(what: str, all_: Sequence[Recovery]) -> str:
+    freed, started = sorted(each.freed for each in all_), sorted(each.started for each in all_)
+    jobs = f"{len(all_):,} jobs" if len(all_) > 1 else "1 job"
+    return f"{what}: {jobs} taken back after {_spread(freed)}; started again after {_spread(started)}"
 
 
 def _spread(times: Sequence[float]) -> str:
-    half, most = quantile(times, 0.5), quantile(times, 0.99)
-    return f"{half:.2f} s (p50), {most:.2f} (p99), {times[-1]:.2f} (max) of {len(times):,}"
+    return f"{quantile(times, 0.5):.2f} s, p99 {quantile(times, 0.99):.2f}, max {times[-1]:.2f}"

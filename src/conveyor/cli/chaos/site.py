@@ -296,7 +296,7 @@ class Site:
         found.report = check(self.history.read(), tables, effects, PROMISES, notice=notice, tolerance=TOLERANCE)
         found.violations[:0] = violations(found.report)
         found.faults, found.seconds = len(self.hits), time.monotonic() - self._begun
-        found.notes[:0] = self.hits.told(tuple(zip(found.report.since, found.report.recoveries, strict=True)))
+        found.notes[:0] = self.hits.told(found.report.recoveries)
         return found
 
     def close(self) -> None:

@@ -40,7 +40,9 @@ class Row(NamedTuple):
     task: str = ""
     result: bytes | None = None
     taken: tuple[int, ...] = ()
-    """The attempts that its record says were taken from who ran them."""
+    """The attempts that its record says were taken from who ran them,"""
+    taken_at: tuple[float, ...] = ()
+    """and when, of each: seconds since 1970, by the database's clock."""
     unfit: bool = False
     """Whether its record says that some code did not take its arguments."""
     successes: tuple[int, ...] = ()
@@ -158,6 +160,7 @@ def _row(*columns: object) -> Row:
     id_, state, attempt, limit, token, record, task, result = columns
     job = str(id_ if isinstance(id_, UUID) else UUID(bytes=id_ if isinstance(id_, bytes) else b""))
     kept = json.loads(record if isinstance(record, bytes) else b"[]")
+    taken = [entry for entry in kept if entry["event"] in {"rescue", "lose", "quarantine"}]
     return Row(
         job,
         str(state),
@@ -167,7 +170,8 @@ def _row(*columns: object) -> Row:
         tuple(entry["number"] for entry in kept if entry["event"] not in {"release", "snooze", "succeed"}),
         str(task),
         result if isinstance(result, bytes) else None,
-        tuple(entry["number"] for entry in kept if entry["event"] in {"rescue", "lose", "quarantine"}),
+        tuple(entry["number"] for entry in taken),
+        tuple(entry["finished_at"] / 1_000_000 for entry in taken),
         isinstance(record, bytes) and b"UnfitArguments" in record,
         tuple(entry["number"] for entry in kept if entry["event"] == "succeed"),
     )

@@ -45,7 +45,8 @@ def as_json(found: Found | str) -> Mapping[str, object]:
     if found.report is None:
         return {"outcome": "failed", "violations": found.violations}
     report = found.report
-    times = sorted(report.recoveries)
+    times = sorted(recovery.freed for recovery in report.recoveries)
+    again = sorted(recovery.started for recovery in report.recoveries)
     return {
         "outcome": "violated" if found.violations else "ok",
         "seconds": round(found.seconds, 1),
@@ -61,6 +62,7 @@ def as_json(found: Found | str) -> Mapping[str, object]:
         "overlap_ms": round(max(report.overlaps, default=0)),
         "recoveries": len(times),
         **{f"recovery_{name}": round(quantile(times, share), 3) if times else None for name, share in SHARES.items()},
+        **{f"restart_{name}": round(quantile(again, share), 3) if again else None for name, share in SHARES.items()},
         "violations": found.violations,
         "notes": found.notes,
         **({"series": found.series} if found.series else {}),
