@@ -34,4 +34,4 @@ def test_a_renewal_that_hangs_does_not_keep_the_worker_from_ending(yard: Yard, m
         until(lambda: watcher.execute(RENEWING).fetchone() == (1,), patience=3 * BEAT)
         worker.signal(signal.SIGTERM)
         assert worker.ends(ENDS) == 0
-    assert "so it will run out" in worker.said
+    assert "or runs out" in worker.said

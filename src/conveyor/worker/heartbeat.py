@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 from conveyor.core.errors import ConveyorError
@@ -149,11 +149,9 @@ class Heartbeat:
             with self._turn:
                 if self._end.is_set():
                     return True
-                held = self._leases.renew(wanted) if wanted else frozenset()
+                held = self._asked(wanted)
         except Exception as error:  # noqa: BLE001 - a full disk as well: a beat that ends unheard loses the leases
             logger.warning("the lease cannot be renewed: %s", error)
-        if wanted:
-            self.answered = held is not None
         for runner in held or ():
             kept[runner].renewed = asked
         for runner, board in kept.items():
@@ -163,12 +161,24 @@ class Heartbeat:
         self._pay()
         return held is not None
 
+    def _asked(self, wanted: Sequence[bytes]) -> frozenset[bytes]:
+        """Those of *wanted* that are held. Whoever has the next turn knows whether there was an answer."""
+        if not wanted:
+            return frozenset()
+        try:
+            held = self._leases.renew(wanted)
+        except BaseException:
+            self.answered = False
+            raise
+        self.answered = True
+        return held
+
     def _ended(self, runner: bytes, *, clean: bool) -> bool:
         """End a lease; whether that could be done. A store that does not answer is not even asked."""
         if not self.answered or not self._turn.acquire(timeout=PATIENCE):
             return False
         try:
-            if self.answered:  # still, after the beat that was waited for
+            if self.answered:  # also after the beat that was waited for
                 self._leases.retire(runner, clean=clean)
                 return True
         except (ConveyorError, OSError) as error:
