@@ -247,10 +247,18 @@ def test_recoveries_are_told_by_what_was_hit(monkeypatch: pytest.MonkeyPatch) ->
     hits.add("cell")
     hits.add("packets")  # several at one moment: whose is a recovery?
     assert len(hits) == 4
-    told = [(9.0, 7.0, 7.0), (11.0, 0.5, 1.0), (19.9, 0.25, 3.0), (20.0, 4.0, 5.0), (31.0, 1.0, 2.0), (41.0, 9.0, 9.0)]
+    told: list[tuple[float, float | None, float]] = [
+        (9.0, 7.0, 7.0),
+        (11.0, 0.5, 1.0),
+        (19.9, 0.25, 3.0),
+        (20.0, 4.0, 5.0),
+        (31.0, None, 2.0),
+        (41.0, 9.0, 9.0),
+    ]
+    again = "1 job given back at once; started again after 2.00 s, p99 3.00, max 3.00"
     assert hits.told([Recovery(*each) for each in told]) == [
         "2 cell, 1 whole, 1 packets",
-        "cell: 3 jobs taken back after 0.50 s, p99 1.00, max 1.00; started again after 2.00 s, p99 3.00, max 3.00",
+        f"cell: 2 jobs taken back after 0.25 s, p99 0.50, max 0.50, {again}",
         "whole: 1 job taken back after 4.00 s, p99 4.00, max 4.00; started again after 5.00 s, p99 5.00, max 5.00",
     ]
 

@@ -323,7 +323,7 @@ def frozen(*records: Record, notice: float = 0.0, tolerance: float = 0.0) -> Rep
 def test_while_a_process_is_frozen_nothing_of_it_runs() -> None:
     inside = [*run(1, 6, how="raised"), *run(3, 5, 2, pid=SUCCESSOR)]
     assert frozen(*inside).overlaps == ()
-    assert frozen(*inside).recoveries == ((2, 1.0, 1.0),)
+    assert frozen(*inside).recoveries == ((2, None, 1.0),)
     late = [*run(1, 6.5, how="raised"), *run(3, 9, 2, pid=SUCCESSOR)]
     assert frozen(*late).overlaps == (500.0,)
     assert frozen(*late, notice=0.3).overlaps == (pytest.approx(200.0),)
@@ -361,12 +361,12 @@ def test_a_cancelled_job_may_have_an_attempt_in_its_record_or_none() -> None:
 def test_recovery_is_counted_from_the_death_of_the_process_until_its_job_was_taken_back_and_started() -> None:
     died = [*run(1, 2, how="gone"), *run(5, 6, 2, pid=SUCCESSOR)]
     raised = [*run(1, 2, how="raised"), *run(5, 6, 2, pid=SUCCESSOR)]
-    assert check(died, past()).recoveries == ((2, 3.0, 3.0),)
+    assert check(died, past()).recoveries == ((2, None, 3.0),)
     for at_, freed in ((2.5, 0.5), (1.9, 0.0), (9.0, 3.0)):
         taken = row(attempt=2, numbers=(1,))._replace(taken=(1,), taken_at=(at_,))
         assert check(died, past(taken)).recoveries == ((2, freed, 3.0),)
     other = row(attempt=3, numbers=(1, 2))._replace(taken=(2,), taken_at=(2.5,))
-    assert check(died, past(other)).recoveries == ((2, 3.0, 3.0),)
+    assert check(died, past(other)).recoveries == ((2, None, 3.0),)
     assert check(raised, past()).recoveries == ()
     early = sorted([*run(1, 4, how="gone"), *run(3, 6, 2, pid=SUCCESSOR)], key=lambda record: record.at)
     assert check(early, past()).recoveries == ()

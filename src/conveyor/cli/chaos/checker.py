@@ -39,8 +39,8 @@ class Recovery(NamedTuple):
     """From when an execution's process died, or was frozen, until its job could run again, and did."""
 
     since: float
-    freed: float
-    """Seconds from then until it was taken back, if its record says when, or else until it was started."""
+    freed: float | None
+    """Seconds from then until it was taken back; ``None`` where its runner gave it back, which leaves no record."""
     started: float
     """Seconds from then to its next start: the jobs that were due before it have their turn first."""
 
@@ -203,14 +203,15 @@ class _Case:
             if since is None and before.how == "gone":
                 since = before.end
             if since is not None and after.start > since:
-                freed = min(self._taken_at(before), after.start)  # a death may be seen later than it was
-                yield Recovery(since, max(freed - since, 0.0), after.start - since)
+                taken = self._taken_at(before)  # a death may be seen later than it was
+                freed = None if taken is None else max(min(taken, after.start) - since, 0.0)
+                yield Recovery(since, freed, after.start - since)
 
-    def _taken_at(self, run: Run) -> float:
-        """When it was taken back, on the clock of the records."""
+    def _taken_at(self, run: Run) -> float | None:
+        """When it was taken back, on the clock of the records, if it was."""
         row = self._rows.get(run.job)
         times = dict(zip(row.taken, row.taken_at, strict=False)) if row else {}
-        return times.get(run.attempt, float("inf")) - self._wall
+        return times[run.attempt] - self._wall if run.attempt in times else None
 
     def reset(self, job: str) -> bool:
         """Whether its token went back."""

@@ -50,9 +50,15 @@ class Hits:
 
 
 def _line(what: str, all_: Sequence[Recovery]) -> str:
-    freed, started = sorted(each.freed for each in all_), sorted(each.started for each in all_)
-    jobs = f"{len(all_):,} jobs" if len(all_) > 1 else "1 job"
-    return f"{what}: {jobs} taken back after {_spread(freed)}; started again after {_spread(started)}"
+    freed = sorted(each.freed for each in all_ if each.freed is not None)
+    given = len(all_) - len(freed)
+    back = [f"{_jobs(len(freed))} taken back after {_spread(freed)}"] if freed else []
+    back += [f"{_jobs(given)} given back at once"] if given else []
+    return f"{what}: {', '.join(back)}; started again after {_spread(sorted(each.started for each in all_))}"
+
+
+def _jobs(count: int) -> str:
+    return "1 job" if count == 1 else f"{count:,} jobs"
 
 
 def _spread(times: Sequence[float]) -> str:

@@ -45,7 +45,7 @@ def as_json(found: Found | str) -> Mapping[str, object]:
     if found.report is None:
         return {"outcome": "failed", "violations": found.violations}
     report = found.report
-    times = sorted(recovery.freed for recovery in report.recoveries)
+    times = sorted(recovery.freed for recovery in report.recoveries if recovery.freed is not None)
     again = sorted(recovery.started for recovery in report.recoveries)
     return {
         "outcome": "violated" if found.violations else "ok",
@@ -60,7 +60,7 @@ def as_json(found: Found | str) -> Mapping[str, object]:
         "refused_stale_writes": report.refused,
         "overlaps": len(report.overlaps),
         "overlap_ms": round(max(report.overlaps, default=0)),
-        "recoveries": len(times),
+        "recoveries": len(again),
         **{f"recovery_{name}": round(quantile(times, share), 3) if times else None for name, share in SHARES.items()},
         **{f"restart_{name}": round(quantile(again, share), 3) if again else None for name, share in SHARES.items()},
         "violations": found.violations,
