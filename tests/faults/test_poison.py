@@ -51,6 +51,15 @@ def test_a_poison_job_is_charged_alone_and_quarantined_while_the_innocent_go_on(
     assert (report.lost, report.overlaps, report.in_both) == ((), (), ())
 
 
+@pytest.mark.parametrize("yard", ["sqlite-file"], indirect=True)
+def test_a_poison_has_the_runner_once(yard: Yard) -> None:
+    """From then on it runs in a cell of its own: else each of its crashes would cost all that runs beside it."""
+    worker = yard.worker()
+    (poison,) = yard.enqueue("poison", "kill")
+    yard.is_(poison, State.QUARANTINED, patience=SETTLING)
+    assert worker.said.count("has ended: killed by SIGKILL") == 1
+
+
 @pytest.mark.soak
 def test_of_a_thousand_jobs_those_that_kill_are_quarantined_and_no_other_is_harmed(yard: Yard) -> None:
     poison, innocent = [], []

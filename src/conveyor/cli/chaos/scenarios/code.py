@@ -14,7 +14,7 @@ from conveyor.store.ground import NotHere
 
 CRASHES = 3
 """After so many, a job is put into quarantine."""
-SPARED = 2
+SPARED = 1
 """Deaths that cannot be told to be a job's, before it runs alone."""
 SHORTER = 5.0
 BLOCKS = 4
