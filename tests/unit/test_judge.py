@@ -18,6 +18,7 @@ from conveyor.core.judge import (
     Snoozed,
     Stopped,
     Unfit,
+    apart,
     judge,
     judge_loss,
     suspect,
@@ -246,6 +247,13 @@ def test_who_was_lost_with_a_worker_is_suspect_until_it_is_seen_to_end(
     for event in events:
         record = appended(record, Attempt(1, event, 0, 0, company=company))
     assert suspect(CLAIMED._replace(attempts=record if events else None)) is is_suspect
+    assert apart(CLAIMED._replace(attempts=record if events else None)) is is_suspect
+
+
+def test_what_has_killed_a_process_keeps_one_of_its_own_also_when_it_was_seen_to() -> None:
+    seen = appended(appended(b"[]", Attempt(1, "rescue", 0, 0, company=6)), Attempt(2, "retry", 0, 0))
+    assert not apart(CLAIMED._replace(attempts=seen))
+    assert apart(CLAIMED._replace(attempts=seen, crashes=1))
 
 
 def test_a_clock_set_back_gives_no_negative_run_time() -> None:

@@ -271,3 +271,11 @@ async def test_a_clock_that_is_wrong_is_told_of_once(
     await clocks.compare()
     await clocks.compare()
     assert [record.getMessage().partition("this host is ")[2].partition(";")[0] for record in caplog.records] == said
+
+
+async def test_a_host_that_slept_during_the_look_has_no_wrong_clock(caplog: pytest.LogCaptureFixture) -> None:
+    """Its clock on the wall went on, and the one that the look was timed with did not."""
+    walls = iter([time.time(), time.time() + 3_600])
+    clocks = Clocks(cast(Store, cast(Any, Timed("postgres", 0.0))), lambda: next(walls))
+    await clocks.compare()
+    assert caplog.records == []

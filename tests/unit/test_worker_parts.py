@@ -477,6 +477,7 @@ def test_a_lease_that_could_not_be_ended_is_ended_once_the_store_answers_again()
     """Else what a dead runner held waits until its lease is over, though its supervisor knows that it is dead."""
     back, ended = threading.Event(), threading.Event()
     retired: list[bytes] = []
+    bugs = [RuntimeError("a bug in a driver")]
 
     class Away(FakeLease):
         def renew(self, runners: Sequence[bytes]) -> frozenset[bytes]:
@@ -486,6 +487,8 @@ def test_a_lease_that_could_not_be_ended_is_ended_once_the_store_answers_again()
 
         def retire(self, runner: bytes, *, clean: bool) -> None:
             assert not clean
+            if bugs:
+                raise bugs.pop()  # which the beat survives
             retired.append(runner)
             ended.set()
 

@@ -201,6 +201,14 @@ def suspect(job: Claimed) -> bool:
     return bool(job.attempts) and suspected(read_attempts(job.attempts))
 
 
+def apart(job: Claimed) -> bool:
+    """Whether *job* is to have a process of its own: it has killed one, or may have.
+
+    One that has is no ``suspect`` any more, for it was seen to. But in the runner it would kill all that runs there.
+    """
+    return job.crashes > 0 or suspect(job)
+
+
 def suspected(attempts: Sequence[Attempt]) -> bool:
     """The same, by the record of a job."""
     tried = (attempt.event for attempt in reversed(attempts) if attempt.event != Event.RELEASE)

@@ -21,6 +21,7 @@ from conveyor.core.judge import (
     Snoozed,
     Stopped,
     Unfit,
+    apart,
     judge,
     suspect,
     unfit_wait,
@@ -197,8 +198,8 @@ class Executor:
         loop, board = asyncio.get_running_loop(), self._surround.board
         for job, runner in lane.startable():
             attempt = Attempt(job, runner, self._known[job.task], self._surround)
-            if self._crew is not None and (attempt.definition.isolation == "process" or job.crashes or suspect(job)):
-                attempt.leaves()  # what has killed its process once is not to have the runner a second time
+            if self._crew is not None and (attempt.definition.isolation == "process" or apart(job)):
+                attempt.leaves()
             self.attempts[job.id] = attempt
             scope = self._scope.copy()  # the present one may be that of another attempt, which has just ended
             attempt.task = loop.create_task(self._run(attempt), context=scope)

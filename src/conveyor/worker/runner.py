@@ -218,7 +218,7 @@ class Runner:
         return duties
 
     async def _claim_until_stopped(self) -> float:
-        """A claim under way is never cut off: the store might carry it out all the same. Gives when its end began."""
+        """A claim under way has its time: the store might carry it out all the same. Gives when the end began."""
         claiming = asyncio.create_task(kept("claim", self._claimer.work))
         try:
             await first_of(asyncio.wait([claiming]), self._stopping.wait())

@@ -69,7 +69,7 @@ class Report:
     """Jobs whose attempts are not counted 1, 2, 3 ... by starts and record together, or beyond their limit."""
     overlaps: tuple[float, ...]
     """Milliseconds in which two executions of one job ran at the same time, neither of them frozen."""
-    recoveries: tuple["Recovery", ...]
+    recoveries: tuple[Recovery, ...]
     unexplained: tuple[str, ...] = ()
     """Jobs of ``twice`` that nobody had lost a worker over."""
     foreign: tuple[str, ...] = ()
