@@ -16,6 +16,7 @@ from typing import Final, TypeVar, cast
 from conveyor.core.errors import ConveyorError, OutcomeUnknown, StoreUnavailable
 from conveyor.drivers.sqlite import carry, translated
 from conveyor.plan import Plan, Ring, run
+from conveyor.store.sqlite.forking import Link
 from conveyor.store.sqlite.holder import LOOK, Caller, Holder
 from conveyor.store.sqlite.pending import Pending
 
@@ -85,19 +86,20 @@ class Lane:
         ticket: Path | None = None,
         committed: Callable[[Ring], None] = lambda _: None,
         holder: Holder | None = None,
+        lasts: bool = False,
     ) -> None:
         """*connect* runs in the lane's thread; *committed* is called after a commit that workers should hear of.
 
-        *holder* waits for the write lock, where others may have it.
+        *holder* waits for the write lock, where others may have it. *lasts*: see ``Link``.
         """
         self._connect = connect
+        self._link = Link(self._connected, lasts=lasts)
         self._ticket_path = ticket
         self._committed = committed
         self._holder = holder
         self._waiting: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._closed = False
         self._gate = threading.RLock()
-        self._connection: sqlite3.Connection | None = None
         self._ticket: Ticket | None = None
         self._thread = threading.Thread(target=self._work, name=f"conveyor-sqlite-{name}", daemon=True)
         self._thread.start()
@@ -139,8 +141,7 @@ class Lane:
             self._unit([work for work in works if work.done.wanted])
             if last:
                 break
-        if self._connection is not None:
-            self._connection.close()
+        self._link.close()
         if self._ticket is not None:
             self._ticket.close()
 
@@ -158,8 +159,7 @@ class Lane:
 
     def _unit(self, works: Sequence[_Work]) -> None:
         try:
-            with translated():
-                connection = self._ready()
+            with translated(), self._link.used() as connection:
                 if any(work.plan.writes for work in works):
                     results = self._written(connection, works)
                 else:
@@ -169,14 +169,13 @@ class Lane:
         for work, result in zip(works, results, strict=True):
             work.done.answer(result)
 
-    def _ready(self) -> sqlite3.Connection:
-        if self._connection is None:
-            self._connection = self._connect()
-            if self._holder is not None:
-                self._connection.execute(f"PRAGMA busy_timeout = {LOOK}")
-            if self._ticket_path is not None:
-                self._ticket = Ticket(self._ticket_path)
-        return self._connection
+    def _connected(self) -> sqlite3.Connection:
+        connection = self._connect()
+        if self._holder is not None:
+            connection.execute(f"PRAGMA busy_timeout = {LOOK}")
+        if self._ticket_path is not None and self._ticket is None:
+            self._ticket = Ticket(self._ticket_path)
+        return connection
 
     def _tell(self, why: Ring) -> None:
         """The commit stands, whatever becomes of the news of it."""

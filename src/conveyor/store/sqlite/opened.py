@@ -26,6 +26,7 @@ from conveyor.store.contract import LOCK_TIMEOUT, Control, Listener, Operations
 from conveyor.store.leases import Leases
 from conveyor.store.sqlfiles import migrations, statements
 from conveyor.store.sqlite.bell import SqliteListener, ring
+from conveyor.store.sqlite.forking import unforked
 from conveyor.store.sqlite.health import examined
 from conveyor.store.sqlite.holder import Caller, Holder
 from conveyor.store.sqlite.lane import NOBODY, Lane
@@ -108,7 +109,8 @@ class SqliteStore:
         if not self._ready and self._folder is not None and self._busy():
             try:
                 self._place.check()
-                self._opened(wait=0).close()
+                with unforked():
+                    self._opened(wait=0).close()
             except sqlite3.OperationalError as error:
                 if not lock_code(error):
                     raise StoreUnavailable(f"SQLite: {error}") from error
@@ -131,7 +133,8 @@ class SqliteStore:
         """See ``Store``: what the next use will apply."""
         if self._place.memory or not self._place.file.exists():
             return [name for _, name, _ in migrations("sqlite")] if self._folder else []
-        with translated(), closing(sqlite3.connect(f"{self._place.file.as_uri()}?mode=ro", uri=True)) as connection:
+        uri = f"{self._place.file.as_uri()}?mode=ro"
+        with translated(), unforked(), closing(sqlite3.connect(uri, uri=True)) as connection:
             return [name for number, name, _ in migrations("sqlite") if number > _applied(connection)]
 
     def script(self, first: int, last: int, lock_timeout: float = LOCK_TIMEOUT) -> str:  # noqa: ARG002 - as Store has it
@@ -216,7 +219,7 @@ class SqliteStore:
 
     def _made(self) -> tuple[list[Lane], Holder | None]:
         if self._folder is None:
-            return [Lane("memory", self._connect, committed=self._ring)], None
+            return [Lane("memory", self._connect, committed=self._ring, lasts=True)], None
         self._place.check()
         self._folder.mkdir(exist_ok=True)
         ticket = self._folder / "ticket"
@@ -235,7 +238,7 @@ class SqliteStore:
     def _opened(self, *, wait: int) -> sqlite3.Connection:
         """A connection to the store with its tables; *wait* for as many milliseconds for who holds the file."""
         name = ":memory:" if self._place.memory else str(self._place.file)
-        connection = sqlite3.connect(name, isolation_level=None, cached_statements=256)
+        connection = sqlite3.connect(name, isolation_level=None, cached_statements=256, check_same_thread=False)
         try:
             connection.execute(f"PRAGMA busy_timeout = {wait}")
             _use_log(connection, wait)
