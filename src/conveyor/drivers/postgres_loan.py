@@ -12,7 +12,7 @@ from psycopg.types.string import StrDumperUnknown, TextLoader
 
 from conveyor.drivers.lent import AsyncLoan, BlockingLoan, Kind, Loan
 from conveyor.drivers.postgres import placeholders
-from conveyor.drivers.postgres_wire import DEADLINE, limited
+from conveyor.drivers.postgres_wire import DEADLINE, UNDOING, limited
 from conveyor.plan import Answer, Statement
 
 _OPEN = (TransactionStatus.INTRANS, TransactionStatus.INERROR)
@@ -102,7 +102,7 @@ class PsycopgLoan(_Facts, BlockingLoan):
         """The block knows it best; what it has left open (a block inside of it was not ended, say) goes by hand."""
         block, self._block = self._block, None
         error = Rollback()
-        with limited(self._connection, DEADLINE):
+        with limited(self._connection, UNDOING):
             if block is not None:
                 block.__exit__(Rollback, error, None)
             if self._status in _OPEN:
@@ -141,7 +141,7 @@ class AsyncPsycopgLoan(_Facts, AsyncLoan):
     async def _rollback(self) -> None:
         block, self._block = self._block, None
         error = Rollback()
-        with limited(self._connection, DEADLINE):
+        with limited(self._connection, UNDOING):
             if block is not None:
                 await block.__aexit__(Rollback, error, None)
             if self._status in _OPEN:

@@ -25,6 +25,8 @@ T = TypeVar("T")
 DEADLINE: Final = 9.5
 """Seconds that one round trip of ours may take. A little more than what it may wait for a lock (``LOCK_WAIT``), so that
 the server says no before we hang up; and with the time to hang up, no more than ten."""
+UNDOING: Final = 2.0
+"""Seconds that a rollback may take: without an answer we hang up, and the server takes it all back as well."""
 CANCELLING: Final = 0.5
 """Seconds to get the server to stop what nobody waits for any more: it may hold, or wait for, locks."""
 
