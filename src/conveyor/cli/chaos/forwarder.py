@@ -6,10 +6,14 @@ said meanwhile arrives in the end, late and in order, as from a network that com
 
 import asyncio
 import contextlib
+import socket
 
 from conveyor.cli.chaos.between import Between
 
 AT_ONCE = 65_536
+PROBES = {socket.TCP_KEEPIDLE: 5, socket.TCP_KEEPINTVL: 2, socket.TCP_KEEPCNT: 10}
+"""Seconds, seconds, and number. A client whose last words were lost with all packets is asked whether it is there: its
+session would stay at the server for two hours else, and those of a few rounds are all that a server has."""
 
 
 class Forwarder(Between["_Line"]):
@@ -44,6 +48,7 @@ class _Line:
     async def carry(self, host: str | None, port: int | None) -> None:
         """See ``Between``."""
         with contextlib.suppress(OSError):
+            _probing(self._to_client)
             from_server, self._to_server = await asyncio.open_connection(host, port)
             await asyncio.gather(
                 self._pass(self._from_client, self._to_server), self._pass(from_server, self._to_client)
@@ -63,3 +68,10 @@ class _Line:
             await writer.drain()
         await self._forwarder.speaks.wait()
         writer.write_eof()
+
+
+def _probing(writer: asyncio.StreamWriter) -> None:
+    client = writer.get_extra_info("socket")
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in PROBES.items():
+        client.setsockopt(socket.IPPROTO_TCP, option, value)
