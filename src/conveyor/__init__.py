@@ -14,6 +14,7 @@ from conveyor.core.errors import (
     NotInTransaction,
     OutcomeUnknown,
     PayloadError,
+    ScheduleNotFound,
     SchemaOutdated,
     SoftTimeout,
     StoreUnavailable,
@@ -29,6 +30,7 @@ from conveyor.core.version import __version__
 from conveyor.hooks import Ended
 from conveyor.job import Job
 from conveyor.loose import task
+from conveyor.schedule import Rule, cron, cron_with_seconds, daily, every, monthly, once, quarterly, weekly, yearly
 from conveyor.task import Task
 
 __all__ = [
@@ -51,6 +53,8 @@ __all__ = [
     "OutcomeUnknown",
     "PayloadError",
     "Retry",
+    "Rule",
+    "ScheduleNotFound",
     "SchemaOutdated",
     "Snooze",
     "SoftTimeout",
@@ -62,6 +66,15 @@ __all__ = [
     "UsageError",
     "WrongStore",
     "__version__",
+    "cron",
+    "cron_with_seconds",
     "current",
+    "daily",
+    "every",
+    "monthly",
+    "once",
+    "quarterly",
     "task",
+    "weekly",
+    "yearly",
 ]

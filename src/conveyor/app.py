@@ -15,6 +15,7 @@ from conveyor.client.desk import StoreDesk
 from conveyor.client.jobs import Jobs
 from conveyor.client.migrations import Migrations
 from conveyor.client.queues import Queues
+from conveyor.client.schedules import ScheduleMaker, Schedules
 from conveyor.client.sending import Client
 from conveyor.core.clock import Clock, SystemClock
 from conveyor.core.errors import UsageError
@@ -82,6 +83,10 @@ class Conveyor:
         """Looking at jobs, cancelling, retrying and deleting them."""
         self.queues = Queues(lambda: self.store)
         """How full queues are; pausing and resuming them."""
+        self.schedules = Schedules(lambda: self.store, self._desk, self._registry.load)
+        """Rules that make jobs: making, changing, pausing and looking at them."""
+        self.schedule = ScheduleMaker(self.schedules)
+        """``@app.schedule`` runs a task at the ticks of a rule; see ``ScheduleMaker``."""
         self.migrations = Migrations(lambda: self.store)  # what ``migrate`` would do
         self.task = TaskMaker(self._sender, self._registry.add)
         """``@app.task`` makes a function a task; see ``TaskMaker``."""
@@ -284,7 +289,7 @@ class Conveyor:
     def _surround(self) -> "Surround":
         from conveyor.worker.surround import Surround
 
-        usual = Surround(self.store, self._desk, self._around)
+        usual = Surround(self.store, self._desk, self._around, declared=self.schedules.declared)
         return usual if self._rig is None else self._rig.surround(usual)
 
     def _unattended(self) -> str:

@@ -4,12 +4,14 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextvars import ContextVar
+from datetime import datetime
 from types import TracebackType
 from typing import Final, Protocol, Self
 
 import msgspec
 
 from conveyor.core import ids
+from conveyor.core.clock import moment
 from conveyor.core.codec import Foreign
 from conveyor.core.errors import NotInTransaction, PayloadError
 from conveyor.core.extras import decoded
@@ -112,6 +114,20 @@ class Context:
     def meta(self) -> dict[str, object]:
         """What ``using(meta=...)`` gave the job."""
         return decoded(self._claimed.extras).meta_dict
+
+    @property
+    def schedule(self) -> str:
+        """The schedule that made the job; empty when none did."""
+        return decoded(self._claimed.extras).schedule
+
+    @property
+    def tick(self) -> datetime | None:
+        """The time that the job was made for, as its schedule has it, in UTC; ``None`` when none made it.
+
+        It is the same at each attempt, however late that is: "the report of that day" is to be told by it.
+        """
+        tick = decoded(self._claimed.extras).tick
+        return moment(tick) if tick else None
 
     @property
     def log(self) -> logging.LoggerAdapter[logging.Logger]:

@@ -49,6 +49,8 @@ class Ring(Enum):
     """Jobs are in a transaction of somebody's, whose commit rings no bell."""
     CANCEL = b"c"
     """A running job is to be cancelled."""
+    TICK = b"t"
+    """A schedule was made, or changed."""
 
 
 T = TypeVar("T")

@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "migrate": "make or update the store's tables",
     "status": "show jobs by state, and the workers",
     "queues": "show the queues; pause and resume them",
+    "schedules": "show the schedules; compare them with the code; pause, resume and preview them",
     "jobs": "list jobs, newest first",
     "job": "show all that is known of one job",
     "why": "say what a job waits for",

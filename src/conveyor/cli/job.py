@@ -86,6 +86,9 @@ def _facts(info: JobInfo, *, full: bool) -> Iterator[tuple[str, str]]:
     if info.unique is not None:
         until = "it has started" if info.extras.until == "start" else "it has ended"
         yield "unique", f"{info.unique or 'by its arguments'}, until {until}"
+    if info.schedule:
+        tick = f", for its tick of {info.tick:%Y-%m-%d %H:%M:%S} UTC" if info.tick else ""
+        yield "schedule", f"{info.schedule}{tick}"
     if info.tags:
         yield "tags", ", ".join(info.tags)
     if info.meta:

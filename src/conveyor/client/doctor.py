@@ -22,6 +22,8 @@ from conveyor.core.health import (
 from conveyor.core.judge import unfit
 from conveyor.core.lifecycle import State
 from conveyor.core.model import JobFilter
+from conveyor.core.standing import of_schedules
+from conveyor.schedule.info import known_of
 from conveyor.store.contract import Store
 from conveyor.store.measuring import served
 
@@ -121,10 +123,16 @@ def _workers(store: Store, _: Own) -> Sequence[Finding]:
     return of_workers(store.run(store.operations.runners()), stranded)
 
 
+def _schedules(store: Store, _: Own) -> Sequence[Finding]:
+    rows = store.run(store.schedules.all())
+    return of_schedules([known_of(row) for row in rows], store.run(store.operations.runners())) if rows else []
+
+
 _CHECKS: Final[dict[str, Callable[[Store, Own], Sequence[Finding]]]] = {
     "tables": _tables,
     "clock": _clock,
     "queues": _queues,
     "jobs": _jobs,
     "workers": _workers,
+    "schedules": _schedules,
 }

@@ -37,6 +37,10 @@ class NotInTransaction(ConveyorError):
     """A connection that was to lend its transaction has none open, or one that has failed already."""
 
 
+class ScheduleNotFound(ConveyorError):
+    """There is no schedule of that name in the store."""
+
+
 class WrongStore(ConveyorError):
     """A connection that was to lend its transaction belongs to another database, schema or file than the app's."""
 

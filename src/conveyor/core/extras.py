@@ -33,6 +33,10 @@ class Extras(msgspec.Struct, frozen=True, omit_defaults=True):
     """Bytes that its process may hold while it runs."""
     redact: tuple[str | int, ...] = ()
     """Parameters whose values nobody is to see, by name and by position."""
+    schedule: str = ""
+    """The schedule that made it,"""
+    tick: int = 0
+    """and the tick that it was made for: microseconds of UTC since 1970."""
 
     @property
     def tag_list(self) -> tuple[str, ...]:

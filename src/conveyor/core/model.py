@@ -6,6 +6,7 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
+from conveyor.core.clock import moment
 from conveyor.core.extras import NONE, UNREADABLE, Extras
 from conveyor.core.failure import Failure
 from conveyor.core.lifecycle import GIVEN_BACK, TAKEN_BACK, Event, State
@@ -257,6 +258,16 @@ class JobInfo:
     def unique(self) -> str | None:
         """Its unique key as it was given; empty when its arguments are the key, ``None`` without one."""
         return self.extras.unique
+
+    @property
+    def schedule(self) -> str:
+        """The schedule that made it; empty when none did."""
+        return self.extras.schedule
+
+    @property
+    def tick(self) -> datetime | None:
+        """The tick that it was made for."""
+        return moment(self.extras.tick) if self.extras.tick else None
 
     @property
     def error(self) -> Failure | None:

@@ -21,6 +21,7 @@ from conveyor.core.model import (
     Report,
     Runner,
 )
+from conveyor.core.schedules import Coming, Edit, Move, Scheduled
 from conveyor.drivers.lent import Kind
 from conveyor.plan import Plan, Ring
 from conveyor.store.answers import Arranged, Pass, Rescued, Settled, Visit
@@ -251,6 +252,34 @@ class Control(Protocol):
         ...
 
 
+class Schedules(Protocol):
+    """Rules that make jobs, each with a cursor that only moves forward."""
+
+    def all(self, names: Sequence[str] | None = None) -> Plan[Sequence[Scheduled]]:
+        """All, or those of *names* that there are, by name."""
+        ...
+
+    def coming(self, limit: int) -> Plan[Coming]:
+        """Up to *limit* whose tick has come and that are not paused, the oldest first, and when the next one comes."""
+        ...
+
+    def fire(self, moves: Sequence[Move]) -> Plan[Mapping[str, int]]:
+        """Each cursor that stands where its move says is moved, and the jobs are stored with that, or neither.
+
+        Gives, for those that were moved by this, how many jobs that were: none where the job of the tick before has
+        not ended and the schedule skips then. A job whose id is known or whose unique key is held makes none.
+        """
+        ...
+
+    def save(self, edits: Sequence[Edit]) -> Plan[frozenset[str]]:
+        """Each that is still at its edit's version is as that says; their names."""
+        ...
+
+    def remove(self, name: str) -> Plan[bool]:
+        """There is none of that name any more; whether there was one. Its jobs stay."""
+        ...
+
+
 class Listener(Protocol):
     """How a worker hears that something may be due. Never the only wake-up: polling is the floor."""
 
@@ -293,6 +322,11 @@ class Store(Protocol):
     @property
     def control(self) -> Control:
         """The plans of people and upkeep."""
+        ...
+
+    @property
+    def schedules(self) -> Schedules:
+        """The plans of schedules."""
         ...
 
     @property

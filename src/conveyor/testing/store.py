@@ -12,7 +12,7 @@ from conveyor.core.model import Claimed, NewJob, Outcome
 from conveyor.drivers.lent import Kind
 from conveyor.plan import Plan, Ring, Steps
 from conveyor.store.answers import Settled
-from conveyor.store.contract import LOCK_TIMEOUT, Control, Listener, Operations, Store
+from conveyor.store.contract import LOCK_TIMEOUT, Control, Listener, Operations, Schedules, Store
 from conveyor.store.leases import Leases
 from conveyor.store.sight import Sight
 from conveyor.testing.clock import MovableClock
@@ -156,6 +156,11 @@ class WatchedStore:
     def control(self) -> Control:
         """See ``Store``."""
         return self._inner.control
+
+    @property
+    def schedules(self) -> Schedules:
+        """See ``Store``."""
+        return self._inner.schedules
 
     @property
     def kind(self) -> Kind:

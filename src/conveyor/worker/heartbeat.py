@@ -67,6 +67,10 @@ class Tether(Protocol):
         """End the lease; unless *clean*, others will look for what is held in its name. Blocks for the store."""
         ...
 
+    def look(self) -> None:
+        """Schedules have changed, which is whose business they are."""
+        ...
+
     def close(self) -> None:
         """Nothing is held any more."""
         ...
@@ -222,6 +226,9 @@ class Alone:
     def let_go(self, runner: bytes, *, clean: bool) -> None:
         """See ``Tether``."""
         self._heartbeat.stop(runner, clean=clean)
+
+    def look(self) -> None:
+        """See ``Tether``: its own."""
 
     def close(self) -> None:
         """See ``Tether``."""

@@ -30,6 +30,7 @@ from conveyor.worker.letters import (
     Leave,
     LetGo,
     Letter,
+    Look,
     Lost,
     Place,
     Refused,
@@ -98,6 +99,10 @@ class Leash:
                 logger.warning("the lease could not be ended, so it will run out: %s", error)
             leases.close()
         self._drop(runner)
+
+    def look(self) -> None:
+        """See ``Tether``."""
+        self._say(Look())
 
     def close(self) -> None:
         """See ``Tether``."""

@@ -37,6 +37,10 @@ class LetGo(msgspec.Struct, frozen=True, tag=True):
     clean: bool
 
 
+class Look(msgspec.Struct, frozen=True, tag=True):
+    """Schedules have changed."""
+
+
 class Given(msgspec.Struct, frozen=True, tag=True):
     """What was asked for is done. With the lease may come a file that keeps it, beside the letter."""
 
@@ -73,7 +77,7 @@ class Rescued(msgspec.Struct, frozen=True, tag=True):
     outcome: Outcome
 
 
-FromRunner = Hello | Hold | LetGo
+FromRunner = Hello | Hold | LetGo | Look
 ToRunner = Given | Refused | Lost | Stop | Leave | Rescued
 Letter = FromRunner | ToRunner
 

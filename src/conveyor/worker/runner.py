@@ -30,6 +30,7 @@ from conveyor.worker.fit import check_fit
 from conveyor.worker.heartbeat import Alone, Tether
 from conveyor.worker.progress import Reporter
 from conveyor.worker.rescue import Rescuer
+from conveyor.worker.schedules import Declaring, Scheduler
 from conveyor.worker.settle import Settler
 from conveyor.worker.slots import Slots
 from conveyor.worker.surround import Surround
@@ -138,6 +139,7 @@ class Runner:
         self._doomed: list[Attempt] = []
         self._parting = Parting(lambda: self._tenure.safe, settings.lease / 10)
         self._ran = 0
+        self._scheduler = Scheduler(store)
 
     def stop(self) -> None:
         """Claim nothing more, let running jobs finish within the grace period, and end; called again: at once."""
@@ -211,10 +213,13 @@ class Runner:
             kept("cancel", self._watch.work),
             kept("listen", lambda: self._listener.listen(self._heard)),
         ]
+        if self._surround.declared:
+            duties.append(kept("schedules of the code", Declaring(self._store, self._surround.declared).work))
         if not self._tether.supervised:
             rescuer = Rescuer(self._store, settings.lease, self._teller.tell)
             duties.append(every(settings.rescue, "rescue", rescuer.work))
             duties.append(every(settings.upkeep, "upkeep", Upkeep(self._store).work))
+            duties.append(kept("schedules", self._scheduler.work))
         return duties
 
     async def _claim_until_stopped(self) -> float:
@@ -296,6 +301,9 @@ class Runner:
                 self._claimer.glance()
             case Ring.CANCEL:
                 self._watch.ring()
+            case Ring.TICK:
+                self._scheduler.wake()
+                self._tether.look()
 
     def _freed(self) -> None:
         self._claimer.freed()

@@ -1,12 +1,13 @@
 """What every attempt of a worker shares."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Protocol
 
 from conveyor.around import Around
+from conveyor.core.schedules import Spec
 from conveyor.job import Desk
 from conveyor.store.contract import Store
 from conveyor.worker.board import Board
@@ -22,6 +23,8 @@ class Surround:
     around: Around
     pool: Callable[[str], Executor] = DaemonThreads
     """Where plain functions run, tasks and hooks; it takes a name."""
+    declared: Mapping[str, Spec] = field(default_factory=dict)
+    """The schedules of the code."""
     board: Board | None = None
     """Where a runner leaves what others must know of it."""
     state: object = field(default_factory=SimpleNamespace)

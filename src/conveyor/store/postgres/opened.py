@@ -18,7 +18,7 @@ from conveyor.drivers.lent import Kind
 from conveyor.drivers.postgres import Collided, acarry, carry, translated
 from conveyor.drivers.postgres_wire import DEADLINE, AsyncWire, Overdue, Wire
 from conveyor.plan import Plan, Ring, arun, run
-from conveyor.store.contract import LOCK_TIMEOUT, Control, Listener, Operations
+from conveyor.store.contract import LOCK_TIMEOUT, Control, Listener, Operations, Schedules
 from conveyor.store.leases import Leases
 from conveyor.store.postgres import migrating
 from conveyor.store.postgres.checks import CHECKS, DEEP
@@ -26,6 +26,7 @@ from conveyor.store.postgres.health import amiss, examined
 from conveyor.store.postgres.links import AsyncLinks, Links, alent, connect, dsn, lent, own, wraps
 from conveyor.store.postgres.listen import PostgresListener
 from conveyor.store.postgres.plans import PostgresControl, PostgresOperations
+from conveyor.store.postgres.schedules import PostgresSchedules
 from conveyor.store.sqlfiles import migrations
 
 T = TypeVar("T")
@@ -53,6 +54,7 @@ class PostgresStore:
         self.url = _without_password(url)
         self._operations = PostgresOperations()
         self._control = PostgresControl()
+        self._schedules = PostgresSchedules()
         self._links = Links(self._text)
         self._alinks = AsyncLinks(self._text)
 
@@ -75,6 +77,11 @@ class PostgresStore:
     def control(self) -> Control:
         """See ``Store``."""
         return self._control
+
+    @property
+    def schedules(self) -> Schedules:
+        """See ``Store``."""
+        return self._schedules
 
     def run(self, plan: Plan[T]) -> T:
         """See ``Store``. A read is tried again at once: its connection may have broken while it was on its way."""

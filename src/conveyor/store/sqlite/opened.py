@@ -22,7 +22,7 @@ from conveyor.drivers.lent import Kind, lock_code
 from conveyor.drivers.sqlite import translated
 from conveyor.drivers.within import lends
 from conveyor.plan import Plan, Ring, Statement, Steps
-from conveyor.store.contract import LOCK_TIMEOUT, Control, Listener, Operations
+from conveyor.store.contract import LOCK_TIMEOUT, Control, Listener, Operations, Schedules
 from conveyor.store.leases import Leases
 from conveyor.store.sqlfiles import migrations, statements
 from conveyor.store.sqlite.bell import SqliteListener, ring
@@ -34,6 +34,7 @@ from conveyor.store.sqlite.leases import FileLeases, Lives, MemoryLeases, Sqlite
 from conveyor.store.sqlite.pending import awaited
 from conveyor.store.sqlite.place import Place
 from conveyor.store.sqlite.plans import SqliteControl, SqliteOperations
+from conveyor.store.sqlite.schedules import SqliteSchedules
 
 T = TypeVar("T")
 
@@ -56,6 +57,7 @@ class SqliteStore:
         self._place = Place(url)
         self._operations = SqliteOperations(clock, str(self._place.file))
         self._control = SqliteControl(clock)
+        self._schedules = SqliteSchedules(clock)
         self._folder = None if self._place.memory else self._place.folder
         self._holder = Holder(self._place.file, BUSY_TIMEOUT / 1_000) if self._folder else None
         self._lives: Lives = FileLeases(self._folder) if self._folder else MemoryLeases()
@@ -84,6 +86,11 @@ class SqliteStore:
     def control(self) -> Control:
         """See ``Store``."""
         return self._control
+
+    @property
+    def schedules(self) -> Schedules:
+        """See ``Store``."""
+        return self._schedules
 
     def run(self, plan: Plan[T]) -> T:
         """See ``Store``."""

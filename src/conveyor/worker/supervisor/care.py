@@ -12,10 +12,11 @@ from conveyor.store.contract import Store
 from conveyor.store.measuring import measured
 from conveyor.store.rounds import adrive
 from conveyor.worker.board import Board
-from conveyor.worker.duty import every, logged
+from conveyor.worker.duty import every, kept, logged
 from conveyor.worker.heartbeat import Heartbeat
 from conveyor.worker.letters import Given, Hold, Refused
 from conveyor.worker.rescue import Rescuer
+from conveyor.worker.schedules import Scheduler
 from conveyor.worker.supervisor.clocks import Clocks
 from conveyor.worker.supervisor.tending import Tending
 from conveyor.worker.upkeep import Upkeep
@@ -41,12 +42,15 @@ class Care:
         self._heartbeat = Heartbeat(store.leases(tending.lease), tending.beat, lost, able)
         self._rescuer = Rescuer(store, tending.lease, tell)
         self._turn = asyncio.Lock()
+        self.scheduler = Scheduler(store)
+        """Who fires the schedules."""
 
     async def work(self) -> None:
         """The duties."""
         async with asyncio.TaskGroup() as group:
             group.create_task(every(self._tending.rescue, "rescue", self._rescued))
             group.create_task(every(self._tending.upkeep, "upkeep", Upkeep(self._store).work))
+            group.create_task(kept("schedules", self.scheduler.work))
             group.create_task(every(self._tending.upkeep, "clock", Clocks(self._store).compare))
 
     async def hold(self, wish: Hold, board: Board) -> tuple[Given | Refused, int | None]:

@@ -13,7 +13,7 @@ import msgspec
 from conveyor.core.model import Held, Outcome, read_attempts
 from conveyor.core.scaling import Load
 from conveyor.store.contract import Store
-from conveyor.worker.letters import Given, Hello, Hold, LetGo, Letter, Lost, Refused, Rescued
+from conveyor.worker.letters import Given, Hello, Hold, LetGo, Letter, Look, Lost, Refused, Rescued
 from conveyor.worker.supervisor.care import Care
 from conveyor.worker.supervisor.child import Child
 from conveyor.worker.supervisor.proc import stopped
@@ -85,6 +85,10 @@ class Hearing:
                 self._start(surely(self._hold(child, letter)))
             case LetGo():
                 self._start(surely(self._let_go(child, letter)))
+            case Look():
+                watching = self._care_of(child)
+                if watching is not None:
+                    watching.scheduler.wake()
             case _:
                 logger.error("a runner has no business to say %s", type(letter).__name__)
 

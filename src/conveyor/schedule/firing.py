@@ -1,0 +1,68 @@
+"""Which ticks of a schedule fire, decided from where it stands and what time it is."""
+
+import random
+from functools import lru_cache
+from typing import Final
+
+import msgspec
+
+from conveyor.core.schedules import Move, Scheduled, Spec, read_spec
+from conveyor.schedule.reading import read
+from conveyor.schedule.rules import Rule
+from conveyor.schedule.ticks import latest, newest, upcoming
+
+GRACE: Final = 30_000_000
+"""Microseconds that a tick may come late. Older ones were missed, and the schedule says what becomes of those."""
+AT_ONCE: Final = 100
+"""Late ticks that fire together: more than there are in that time."""
+
+
+def rule_of(spec: Spec) -> Rule:
+    """Its rule. Raises ``ValueError`` for one that cannot be read, and for a time zone that is not known here."""
+    return _read(msgspec.json.encode(spec.rule))
+
+
+@lru_cache(maxsize=2_000)
+def _read(text: bytes) -> Rule:
+    return read(msgspec.json.decode(text, type=dict[str, object]))
+
+
+def zone_of(spec: Spec) -> str:
+    """The time zone of its rule; "UTC" for one that needs none."""
+    return rule_of(spec).zone or "UTC"
+
+
+def following(spec: Spec, moment: int) -> int | None:
+    """The first tick after *moment*, between start and end; ``None`` when there is none any more."""
+    after = moment if spec.start is None else max(moment, spec.start - 1)
+    tick = rule_of(spec).after(after)
+    return None if tick is None or (spec.end is not None and tick > spec.end) else tick
+
+
+def fires(spec: Spec, due: int, now: int) -> list[int]:
+    """The ticks from *due* until *now* that fire, oldest first.
+
+    While none of them is later than ``GRACE`` nothing was missed, and each fires. Otherwise nobody was there, and
+    ``catch_up`` says which of them do: ``skip`` none but the latest, and that only if it is not too late.
+    """
+    rule, until = rule_of(spec), now if spec.end is None else min(now, spec.end)
+    if now - due <= GRACE:
+        return [tick for tick in upcoming(rule, due - 1, AT_ONCE) if tick <= until]
+    if spec.catch_up == "all":
+        return newest(rule, due - 1, until, spec.most)
+    return [tick for tick in newest(rule, due - 1, until, 1) if spec.catch_up == "latest" or now - tick <= GRACE]
+
+
+def move_of(row: Scheduled) -> Move:
+    """The step of a schedule that is due. Raises ``ValueError`` when what is stored of it cannot be read."""
+    spec = read_spec(row.spec)
+    if row.next_at is None or row.next_at > row.now:
+        raise ValueError(f"the schedule {row.name} is not due")
+    ticks = fires(spec, row.next_at, row.now)
+    if spec.overlap != "allow":
+        ticks = ticks[-1:]
+    if spec.times is not None:
+        ticks = ticks[: max(spec.times - row.fired, 0)]
+    jobs = tuple(spec.job.at(row.name, tick, tick + random.randint(0, spec.jitter)) for tick in ticks)  # noqa: S311
+    passed = ticks[-1] if ticks else latest(rule_of(spec), row.next_at - 1, row.now) or row.next_at
+    return Move(row.name, row.version, row.next_at, following(spec, row.now), passed, jobs)

@@ -1,0 +1,1 @@
+DELETE FROM conveyor_schedule WHERE name = :schedule RETURNING name
