@@ -7,7 +7,7 @@ from conveyor.core import ids
 from conveyor.core.clock import moment
 from conveyor.core.schedules import CatchUp, Overlap, Scheduled, Spec, read_spec
 from conveyor.core.standing import Known
-from conveyor.schedule.firing import rule_of
+from conveyor.schedule.firing import following, rule_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +70,17 @@ def info_of(row: Scheduled) -> ScheduleInfo:
 def known_of(row: Scheduled) -> Known:
     """What ``core.standing`` is to know of it."""
     info = info_of(row)
-    trouble = info.rule if info.unread else ""
+    trouble = info.rule if info.unread else _trouble(row)
     return Known(row.name, info.task, info.queue, row.next_at, row.paused_at, row.fired, row.now, trouble)
+
+
+def _trouble(row: Scheduled) -> str:
+    """Why it could not fire, as where its time zone is unknown; empty when it could."""
+    try:
+        following(read_spec(row.spec), row.now)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def _read(row: Scheduled) -> tuple[Spec | None, str, bool]:

@@ -17,6 +17,7 @@ from conveyor.testing.contract.claims import Claims
 from conveyor.testing.contract.listening import Listening
 from conveyor.testing.contract.looking import Looking
 from conveyor.testing.contract.losses import Losses
+from conveyor.testing.contract.schedules import Schedules
 from conveyor.testing.contract.settling import Settling
 from conveyor.testing.contract.unique import UniqueKeys
 
@@ -27,11 +28,12 @@ __all__ = [
     "Listening",
     "Looking",
     "Losses",
+    "Schedules",
     "Settling",
     "StoreContract",
     "UniqueKeys",
 ]
 
 
-class StoreContract(Arrivals, UniqueKeys, Claims, Settling, Losses, Changes, Looking, Listening):
+class StoreContract(Arrivals, UniqueKeys, Claims, Settling, Losses, Changes, Looking, Listening, Schedules):
     """All of it, for one kind of store."""
