@@ -80,7 +80,7 @@ def applied(
         found = compared(declared, rows)
         first = found if first is None else first
         edits = [edit for difference in found if (edit := _edit(difference, now, reset=reset)) is not None]
-        done = (yield from step(schedules.save(edits))) if edits else frozenset()
+        done = (yield from step(schedules.save(edits))) if edits else frozenset[str]()
         for difference in found if remove else ():
             if difference.change is Change.ORPHAN:
                 yield from step(schedules.remove(difference.name))

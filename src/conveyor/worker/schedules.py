@@ -10,7 +10,7 @@ from typing import Final
 from conveyor.core.model import JobFilter
 from conveyor.core.schedules import Move, Scheduled, Spec, read_spec
 from conveyor.schedule.firing import move_of
-from conveyor.schedule.syncing import Change, applied
+from conveyor.schedule.syncing import Change, Difference, applied
 from conveyor.store.contract import Store
 from conveyor.store.rounds import adrive
 
@@ -103,10 +103,13 @@ class Declaring:
     async def work(self) -> None:
         """Do it. What was edited at run time stays, and what the code declares no more."""
         for found in await adrive(self._store, applied(self._store.schedules, self._declared)):
-            match found.change:
-                case Change.CREATE:
-                    logger.info("schedule %s is new", found.name)
-                case Change.CHANGE:
-                    logger.info("schedule %s is as the code has it now", found.name)
-                case Change.DRIFT if found.behind:
-                    logger.warning("schedule %s was edited at run time, and stays so; the code has changed", found.name)
+            _tell_found(found)
+
+
+def _tell_found(found: Difference) -> None:
+    if found.change is Change.CREATE:
+        logger.info("schedule %s is new", found.name)
+    elif found.change is Change.CHANGE:
+        logger.info("schedule %s is as the code has it now", found.name)
+    elif found.change is Change.DRIFT and found.behind:
+        logger.warning("schedule %s was edited at run time, and stays so; the code has changed", found.name)

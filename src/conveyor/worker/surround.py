@@ -23,7 +23,7 @@ class Surround:
     around: Around
     pool: Callable[[str], Executor] = DaemonThreads
     """Where plain functions run, tasks and hooks; it takes a name."""
-    declared: Mapping[str, Spec] = field(default_factory=dict)
+    declared: Mapping[str, Spec] = field(default_factory=dict[str, Spec])
     """The schedules of the code."""
     board: Board | None = None
     """Where a runner leaves what others must know of it."""

@@ -86,7 +86,7 @@ def _in_parent() -> None:
 def _in_child() -> None:
     global _gate, _links
     _resting.clear()
-    _gate, _links = threading.RLock(), weakref.WeakSet()
+    _gate, _links = threading.RLock(), weakref.WeakSet[Link]()
 
 
 os.register_at_fork(before=_before, after_in_parent=_in_parent, after_in_child=_in_child)

@@ -1,0 +1,125 @@
+"""Schedules as a person and a worker have them: brought in, fired, looked at, and changed while all of it runs."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from conveyor import Conveyor
+from tests.support.cli import Terminal
+from tests.support.waiting import until
+
+SHOP = """
+import conveyor
+from conveyor import Conveyor, every
+
+app = Conveyor({url!r})
+
+
+@app.schedule(every(seconds=1), name="tick", args=("from the code",))
+@app.schedule("0 2 * * *", tz="Europe/Bucharest", name="night")
+@app.task
+def report(who="nobody"):
+    context = conveyor.current()
+    with open("ticks.txt", "a") as file:
+        file.write(f"{{context.schedule}} {{context.tick.isoformat()}} {{who}}\\n")
+"""
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture
+def shop(terminal: Terminal, url: str) -> Terminal:
+    """A folder with an app."""
+    terminal.write("shop.py", SHOP.format(url=url))
+    terminal.environment["CONVEYOR_APP"] = "shop"
+    if not url.startswith("sqlite"):
+        assert terminal.run("migrate").status == 0
+    return terminal
+
+
+def ran(shop: Terminal, schedule: str) -> list[str]:
+    file: Path = shop.folder / "ticks.txt"
+    lines = file.read_text().splitlines() if file.exists() else []
+    return [line for line in lines if line.startswith(f"{schedule} ")]
+
+
+def said(shop: Terminal, *words: str) -> str:
+    return shop.says("schedules", *words)
+
+
+def test_a_worker_brings_in_what_the_code_declares_and_fires_it_and_what_is_made_meanwhile(
+    shop: Terminal, url: str
+) -> None:
+    app = Conveyor(url)
+    app.task(name="shop.report")(print)
+    with shop.started("worker", "--log-level", "warning") as worker:
+        until(lambda: len(ran(shop, "tick")) >= 3, patience=40)
+        app.schedules.add("more", app.tasks["shop.report"].bind("me"), "* * * * *")  # is to come
+        app.schedules.update("tick", call=app.tasks["shop.report"].bind("edited"))
+        until(lambda: any("edited" in line for line in ran(shop, "tick")), patience=40)
+        told = {one["schedule"]: one for one in json.loads(said(shop, "--json"))}
+        assert (told["tick"]["edited"], told["tick"]["in_code"], told["more"]["in_code"]) == (True, True, False)
+        until(lambda: "its next tick is at" in said(shop, "why", "night"), patience=20)
+        doctor = json.loads(shop.run("doctor", "--json").out)
+        found = {one["check"]: one["severity"] for one in doctor["findings"]} if isinstance(doctor, dict) else {}
+        assert found.get("schedules", "fine") == "fine"
+        worker.terminate()
+        assert worker.wait(40) == 0
+    ticks = [line.split()[1] for line in ran(shop, "tick")]
+    assert len(ticks) == len({*ticks}), "a tick has fired twice"
+    app.close()
+
+
+def test_each_action_of_the_command(shop: Terminal, url: str) -> None:
+    commands = (
+        ("plan",),
+        ("apply",),
+        ("apply",),
+        ("pause", "tick", "night"),
+        ("list",),
+        ("resume", "tick"),
+        ("run", "night"),
+        ("preview", "night", "-n", "2"),
+        ("preview", "tick", "--json", "-n", "4"),
+        ("why", "tick"),
+    )
+    told = shop.does(*(("schedules", *words) for words in commands), ("why", "tick"))
+    assert [(done.status, done.err) for done in told] == [(0, "")] * len(told)
+    plan, apply, again, pause, shown, resume, run, preview, as_json, why, alike = (done.out for done in told)
+    assert plan == apply == "night: create\ntick: create\n"
+    assert again == "night: same\ntick: same\n"
+    assert pause.count("is paused since") == shown.count("paused") == 2
+    assert "tick goes on; its next tick is at" in resume
+    assert "has made job" in run
+    assert "when the clocks of Europe/Bucharest change" in preview
+    assert len(json.loads(as_json)["tick"]["ticks"]) == 4
+    assert why == alike == "tick: no worker is running; conveyor worker\n"
+    text = (shop.folder / "shop.py").read_text().replace("0 2 * * *", "0 3 * * *").replace("(seconds=1)", "(seconds=2)")
+    shop.write("shop.py", text)
+    app = Conveyor(url)
+    app.schedules.update("night", times=5)
+    app.close()
+    commands = (("plan",), ("plan", "--reset"), ("apply", "--reset"), ("list",), ("remove", "night", "nope"))
+    told = shop.does(*(("schedules", *words) for words in commands))
+    plan, reset, apply, shown, removed = (done.out for done in told)
+    assert plan.startswith("night: keep: it was edited at run time")
+    assert reset == apply
+    assert reset.startswith("night: reset")
+    assert "tick: change" in reset
+    assert 'cron "0 3 * * *" in Europe/Bucharest' in shown
+    assert removed == "night is removed; its jobs stay\nnope was not there\n"
+
+
+def test_what_makes_no_sense_is_one_line(shop: Terminal) -> None:
+    said(shop, "apply")
+    wrong = {
+        ("schedules", "pause"): "which schedule? conveyor schedules pause NAME",
+        ("schedules", "list", "tick"): "takes no names",
+        ("schedules", "lst"): "did you mean 'list'?",
+        ("schedules", "pause", "nope"): "there is no schedule 'nope'",
+        ("schedules", "preview", "tick", "-n", "0"): "count=0",
+        ("why", "nope"): "nope",
+    }
+    told = shop.refuses_each(wrong)
+    assert [words for words, text in wrong.items() if text not in told[words]] == []
