@@ -77,13 +77,13 @@ class Conveyor:
         self._around = Around(lifespan=None if lifespan is None else partial(lifespan, self))
         self._opened: Store | None = None
         self._rig: Rig | None = None
-        self._desk = StoreDesk(lambda: self.store, self._registry.definition, self._unattended)
+        self._desk = StoreDesk(lambda: self.store, self._registry.definition, lambda: _unattended(self._rig))
         self._client = Client(lambda: self.store, self._desk, self._inline)
         self.jobs = Jobs(lambda: self.store, self._desk)
         """Looking at jobs, cancelling, retrying and deleting them."""
         self.queues = Queues(lambda: self.store)
         """How full queues are; pausing and resuming them."""
-        self.schedules = Schedules(lambda: self.store, self._desk, self._registry.load)
+        self.schedules = Schedules(lambda: self.store, self._desk, self._registry.names)
         """Rules that make jobs: making, changing, pausing and looking at them."""
         self.schedule = ScheduleMaker(self.schedules)
         """``@app.schedule`` runs a task at the ticks of a rule; see ``ScheduleMaker``."""
@@ -292,10 +292,6 @@ class Conveyor:
         usual = Surround(self.store, self._desk, self._around, declared=self.schedules.declared)
         return usual if self._rig is None else self._rig.surround(usual)
 
-    def _unattended(self) -> str:
-        """Why nobody will ever run a job, in a test; empty where somebody may."""
-        return "" if self._rig is None else self._rig.unattended()
-
     def _inline(self) -> "Inline | None":
         """Who runs calls at once, where the environment asks for that, or a test."""
         wanted = self._rig is not None and self._rig.at_once
@@ -304,6 +300,11 @@ class Conveyor:
         from conveyor.worker.inline import Inline
 
         return Inline(self._surround)
+
+
+def _unattended(rig: "Rig | None") -> str:
+    """Why nobody will ever run a job, in a test; empty where somebody may."""
+    return "" if rig is None else rig.unattended()
 
 
 def _addresses(url: str | None, listen_url: str | None) -> tuple[str, str | None]:

@@ -2,7 +2,7 @@
 
 import importlib
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import cast
 
@@ -30,6 +30,10 @@ class Registry:
         """All of them."""
         self.load()
         return MappingProxyType(self._tasks)
+
+    def names(self) -> Collection[str]:
+        """Their names."""
+        return self.tasks.keys()
 
     def known(self) -> dict[str, Definition]:
         """What a worker needs to know of each of them."""

@@ -252,6 +252,9 @@ def test_what_the_code_declares_is_brought_in_once_and_stays_in_step(app: Convey
     assert (before.in_code, before.edited) == (True, False)
     new = declared(url, store, second)
     assert applied(new) == {"night": Change.CHANGE, "shop.report": Change.ORPHAN}
+    others = Conveyor(url)
+    others._opened = store
+    assert applied(others, remove_orphans=True) == {"night": Change.FOREIGN, "shop.report": Change.FOREIGN}
     after = app.schedules.get("night")
     assert (after.rule, after.in_code, after.created_at) == (
         'cron "0 3 * * *" in Europe/Bucharest',

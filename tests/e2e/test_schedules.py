@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from conveyor import Conveyor
-from tests.support.cli import Terminal
+from tests.support.cli import Done, Terminal
 from tests.support.waiting import until
 
 SHOP = """
@@ -69,6 +69,13 @@ def test_a_worker_brings_in_what_the_code_declares_and_fires_it_and_what_is_made
     ticks = [line.split()[1] for line in ran(shop, "tick")]
     assert len(ticks) == len({*ticks}), "a tick has fired twice"
     app.close()
+
+
+def test_a_burst_runs_what_is_due_by_then_as_a_cron_job_of_the_host_would_have_it(shop: Terminal) -> None:
+    said(shop, "apply")
+    burst = ("worker", "--burst", "--log-level", "warning")
+    until(lambda: shop.run(*burst) == Done(0, "", "") and len(ran(shop, "tick")) >= 2, patience=60)
+    assert {line.split()[2] for line in ran(shop, "tick")} == {"from"}
 
 
 def test_each_action_of_the_command(shop: Terminal, url: str) -> None:

@@ -20,6 +20,7 @@ MEANT: Final[Mapping[Change, str]] = {
     Change.CHANGE: "change: the code has changed",
     Change.DRIFT: "keep: it was edited at run time (--reset takes the code's)",
     Change.ORPHAN: "keep: no code declares it any more (--remove-orphans removes it)",
+    Change.FOREIGN: "leave: this app does not know its task, so it is another app's; if not: conveyor schedules remove",
     Change.SAME: "same",
 }
 
@@ -85,7 +86,7 @@ def _show(found: Sequence[Difference], options: argparse.Namespace) -> None:
         for name, _, meant in rows:
             say(clean(f"{name}: {meant}"))
     else:
-        say("the code declares no schedules, and none is stored that it once declared")
+        say("the code declares no schedules, and none is stored that any code has declared")
 
 
 def _meant(change: Change, options: argparse.Namespace) -> str:

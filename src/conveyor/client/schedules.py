@@ -1,7 +1,7 @@
 """``app.schedules``: rules that make jobs, from any process, and those that the code declares."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, TypeVar, Unpack
 
@@ -33,17 +33,17 @@ PREVIEW: Final = range(1, 1_001)
 class Schedules:
     """``app.schedules``."""
 
-    def __init__(self, store: Callable[[], Store], desk: StoreDesk, load: Callable[[], object]) -> None:
-        """Made by the app; *load* imports the modules that declare tasks."""
+    def __init__(self, store: Callable[[], Store], desk: StoreDesk, tasks: Callable[[], Collection[str]]) -> None:
+        """Made by the app; *tasks* gives the names of its tasks, and imports the modules that declare them."""
         self._store = store
         self._desk = desk
-        self._load = load
+        self._tasks = tasks
         self._declared: dict[str, Spec] = {}
 
     @property
     def declared(self) -> Mapping[str, Spec]:
         """What the code declares, by name."""
-        self._load()
+        self._tasks()
         return MappingProxyType(self._declared)
 
     def declare(self, target: Target, name: str, rule: Rule | str, tz: str | None, policies: Policies) -> None:
@@ -161,14 +161,13 @@ class Schedules:
         """Have the store follow the code, as each worker does when it starts; gives what there was to do.
 
         *reset*: also where a schedule was edited at run time. *remove_orphans*: those that the code once declared, and
-        does no more, are gone.
+        does no more, are gone; not those whose task this app has not, for they may be another app's.
         """
-        return drive(self._store(), applied(self._store().schedules, self.declared, reset=reset, remove=remove_orphans))
+        return drive(self._store(), self._applied(reset=reset, remove=remove_orphans))
 
     async def aapply(self, *, reset: bool = False, remove_orphans: bool = False) -> Sequence[Difference]:
         """``apply`` for async code."""
-        rounds = applied(self._store().schedules, self.declared, reset=reset, remove=remove_orphans)
-        return await adrive(self._store(), rounds)
+        return await adrive(self._store(), self._applied(reset=reset, remove=remove_orphans))
 
     def _listed(self) -> Rounds[Sequence[ScheduleInfo]]:
         return [info_of(row) for row in (yield from step(self._store().schedules.all()))]
@@ -220,7 +219,10 @@ class Schedules:
         return standing(known_of(row), (yield from step(self._store().operations.runners())))
 
     def _planned(self) -> Rounds[Sequence[Difference]]:
-        return compared(self.declared, (yield from step(self._store().schedules.all())))
+        return compared(self.declared, (yield from step(self._store().schedules.all())), self._tasks())
+
+    def _applied(self, *, reset: bool, remove: bool) -> Rounds[Sequence[Difference]]:
+        return applied(self._store().schedules, self.declared, self._tasks(), reset=reset, remove=remove)
 
 
 class ScheduleMaker:

@@ -63,6 +63,6 @@ def move_of(row: Scheduled) -> Move:
         ticks = ticks[-1:]
     if spec.times is not None:
         ticks = ticks[: max(spec.times - row.fired, 0)]
-    jobs = tuple(spec.job.at(row.name, tick, tick + random.randint(0, spec.jitter)) for tick in ticks)  # noqa: S311
+    jobs = tuple(spec.job.at(row.name, tick, tick + random.randint(0, spec.jitter)) for tick in ticks)  # noqa: S311 - a spread, not a secret
     passed = ticks[-1] if ticks else latest(rule_of(spec), row.next_at - 1, row.now) or row.next_at
     return Move(row.name, row.version, row.next_at, following(spec, row.now), passed, jobs)

@@ -1,7 +1,7 @@
 """Brings the schedules that the code declares into a store: at each start of a worker, and at each deploy."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
@@ -23,7 +23,9 @@ class Change(StrEnum):
     DRIFT = "drift"
     """It was edited at run time, and stays so unless that is to be reset."""
     ORPHAN = "orphan"
-    """The code that declared it does so no more; it goes on unless it is to be removed."""
+    """The code declares it no more, and has its task; it goes on unless it is to be removed."""
+    FOREIGN = "foreign"
+    """Some code has declared it, with a task that this app has not: another app's, or gone. It is left alone."""
     SAME = "same"
 
 
@@ -33,10 +35,10 @@ class Difference:
 
     name: str
     change: Change
-    spec: Spec | None
-    """What the code says; ``None`` for an orphan."""
-    row: Scheduled | None
-    """What is stored; ``None`` for one that is to be created."""
+    spec: Spec | None = field(repr=False)
+    """What the code says; ``None`` where it says nothing. Not printed: arguments may be secrets."""
+    row: Scheduled | None = field(repr=False)
+    """What is stored; ``None`` for one that is to be created. Not printed, likewise."""
 
     @property
     def behind(self) -> bool:
@@ -44,14 +46,17 @@ class Difference:
         return self.spec is not None and (self.row is None or self.row.declared != written(self.spec))
 
 
-def compared(declared: Mapping[str, Spec], rows: Sequence[Scheduled]) -> list[Difference]:
-    """What *declared* and *rows* differ in, by name. Of what was made at run time only a name that both have counts."""
+def compared(declared: Mapping[str, Spec], rows: Sequence[Scheduled], tasks: Collection[str]) -> list[Difference]:
+    """What *declared* and *rows* differ in, by name; *tasks* are those that the code has.
+
+    Of what was made at run time only a name that both have counts.
+    """
     stored = {row.name: row for row in rows}
     found = [
         Difference(name, _change(spec, stored.get(name)), spec, stored.get(name)) for name, spec in declared.items()
     ]
     found += [
-        Difference(row.name, Change.ORPHAN, None, row)
+        Difference(row.name, Change.ORPHAN if task_of(row) in tasks else Change.FOREIGN, None, row)
         for row in rows
         if row.declared is not None and row.name not in declared
     ]
@@ -66,8 +71,21 @@ def _change(spec: Spec, row: Scheduled | None) -> Change:
     return Change.CHANGE if row.spec == row.declared else Change.DRIFT
 
 
+def task_of(row: Scheduled) -> str:
+    """The task of a stored schedule; empty where that cannot be read."""
+    try:
+        return read_spec(row.spec).job.task
+    except ValueError:
+        return ""
+
+
 def applied(
-    schedules: Schedules, declared: Mapping[str, Spec], *, reset: bool = False, remove: bool = False
+    schedules: Schedules,
+    declared: Mapping[str, Spec],
+    tasks: Collection[str],
+    *,
+    reset: bool = False,
+    remove: bool = False,
 ) -> Rounds[Sequence[Difference]]:
     """Have the store follow the code; gives what there was to do. Of several who do this at once each does no harm.
 
@@ -77,7 +95,7 @@ def applied(
     for _ in range(ROUNDS):
         rows = yield from step(schedules.all())
         now = (yield from step(schedules.coming(1))).now
-        found = compared(declared, rows)
+        found = compared(declared, rows, tasks)
         first = found if first is None else first
         edits = [edit for difference in found if (edit := _edit(difference, now, reset=reset)) is not None]
         done = (yield from step(schedules.save(edits))) if edits else frozenset[str]()

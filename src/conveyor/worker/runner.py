@@ -30,7 +30,7 @@ from conveyor.worker.fit import check_fit
 from conveyor.worker.heartbeat import Alone, Tether
 from conveyor.worker.progress import Reporter
 from conveyor.worker.rescue import Rescuer
-from conveyor.worker.schedules import Declaring, Scheduler
+from conveyor.worker.schedules import Ticking
 from conveyor.worker.settle import Settler
 from conveyor.worker.slots import Slots
 from conveyor.worker.surround import Surround
@@ -136,10 +136,9 @@ class Runner:
         )
         self._loop = asyncio.get_running_loop()
         self._stopping, self._pressed, self._at_once = asyncio.Event(), asyncio.Event(), asyncio.Event()
-        self._doomed: list[Attempt] = []
         self._parting = Parting(lambda: self._tenure.safe, settings.lease / 10)
-        self._ran = 0
-        self._scheduler = Scheduler(store)
+        self._doomed, self._ran = list[Attempt](), 0
+        self._ticking = Ticking(store, self._tether, surround.declared, known)
 
     def stop(self) -> None:
         """Claim nothing more, let running jobs finish within the grace period, and end; called again: at once."""
@@ -179,6 +178,7 @@ class Runner:
         await self._tenure.hold()
         logger.info("worker %s serves %s", self._tenure.identity.runner.hex()[:8], _served(self._settings.queues))
         try:
+            await self._ticking.begin(burst=self._settings.burst)
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(duty) for duty in self._duties()]
                 await self._wind_down(await self._claim_until_stopped())
@@ -213,14 +213,11 @@ class Runner:
             kept("cancel", self._watch.work),
             kept("listen", lambda: self._listener.listen(self._heard)),
         ]
-        if self._surround.declared:
-            duties.append(kept("schedules of the code", Declaring(self._store, self._surround.declared).work))
         if not self._tether.supervised:
             rescuer = Rescuer(self._store, settings.lease, self._teller.tell)
             duties.append(every(settings.rescue, "rescue", rescuer.work))
             duties.append(every(settings.upkeep, "upkeep", Upkeep(self._store).work))
-            duties.append(kept("schedules", self._scheduler.work))
-        return duties
+        return [*duties, *self._ticking.duties()]
 
     async def _claim_until_stopped(self) -> float:
         """A claim under way has its time: the store might carry it out all the same. Gives when the end began."""
@@ -302,8 +299,7 @@ class Runner:
             case Ring.CANCEL:
                 self._watch.ring()
             case Ring.TICK:
-                self._scheduler.wake()
-                self._tether.look()
+                self._ticking.wake()
 
     def _freed(self) -> None:
         self._claimer.freed()

@@ -4,15 +4,17 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Coroutine, Iterator, Mapping, Sequence
 from typing import Final
 
 from conveyor.core.model import JobFilter
-from conveyor.core.schedules import Move, Scheduled, Spec, read_spec
+from conveyor.core.schedules import Coming, Move, Scheduled, Spec, read_spec
 from conveyor.schedule.firing import move_of
 from conveyor.schedule.syncing import Change, Difference, applied
 from conveyor.store.contract import Store
 from conveyor.store.rounds import adrive
+from conveyor.worker.duty import kept, logged
+from conveyor.worker.heartbeat import Tether
 
 logger = logging.getLogger("conveyor.worker")
 
@@ -20,6 +22,8 @@ LOOK: Final = 10.0
 """Seconds after which to look anyway: nobody may have rung."""
 BATCH: Final = 100
 """Schedules that fire in one statement."""
+JOBS: Final = 500
+"""Jobs that one statement makes; one schedule that makes up more than that makes them together all the same."""
 APART: Final = 0.02
 """Seconds within which those who wait for the same tick look: so that mostly one of them finds it."""
 SAY_AGAIN: Final = 60.0
@@ -44,13 +48,18 @@ class Scheduler:
         """Watch, for ever."""
         while True:
             self._woken.clear()
-            coming = await self._store.arun(self._store.schedules.coming(BATCH + len(self._said)))
-            if coming.due and await self._fired(coming.due):
-                continue
+            coming = await self.fire()
             wait = LOOK if coming.soonest is None else min((coming.soonest - coming.now) / 1_000_000, LOOK)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(max(wait, 0.0) + random.uniform(0, APART)):  # noqa: S311 - a spread, not a secret
                     await self._woken.wait()
+
+    async def fire(self) -> Coming:
+        """Fire all that is due; gives what is to come."""
+        while True:
+            coming = await self._store.arun(self._store.schedules.coming(BATCH + len(self._said)))
+            if not coming.due or not await self._fired(coming.due):
+                return coming
 
     async def _fired(self, due: Sequence[Scheduled]) -> bool:
         """Whether there was any to be moved, by us or by others. One that cannot be read holds up none of the rest."""
@@ -64,10 +73,11 @@ class Scheduler:
             if move.jobs and (row := ends.get(move.name)) is not None and row.job is not None:
                 where = JobFilter(ids=(row.job,))
                 await self._store.arun(self._store.control.call_off(where, PREVIOUS, 1, None))
-        made = await self._store.arun(self._store.schedules.fire(moves))
-        for move in moves:
-            if move.name in made:
-                self._tell(move, made[move.name])
+        for some in _shares(moves):
+            made = await self._store.arun(self._store.schedules.fire(some))
+            for move in some:
+                if move.name in made:
+                    self._tell(move, made[move.name])
         return True
 
     def _move(self, row: Scheduled) -> Move | None:
@@ -92,17 +102,61 @@ class Scheduler:
             logger.debug("schedule %s has made %d jobs", move.name, jobs)
 
 
+def _shares(moves: Sequence[Move]) -> Iterator[Sequence[Move]]:
+    """*moves*, for as many statements as keep each to about ``JOBS`` jobs."""
+    share: list[Move] = []
+    for move in moves:
+        share.append(move)
+        if sum(len(one.jobs) for one in share) >= JOBS:
+            yield share
+            share = []
+    if share:
+        yield share
+
+
+class Ticking:
+    """What a runner has to do with schedules; who has a supervisor leaves the watching to that."""
+
+    def __init__(self, store: Store, tether: Tether, declared: Mapping[str, Spec], tasks: Collection[str]) -> None:
+        """Has done nothing yet."""
+        self._tether = tether
+        self._scheduler = Scheduler(store)
+        self._declaring = Declaring(store, declared, tasks)
+        self._burst = False
+
+    def wake(self) -> None:
+        """Schedules have changed."""
+        self._scheduler.wake()
+        self._tether.look()
+
+    async def begin(self, *, burst: bool) -> None:
+        """A *burst* ends when nothing is due: so what the schedules have to make is made first."""
+        self._burst = burst
+        if burst:
+            with logged("schedules are left to the next worker"):
+                await self._declaring.work()
+                await self._scheduler.fire()
+
+    def duties(self) -> list[Coroutine[object, object, None]]:
+        """What goes on while the runner works."""
+        duties = [] if self._burst else [kept("schedules of the code", self._declaring.work)]
+        return duties if self._tether.supervised else [*duties, kept("schedules", self._scheduler.work)]
+
+
 class Declaring:
     """Brings the schedules of the code into the store, once, when a worker starts."""
 
-    def __init__(self, store: Store, declared: Mapping[str, Spec]) -> None:
-        """Has done nothing yet."""
+    def __init__(self, store: Store, declared: Mapping[str, Spec], tasks: Collection[str]) -> None:
+        """Has done nothing yet; *tasks* are those that the code has."""
         self._store = store
         self._declared = declared
+        self._tasks = tasks
 
     async def work(self) -> None:
-        """Do it. What was edited at run time stays, and what the code declares no more."""
-        for found in await adrive(self._store, applied(self._store.schedules, self._declared)):
+        """Do it, if there are any. What was edited at run time stays, and what the code declares no more."""
+        if not self._declared:
+            return
+        for found in await adrive(self._store, applied(self._store.schedules, self._declared, self._tasks)):
             _tell_found(found)
 
 

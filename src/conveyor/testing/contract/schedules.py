@@ -175,7 +175,7 @@ class Schedules(Suite):
 
     def test_a_job_whose_key_is_held_is_not_made_and_the_tick_is_over(self, store: Store, hand: Hand) -> None:
         """As a second enqueue of it is dropped."""
-        unique = Spec({"rule": "x"}, Planned.of(new_job()._replace(unique=Hold("k", False, "raise"))))  # noqa: FBT003
+        unique = Spec({"rule": "x"}, Planned.of(new_job()._replace(unique=Hold("k", False, "raise"))))  # noqa: FBT003 - as a tuple has it
         save(store, edit("hourly", now(store) - 10 * HOUR, unique))
         for _ in range(2):
             store.run(store.schedules.fire([move(due(store)["hourly"])]))
