@@ -1,7 +1,9 @@
 """Which ticks of a schedule fire, decided from where it stands and what time it is."""
 
 import random
+from collections.abc import Iterator
 from functools import lru_cache
+from itertools import islice
 from typing import Final
 
 import msgspec
@@ -9,7 +11,7 @@ import msgspec
 from conveyor.core.schedules import Move, Scheduled, Spec, read_spec
 from conveyor.schedule.reading import read
 from conveyor.schedule.rules import Rule
-from conveyor.schedule.ticks import latest, newest, upcoming
+from conveyor.schedule.ticks import latest, newest
 
 GRACE: Final = 30_000_000
 """Microseconds that a tick may come late. Older ones were missed, and the schedule says what becomes of those."""
@@ -35,7 +37,7 @@ def zone_of(spec: Spec) -> str:
 def following(spec: Spec, moment: int) -> int | None:
     """The first tick after *moment*, between start and end; ``None`` when there is none any more."""
     after = moment if spec.start is None else max(moment, spec.start - 1)
-    tick = rule_of(spec).after(after)
+    tick = _after(rule_of(spec), after)
     return None if tick is None or (spec.end is not None and tick > spec.end) else tick
 
 
@@ -47,10 +49,24 @@ def fires(spec: Spec, due: int, now: int) -> list[int]:
     """
     rule, until = rule_of(spec), now if spec.end is None else min(now, spec.end)
     if now - due <= GRACE:
-        return [tick for tick in upcoming(rule, due - 1, AT_ONCE) if tick <= until]
+        return list(islice(_between(rule, due, until), AT_ONCE))
     if spec.catch_up == "all":
         return newest(rule, due - 1, until, spec.most)
     return [tick for tick in newest(rule, due - 1, until, 1) if spec.catch_up == "latest" or now - tick <= GRACE]
+
+
+def _between(rule: Rule, first: int, until: int) -> Iterator[int]:
+    """The tick *first*, and those behind it, up to *until*."""
+    tick: int | None = first
+    while tick is not None and tick <= until:
+        yield tick
+        tick = _after(rule, tick)
+
+
+@lru_cache(maxsize=4_000)
+def _after(rule: Rule, moment: int) -> int | None:
+    """The next tick, found once: many schedules have the same rule, and the same ticks."""
+    return rule.after(moment)
 
 
 def move_of(row: Scheduled) -> Move:
@@ -63,6 +79,11 @@ def move_of(row: Scheduled) -> Move:
         ticks = ticks[-1:]
     if spec.times is not None:
         ticks = ticks[: max(spec.times - row.fired, 0)]
-    jobs = tuple(spec.job.at(row.name, tick, tick + random.randint(0, spec.jitter)) for tick in ticks)  # noqa: S311 - a spread, not a secret
+    jobs = tuple(spec.job.at(row.name, tick, tick + _spread(spec.jitter)) for tick in ticks)
     passed = ticks[-1] if ticks else latest(rule_of(spec), row.next_at - 1, row.now) or row.next_at
-    return Move(row.name, row.version, row.next_at, following(spec, row.now), passed, jobs)
+    late = passed if row.now - row.next_at <= GRACE else row.now
+    return Move(row.name, row.version, row.next_at, following(spec, late), passed, jobs)
+
+
+def _spread(jitter: int) -> int:
+    return random.randint(0, jitter) if jitter else 0  # noqa: S311 - a spread, not a secret

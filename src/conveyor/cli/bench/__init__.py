@@ -19,6 +19,7 @@ from conveyor.cli.bench.idle import measure_idle
 from conveyor.cli.bench.latency import measure_latency
 from conveyor.cli.bench.options import Settings
 from conveyor.cli.bench.pictures import picture
+from conveyor.cli.bench.schedules import measure_schedules
 from conveyor.cli.bench.site import Parts
 from conveyor.cli.bench.snapshot import measure_held
 from conveyor.cli.bench.steady import measure_steady
@@ -36,6 +37,7 @@ MEASURES: Final[Mapping[str, Callable[[Settings], Parts]]] = {
     "steady": measure_steady,
     "backlog": measure_backlog,
     "held-snapshot": measure_held,
+    "schedules": measure_schedules,
     "idle": measure_idle,
 }
 

@@ -9,7 +9,7 @@ from conveyor.cli.numbers import number_between
 from conveyor.worker.board import CELLS
 from conveyor.worker.runner import MOST_SLOTS
 
-MEASURES: Final = ("enqueue", "drain", "latency", "steady", "backlog", "held-snapshot", "idle")
+MEASURES: Final = ("enqueue", "drain", "latency", "steady", "backlog", "held-snapshot", "schedules", "idle")
 USUAL: Final = ("enqueue", "drain", "latency", "idle")
 """What is measured when nothing is said: it takes about a minute."""
 MOST: Final = 1_000_000_000
@@ -57,7 +57,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="sqlite:///FILE or postgresql://...: measure beside it, on its disk or server, and leave it alone "
         "(a temporary file)",
     )
-    add("--jobs", type=whole, help="how many jobs (50000; 100000 in held-snapshot, 5000 in backlog)")
+    add(
+        "--jobs",
+        type=whole,
+        help="how many jobs (50000; 100000 in held-snapshot, 5000 in backlog); in schedules so many of those (1000)",
+    )
     add(
         "--slots",
         type=number_between(int, 1, MOST_SLOTS),
@@ -71,7 +75,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--cells", type=few, help=f"{cells} (async ones, within it)")
     add("--rate", type=number, help="jobs per second (20 in latency; in steady half of what is first measured)")
-    add("--seconds", type=number_between(float, 0.1, DAY), help="how long (10; in steady 120)")
+    add("--seconds", type=number_between(float, 0.1, DAY), help="how long (10; in steady 120, in schedules 60)")
     add("--every", type=number_between(float, 0.1, DAY), default=5.0, help="seconds between samples in steady (5)")
     add("--waiting", type=whole, default=200_000, help="waiting jobs in backlog (200000)")
     add("--finished", type=whole, default=1_000_000, help="finished jobs in backlog (1000000)")
