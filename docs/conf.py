@@ -34,6 +34,7 @@ nitpick_ignore_regex = [  # a public signature may name what is documented, or o
     ("py:.*", r"conveyor\.[\w.]+\.[FPRT](_co)?(\.args|\.kwargs)?"),  # type variables
     ("py:.*", r"conveyor\.(declare\.(Context)?Decorator|store\.contract\.Store|task\.(Definition|Sender))"),  # our own
     ("py:.*", r"conveyor\.(worker\.(heartbeat\.Tether|cell\.process\.Cell)|core\.model\.(Held|Outcome))"),  # as above
+    ("py:.*", r"conveyor\.core\.schedules\.Spec"),  # as above
     ("py:.*", r"conveyor\.core\.errors\.AttemptTimedOut"),  # which is raised nowhere
 ]
 

@@ -1,7 +1,7 @@
 """The words that make rules: ``cron``, ``every``, ``once``, ``daily`` and its longer kin.
 
 All refuse what they do not understand with a ``ValueError`` that says where, when the rule is made and not when it is
-due. Without ``tz`` a rule takes the zone of the app that it is given to.
+due. Without ``tz`` a rule takes the zone that the schedule names, and else UTC.
 """
 
 import re
