@@ -124,9 +124,7 @@ def yearly(month: int = 1, day: int = 1, *, at: Clock = "00:00", tz: Zone = None
     name, length = _MONTHS[twelfth - 1], _LENGTHS[twelfth - 1]
     date = _whole(day, range(1, length + 1))
     if date is None:
-        hint = (
-            '; cron("0 0 29 2 *") comes in leap years, cron("0 0 L 2 *") on the last day' if length == _COMMON else ""
-        )
+        hint = '; cron("0 0 29 2 *") comes in leap years, "0 0 L 2 *" on the last day' if length == _COMMON else ""
         raise ValueError(f"yearly: day={told(day)} is no day of each {name} (1 to {length}){hint}")
     arguments = (("month", twelfth), ("day", date))
     return _placed(_calendar("yearly", f"yearly on {date} {name}", clock, f"{date} {twelfth} *", arguments), tz)

@@ -1,0 +1,104 @@
+"""The rules of schedules beside an oracle that goes through every minute, around each change of the clocks."""
+
+import time
+import zoneinfo
+from collections.abc import Iterable, Iterator
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from conveyor.schedule import Rule, cron
+from tests.support.oracle import DAY, MARGIN, Key, Window, changes, key, minute_of, walls
+
+MINUTE = 60_000_000
+HARD_ZONES = (
+    *("Africa/Casablanca", "America/New_York", "America/Sao_Paulo", "Antarctica/Troll", "Asia/Gaza"),
+    *("Australia/Lord_Howe", "Europe/Bucharest", "Pacific/Apia", "Pacific/Chatham", "Pacific/Fakaofo"),
+)
+
+FIXED = (
+    *("0 0", "30 0", "45 0", "0 1", "15 1", "30 1", "45 1", "59 1", "0 2", "1 2", "15 2", "30 2", "45 2", "59 2"),
+    *("0 3", "5 3", "30 3", "0 4", "0 12", "30 23", "59 23"),
+    *("0,30 1-3", "15,45 0,1,2,3", "0-5 2", "10-20 1", "0,59 0-23", "30 0-23", "0 1,2,3", "0,30 2", "0,20,40 0-4"),
+    *("7,37 1-2", "0-59 2", "30 22-23", "0 0,12", "5,10,15 2,3"),
+)
+ELAPSED = (
+    *("* *", "*/5 *", "*/15 *", "*/30 *", "0 *", "30 *", "59 *", "15,45 *", "0-3 *", "* 2", "* 1-2", "*/5 1"),
+    *("*/10 2", "*/15 2,3", "*/20 0-3", "5/10 1-4", "10-50/20 *", "0 */2", "30 */3", "0 */6", "15 1/2", "0 1-23/2"),
+    *("45 0-6/3", "*/30 1,2,3", "0,30 */1", "*/59 *", "3/13 1-3", "0 */5", "*/7 0,23", "0,30,*/45 3"),
+)
+TIMES = ("30 1", "30 2", "0 3", "0 0", "15,45 1-3", "*/30 1-3", "0 */4", "30 23", "10/25 0-2", "0 2")
+DATES = (
+    *("1 * *", "L * *", "LW * *", "* * 0", "* * 7", "* * 1-5", "* * sun", "* * sat,sun", "* * 5L", "* * 0L", "* * 7L"),
+    *("* * sun#1", "* * sun#2", "* * 0#5", "* 3,10,11 *", "* 3 0L", "29-31 * *", "*/2 * *", "1-7 * 0", "8-14 3 *"),
+    *("1 1 *", "25-31 3,10 0", "* 10 */7", "1,15 * 1", "30 12 *", "31 12 *", "28 2 *", "29 2 *", "15/5 * *"),
+    *("* jan-jun mon-fri", "*/10 */2 *", "L * 5"),
+)
+TIMELY = tuple(f"{clock} * * *" for clock in FIXED + ELAPSED)
+"""Without a date: where the clocks are set by the same amount at the same time of day, they are due alike."""
+DATED = tuple(f"{TIMES[(at + turn) % len(TIMES)]} {date}" for at, date in enumerate(DATES) for turn in range(0, 10, 2))
+
+
+def differences(zone: str, middle: int, read: list[int], expressions: Iterable[str]) -> Iterator[str]:
+    """What *expressions* are due at around *middle*, where the oracle says otherwise."""
+    window = Window(read)
+    for expression in expressions:
+        expected = [middle - MARGIN + minute for minute in window.due(expression)]
+        found = due(cron(expression, zone), middle - MARGIN, middle + MARGIN)
+        if found != expected:
+            strange = sorted(set(found) ^ set(expected))
+            yield f"{expression} in {zone} around minute {middle}: {strange[:5]}, missing or too many"
+
+
+def due(rule: Rule, first: int, end: int) -> list[int]:
+    """The minutes of [*first*, *end*) at which *rule* is due."""
+    found, moment = [], first * MINUTE - 1
+    while (tick := rule.after(moment)) is not None and tick < end * MINUTE:
+        assert tick > moment
+        assert tick % MINUTE == 0
+        found.append(tick // MINUTE)
+        moment = tick
+    return found
+
+
+@pytest.mark.parametrize("zone", HARD_ZONES)
+def test_rules_and_oracle_agree_in_hard_zones(zone: str) -> None:
+    tz = ZoneInfo(zone)
+    expressions = (*TIMELY[1::4], *DATED[::4])
+    middles = list(changes(tz, minute_of(2010), minute_of(2013)))
+    found = [text for at in middles for text in differences(zone, at, walls(tz, at), expressions)]
+    assert len(middles) + (zone == "Pacific/Fakaofo") >= 2
+    assert not found
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(0)
+def test_rules_and_oracle_agree_in_all_zones(capsys: pytest.CaptureFixture[str], pytestconfig: pytest.Config) -> None:
+    """Each change of the clocks of each zone from 2000 to 2037; windows that look the same are compared once."""
+    begun = time.monotonic()
+    zones = sorted(zoneinfo.available_timezones())
+    timely: set[Key] = set()
+    dated: set[Key] = set()
+    count = compared = 0
+    found: list[str] = []
+    for zone in zones:
+        tz = ZoneInfo(zone)
+        for middle in changes(tz, minute_of(2000), minute_of(2038)):
+            count += 1
+            read = walls(tz, middle)
+            meant = (() if (of_day := key(read, DAY)) in timely else TIMELY) + (
+                () if (full := key(read)) in dated else DATED
+            )
+            timely.add(of_day)
+            dated.add(full)
+            compared += len(meant)
+            found += differences(zone, middle, read, meant) if meant else ()
+    minutes = (time.monotonic() - begun) / 60
+    with capsys.disabled():
+        pytestconfig.get_terminal_writer().line(
+            f"\n{len(zones)} zones, {count} changes, {len(dated)} distinct windows ({len(timely)} but for the date), "
+            f"{len(TIMELY) + len(DATED)} expressions, {compared} comparisons for {count * (len(TIMELY) + len(DATED))}, "
+            f"{len(found)} mismatches, {minutes:.1f} minutes"
+        )
+    assert len(zones) > 400
+    assert not found[:20]
