@@ -68,8 +68,7 @@ class Wall(Zoned):
 
     def dump(self) -> dict[str, object]:
         """The word, its arguments and the zone."""
-        arguments = {name: list(value) if isinstance(value, tuple) else value for name, value in self.arguments}
-        return {"rule": self.word, **arguments, "zone": self.place}
+        return {"rule": self.word, **dict(self.arguments), "zone": self.place}
 
     def in_zone(self, name: str) -> "Wall":
         """The same rule by the clocks of *name*, unless it has a zone already."""

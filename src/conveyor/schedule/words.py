@@ -5,7 +5,6 @@ due. Without ``tz`` a rule takes the zone of the app that it is given to.
 """
 
 import re
-from collections.abc import Iterable
 from datetime import datetime, time, timedelta
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
@@ -96,9 +95,10 @@ def weekly(*days: str, at: Clock = "00:00", tz: Zone = None) -> Rule:
         raise ValueError('weekly needs a day at least, as weekly("mon")')
     clock = _clock("weekly", at)
     numbers = sorted({_weekday(day) for day in days}, key=lambda number: (number - 1) % 7)
-    names = tuple(_DAYS[number][:3].lower() for number in numbers)
-    said = "weekly on " + ", ".join(_DAYS[number][:3] for number in numbers)
-    return _placed(_calendar("weekly", said, clock, f"* * {_list(numbers)}", (("days", names),)), tz)
+    names = [_DAYS[number][:3] for number in numbers]
+    arguments = (("days", ",".join(names).lower()),)
+    field = ",".join(map(str, numbers))
+    return _placed(_calendar("weekly", f"weekly on {', '.join(names)}", clock, f"* * {field}", arguments), tz)
 
 
 def monthly(day: Day = 1, *, at: Clock = "00:00", tz: Zone = None) -> Rule:
@@ -199,7 +199,3 @@ def _day_said(day: Day) -> str:
 
 def _day_field(day: Day) -> str:
     return "L" if day == "last" else str(day)
-
-
-def _list(numbers: Iterable[int]) -> str:
-    return ",".join(map(str, numbers))
