@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from conveyor.schedule import Rule, cron
-from tests.support.oracle import DAY, MARGIN, Key, Window, changes, key, minute_of, walls
+from tests.support.oracle import DAY, MARGIN, Key, Window, changes, key, minute_of, offset, walls
 
 MINUTE = 60_000_000
 PROBES = (-1, 0, 25, 55)
@@ -92,6 +92,7 @@ class Tally:
     changes: int = 0
     compared: int = 0
     found: list[str] = field(default_factory=list)
+    looks: set[tuple[int, ...]] = field(default_factory=set)
     timely: set[Key] = field(default_factory=set)
     dated: set[Key] = field(default_factory=set)
 
@@ -101,6 +102,10 @@ class Tally:
         self.zones += 1
         for middle in changes(tz, first, last):
             self.changes += 1
+            look = (middle, *(offset(tz, middle + minute) for minute in (-MARGIN, -1, 0, MARGIN)))
+            if look in self.looks:
+                continue
+            self.looks.add(look)
             read = walls(tz, middle)
             of_day, full = key(read, DAY), key(read)
             meant = (() if of_day in self.timely else TIMELY) + (() if full in self.dated else DATED)
