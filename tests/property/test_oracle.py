@@ -4,13 +4,14 @@ import time
 import zoneinfo
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from conveyor.schedule import Rule, cron
-from tests.support.oracle import DAY, MARGIN, Key, Window, changes, key, minute_of, offset, walls
+from conveyor.schedule import Rule, cron, cron_with_seconds, upcoming
+from tests.support.oracle import DAY, MARGIN, Key, Window, changes, due_to_the_second, key, minute_of, offset, walls
 
 MINUTE = 60_000_000
 PROBES = (-1, 0, 25, 55)
@@ -57,6 +58,17 @@ def differences(zone: str, middle: int, read: list[int], expressions: Iterable[s
                 yield f"{expression} in {zone} after minute {start}: not {later}"
 
 
+SECONDS = ("0 30 0-4", "15,45 5,20 1,2", "*/20 30 *", "7 */10 0-3", "0 0 1-3/2", "59 59 23,0,1,2", "30-40 0,30 0-3,23")
+TO_THE_SECOND = {
+    "America/New_York": "2026-03-08T07:00:00",
+    "Australia/Lord_Howe": "2027-04-03T15:00:00",
+    "Antarctica/Troll": "2026-10-25T01:00:00",
+    "Africa/Monrovia": "1972-01-07T00:44:30",
+    "Europe/Amsterdam": "1937-06-30T23:40:28",
+}
+"""A change of the clocks in each; the last two had offsets with seconds."""
+
+
 @lru_cache(maxsize=500)
 def made(expression: str, zone: str) -> Rule:
     """Made once for all changes of a zone."""
@@ -82,6 +94,17 @@ def test_rules_and_oracle_agree_in_hard_zones(zone: str) -> None:
     found = [text for at in middles for text in differences(zone, at, walls(tz, at), expressions)]
     assert len(middles) + (zone == "Pacific/Fakaofo") >= 2
     assert not found
+
+
+@pytest.mark.parametrize("expression", SECONDS)
+@pytest.mark.parametrize(("zone", "at"), TO_THE_SECOND.items(), ids=TO_THE_SECOND)
+def test_rules_and_oracle_agree_to_the_second(zone: str, at: str, expression: str) -> None:
+    change = int(datetime.fromisoformat(at).replace(tzinfo=UTC).timestamp())
+    expected = due_to_the_second(f"{expression} * * *", ZoneInfo(zone), change - 4000, change + 8000)
+    rule = cron_with_seconds(f"{expression} * * *", zone)
+    found = [tick // 1_000_000 for tick in upcoming(rule, (change - 4000) * 1_000_000 - 1, len(expected) + 1)]
+    assert found[: len(expected)] == expected
+    assert found[-1] >= change + 8000
 
 
 @dataclass

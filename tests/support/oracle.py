@@ -134,6 +134,23 @@ class Window:
         return found
 
 
+def due_to_the_second(expression: str, zone: ZoneInfo, start: int, end: int) -> list[int]:
+    """The same for six fields, of which the last three are stars: the seconds of [*start*, *end*)."""
+    second, minute, hour = expression.split()[:3]
+    times = [_numbers(second, 0, 59, []), _numbers(minute, 0, 59, []), _numbers(hour, 0, 23, [])]
+    elapsed = any(sign in second + minute + hour for sign in "*/")
+    found, read = [], -1
+    for moment in range(start, end):
+        passed = datetime.fromtimestamp(moment, zone).utcoffset()
+        assert passed is not None
+        wall = moment + passed // timedelta(seconds=1)
+        meant = range(wall, wall + 1) if elapsed or moment == start else range(read + 1, wall + 1)
+        if any(at % 60 in times[0] and at // 60 % 60 in times[1] and at // 3600 % 24 in times[2] for at in meant):
+            found.append(moment)
+        read = wall if moment == start else max(read, wall)
+    return found
+
+
 def _any(bits: dict[Value, int], values: set[Value]) -> int:
     found = 0
     for value in values:
