@@ -9,6 +9,7 @@ import calendar
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
@@ -22,7 +23,7 @@ MARGIN = 14 * HOUR
 WHOLE: dict[timedelta, int] = {}
 """Offsets in minutes."""
 
-Key = tuple[tuple[int, int], ...]
+Key = tuple[tuple[int, ...], ...]
 Value = TypeVar("Value")
 
 
@@ -42,12 +43,16 @@ def offset(zone: ZoneInfo, minute: int) -> int:
     return WHOLE[found]
 
 
-def changes(zone: ZoneInfo, first: int, last: int, step: int = 8 * HOUR) -> Iterator[int]:
+def changes(zone: ZoneInfo, first: int, last: int, step: int = DAY) -> Iterator[int]:
     """The minutes from *first* to *last* at which the clocks of *zone* are set; never twice within *step*."""
     known = offset(zone, first)
     for minute in range(first + step, last, step):
         if (seen := offset(zone, minute)) != known:
-            yield next(at for at in range(minute - step + 1, minute + 1) if offset(zone, at) == seen)
+            before, after = minute - step, minute
+            while after - before > 1:
+                middle = (before + after) // 2
+                before, after = (before, middle) if offset(zone, middle) == seen else (middle, after)
+            yield after
             known = seen
 
 
@@ -56,10 +61,20 @@ def walls(zone: ZoneInfo, middle: int) -> list[int]:
     return [minute + offset(zone, minute) for minute in range(middle - MARGIN, middle + MARGIN)]
 
 
-def key(read: list[int], modulo: int = 0) -> Key:
-    """Two windows with the same key are the same; with one of *modulo* a day, but for the date."""
+def key(read: list[int], *, dated: bool) -> Key:
+    """Two windows with the same key are due at the same minutes; not *dated*, for what asks for no date.
+
+    Besides the time of day it is month, day, weekday and the length of the month that an expression can ask for.
+    """
     jumps = [place for place, wall in enumerate(read) if place == 0 or wall != read[place - 1] + 1]
-    return tuple((place, read[place] % modulo if modulo else read[place]) for place in jumps)
+    ends = [place - 1 for place in jumps[1:]] + [len(read) - 1]
+    return tuple((place, read[place] % DAY, *(_facts(read[place] // DAY) if dated else ())) for place in jumps + ends)
+
+
+@lru_cache(maxsize=1000)
+def _facts(number: int) -> tuple[int, ...]:
+    day = date(1970, 1, 1) + timedelta(days=number)
+    return day.month, day.day, day.isoweekday(), calendar.monthrange(day.year, day.month)[1]
 
 
 class Window:
