@@ -133,7 +133,7 @@ def test_a_rule_is_what_its_dump_is_read_as(rule: Rule) -> None:
     assert json.dumps(again.dump()) == dumped
 
 
-@settings(settings.get_profile("rules"), max_examples=200)
+@settings(settings.get_profile("rules"), max_examples=100)
 @given(RULES, MOMENTS, st.integers(0, 400 * DAY), st.integers(0, 40))
 def test_the_newest_ticks_are_the_end_of_all_of_them(rule: Rule, start: int, span: int, most: int) -> None:
     ticks = upcoming(rule, start, WALKED)

@@ -17,7 +17,7 @@ HOUR, DAY = 60, 24 * 60
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 WEEKDAYS = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"]
-MARGIN = 14 * HOUR
+MARGIN = 26 * HOUR
 """Of each window, before and after the change."""
 
 WHOLE: dict[timedelta, int] = {}
