@@ -55,7 +55,7 @@ class Field(NamedTuple):
         """Raise ``ValueError`` when *term*, which holds no comma, is none of this field's."""
         if self._is_special(term):
             return
-        if not (match := _TERM.fullmatch(term)):
+        if term == "L" or not (match := _TERM.fullmatch(term)):
             raise ValueError(self._nonsense(term))
         if match["first"]:
             self._check_range(match["first"], match["last"])
@@ -92,7 +92,11 @@ class Field(NamedTuple):
     def _nonsense(self, term: str) -> str:
         if not term:
             return "something is missing at a comma"
-        hint = {"?": '; write "*"', "L": "; the last Friday is 5L"}.get(term, self._range())
+        hints = {
+            "?": '; write "*"',
+            "L": "; the last Friday is 5L" if self is DAY_OF_WEEK else "; only days have a last",
+        }
+        hint = hints.get(term, self._range())
         return f'"{_shown(term)}" is no {self.noun}, range, step or list{hint}'
 
     def _range(self) -> str:

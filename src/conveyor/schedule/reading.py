@@ -18,16 +18,17 @@ def read(dumped: object) -> Rule:
     """
     if not isinstance(dumped, Mapping):
         raise _unread(dumped)
-    given = dict(dumped)
+    whole = cast(Mapping[str, object], dumped)
+    given = dict(whole)
     word, zone = given.pop("rule", None), given.pop("zone", None)
     made = _MAKERS.get(word) if isinstance(word, str) else None
     if made is None or given.keys() != made[0]:
-        raise _unread(dumped)
+        raise _unread(whole)
     rule = made[1](given)
     if zone is None:
         return rule
     if not isinstance(rule, Zoned):
-        raise _unread(dumped)
+        raise _unread(whole)
     return rule.placed(checked_name(f"{rule.text}: time zone", zone))
 
 
@@ -48,9 +49,10 @@ def _every(given: Mapping[str, object]) -> Rule:
 
 
 def _weekly(given: Mapping[str, object]) -> Rule:
-    if not isinstance(given["days"], list | tuple):
+    days = given["days"]
+    if not isinstance(days, str):
         raise _unread(given)
-    return words.weekly(*given["days"][:7], at=cast(str, given["at"]))
+    return words.weekly(*days.split(",", 7), at=cast(str, given["at"]))
 
 
 _Given = Mapping[str, object]

@@ -31,6 +31,7 @@ _EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - wall time has no zone
 _ONE: Final = timedelta(seconds=1)
 _FIRST: Final = (datetime(1, 1, 10) - _EPOCH) // _ONE  # noqa: DTZ001 - wall time has no zone
 _LAST: Final = (datetime(9999, 12, 20) - _EPOCH) // _ONE  # noqa: DTZ001 - wall time has no zone
+_NEVER: Final = 2 * _LAST
 _START: Final = 946_684_800 * SECOND
 """2000: a rule that would not come in the fifty years from here never comes."""
 
@@ -68,8 +69,7 @@ class Wall(Zoned):
 
     def dump(self) -> dict[str, object]:
         """The word, its arguments and the zone."""
-        arguments = {name: list(value) if isinstance(value, tuple) else value for name, value in self.arguments}
-        return {"rule": self.word, **arguments, "zone": self.place}
+        return {"rule": self.word, **dict(self.arguments), "zone": self.place}
 
     def in_zone(self, name: str) -> "Wall":
         """The same rule by the clocks of *name*, unless it has a zone already."""
@@ -86,18 +86,16 @@ class Wall(Zoned):
 
     def _after(self, start: int, limit: int) -> int | None:
         """The first tick in (*start*, *limit*], in seconds of UTC: window by window, empty ones being left out."""
-        zone = self.place or PLACELESS
+        zone, matches = self.place or PLACELESS, _Matches(self.expression)
         while start < limit:
             end = limit if zone == PLACELESS else min(start + _WINDOW, limit)
-            if (tick := self._first(zone, start, end)) is not None:
+            if (tick := self._first(matches, zone, start, end)) is not None:
                 return tick
-            if end == limit or (match := _match(self.expression, end - DAY)) is None:
-                return None
             # Wall clocks are less than a day away from UTC: no tick is farther from the next match than that.
-            start = max(end, match - DAY)
+            start = max(end, matches.since(end - DAY) - DAY)
         return None
 
-    def _first(self, zone: str, start: int, end: int) -> int | None:
+    def _first(self, matches: "_Matches", zone: str, start: int, end: int) -> int | None:
         """The first tick in (*start*, *end*]."""
         fixed = not self.elapsed
         # What a fixed rule has done hangs on what the wall clock has read: before these two days, less than now.
@@ -106,18 +104,35 @@ class Wall(Zoned):
         for begin, finish, offset in known if zone != PLACELESS else ((start, end + 1, 0),):
             wall = max(begin, start + 1) + offset
             if fixed and read is not None:
-                if begin > start and self._match_before(read, begin + offset) is not None:
+                if begin > start and read < begin + offset and matches.since(read) < begin + offset:
                     return begin
                 wall = max(wall, read)
-            if (match := self._match_before(wall, finish + offset)) is not None:
+            if wall < finish + offset and (match := matches.since(wall)) < finish + offset:
                 return match - offset
             read = finish + offset if read is None else max(read, finish + offset)
         return None
 
-    def _match_before(self, wall: int, end: int) -> int | None:
-        """The first match in [*wall*, *end*), in seconds of wall time."""
-        match = _match(self.expression, wall) if wall < end else None
-        return match if match is not None and match < end else None
+
+class _Matches:
+    """The wall times that match an expression, in seconds; the last answer is kept, as it is often the next one."""
+
+    def __init__(self, expression: str) -> None:
+        self._cron = _parsed(expression)
+        self._asked, self._found = 1, 0
+
+    def since(self, wall: int) -> int:
+        """The first match at or after *wall*; far away, when the calendar ends before one."""
+        if not self._asked <= wall <= self._found:
+            self._asked, self._found = wall, self._search(wall)
+        return self._found
+
+    def _search(self, wall: int) -> int:
+        cron = copy.copy(self._cron)
+        try:
+            cron.dt = _EPOCH + timedelta(seconds=wall - 1)
+            return (next(cron) - _EPOCH) // _ONE
+        except (StopIteration, OverflowError, ValueError):
+            return _NEVER
 
 
 def comes(expression: str) -> bool:
@@ -133,16 +148,6 @@ def _all_kinds_of_days() -> Iterator[date]:
     """In eleven years each month has begun on each day of the week; February with 29 days takes 28 years to."""
     yield from (date(2001, 1, 1) + timedelta(days=day) for day in range(4017))
     yield from (date(year, 2, day) for year in range(2000, 2028, 4) for day in range(1, 30))
-
-
-def _match(expression: str, wall: int) -> int | None:
-    """The first matching second at or after *wall*; None when the calendar ends before it."""
-    cron = copy.copy(_parsed(expression))
-    try:
-        cron.dt = _EPOCH + timedelta(seconds=wall - 1)
-        return (next(cron) - _EPOCH) // _ONE
-    except (StopIteration, OverflowError, ValueError):
-        return None
 
 
 @lru_cache(maxsize=1024)

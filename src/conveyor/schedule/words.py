@@ -5,7 +5,6 @@ due. Without ``tz`` a rule takes the zone that the schedule names, and else UTC.
 """
 
 import re
-from collections.abc import Iterable
 from datetime import datetime, time, timedelta
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
@@ -96,9 +95,10 @@ def weekly(*days: str, at: Clock = "00:00", tz: Zone = None) -> Rule:
         raise ValueError('weekly needs a day at least, as weekly("mon")')
     clock = _clock("weekly", at)
     numbers = sorted({_weekday(day) for day in days}, key=lambda number: (number - 1) % 7)
-    names = tuple(_DAYS[number][:3].lower() for number in numbers)
-    said = "weekly on " + ", ".join(_DAYS[number][:3] for number in numbers)
-    return _placed(_calendar("weekly", said, clock, f"* * {_list(numbers)}", (("days", names),)), tz)
+    names = [_DAYS[number][:3] for number in numbers]
+    arguments = (("days", ",".join(names).lower()),)
+    field = ",".join(map(str, numbers))
+    return _placed(_calendar("weekly", f"weekly on {', '.join(names)}", clock, f"* * {field}", arguments), tz)
 
 
 def monthly(day: Day = 1, *, at: Clock = "00:00", tz: Zone = None) -> Rule:
@@ -124,9 +124,7 @@ def yearly(month: int = 1, day: int = 1, *, at: Clock = "00:00", tz: Zone = None
     name, length = _MONTHS[twelfth - 1], _LENGTHS[twelfth - 1]
     date = _whole(day, range(1, length + 1))
     if date is None:
-        hint = (
-            '; cron("0 0 29 2 *") comes in leap years, cron("0 0 L 2 *") on the last day' if length == _COMMON else ""
-        )
+        hint = '; cron("0 0 29 2 *") comes in leap years, "0 0 L 2 *" on the last day' if length == _COMMON else ""
         raise ValueError(f"yearly: day={told(day)} is no day of each {name} (1 to {length}){hint}")
     arguments = (("month", twelfth), ("day", date))
     return _placed(_calendar("yearly", f"yearly on {date} {name}", clock, f"{date} {twelfth} *", arguments), tz)
@@ -201,7 +199,3 @@ def _day_said(day: Day) -> str:
 
 def _day_field(day: Day) -> str:
     return "L" if day == "last" else str(day)
-
-
-def _list(numbers: Iterable[int]) -> str:
-    return ",".join(map(str, numbers))
