@@ -114,7 +114,9 @@ def _preview(app: Conveyor, options: argparse.Namespace) -> int:
 
 def _show_ticks(ticks: Sequence[datetime], zone: ZoneInfo) -> None:
     local = [tick.astimezone(zone) for tick in ticks]
-    if local:
+    if local and zone.key == "UTC":
+        table(("UTC",), [(f"{tick:%a} {_time(tick)}",) for tick in ticks])
+    elif local:
         rows = [
             (_time(tick), f"{there:%a} {_time(there)} {there:%z}") for tick, there in zip(ticks, local, strict=True)
         ]

@@ -7,7 +7,7 @@ from typing import Final, TypeVar, Unpack
 
 from conveyor.client.desk import StoreDesk
 from conveyor.client.sending import found
-from conveyor.client.specs import Changes, Policies, Target, paused, resumed, spec_of, updated
+from conveyor.client.specs import Changes, Policies, Target, paused, readable, resumed, spec_of, updated
 from conveyor.core.errors import ScheduleNotFound, StoreUnavailable, UsageError
 from conveyor.core.options import number_in
 from conveyor.core.schedules import Edit, Scheduled, Spec, read_spec
@@ -19,6 +19,7 @@ from conveyor.schedule.info import ScheduleInfo, info_of, known_of
 from conveyor.schedule.preview import Preview, previewed
 from conveyor.schedule.rules import Rule
 from conveyor.schedule.syncing import Difference, applied, compared, edit_of
+from conveyor.schedule.words import Zone
 from conveyor.store.contract import Store
 from conveyor.store.rounds import Rounds, adrive, drive, step
 from conveyor.task import Enqueueable
@@ -46,7 +47,7 @@ class Schedules:
         self._tasks()
         return MappingProxyType(self._declared)
 
-    def declare(self, target: Target, name: str, rule: Rule | str, tz: str | None, policies: Policies) -> None:
+    def declare(self, target: Target, name: str, rule: Rule | str, tz: Zone, policies: Policies) -> None:
         """One more of the code's. ``UsageError`` when its name is taken."""
         if name in self._declared:
             raise UsageError(f"a schedule named {name!r} is declared already; give one of the two another name=")
@@ -69,7 +70,7 @@ class Schedules:
         return await adrive(self._store(), self._got(name))
 
     def add(
-        self, name: str, call: Target, rule: Rule | str, *, tz: str | None = None, **policies: Unpack[Policies]
+        self, name: str, call: Target, rule: Rule | str, *, tz: Zone = None, **policies: Unpack[Policies]
     ) -> ScheduleInfo:
         """Make a schedule: *call*, a task or ``task.bind(...)``, at each tick of *rule*, a cron text or a rule.
 
@@ -79,7 +80,7 @@ class Schedules:
         return drive(self._store(), self._added(name, spec_of(call, rule, tz, policies)))
 
     async def aadd(
-        self, name: str, call: Target, rule: Rule | str, *, tz: str | None = None, **policies: Unpack[Policies]
+        self, name: str, call: Target, rule: Rule | str, *, tz: Zone = None, **policies: Unpack[Policies]
     ) -> ScheduleInfo:
         """``add`` for async code."""
         return await adrive(self._store(), self._added(name, spec_of(call, rule, tz, policies)))
@@ -201,7 +202,8 @@ class Schedules:
 
     def _run(self, name: str) -> Rounds[Job[object]]:
         row = yield from self._row(name)
-        job = read_spec(row.spec).job.at(row.name, row.now, 0)
+        with readable(name):
+            job = read_spec(row.spec).job.at(row.name, row.now, 0)
         operations = self._store().operations
         holders = yield from step(operations.enqueue([job]))
         id_ = holders.get(job.id, job.id)
@@ -212,7 +214,8 @@ class Schedules:
         if not rows and name in self.declared:
             return previewed(self.declared[name], time.time_ns() // 1_000, count)
         row = yield from self._row(name)
-        return previewed(read_spec(row.spec), row.now, count)
+        with readable(name):
+            return previewed(read_spec(row.spec), row.now, count if row.next_at is not None else 0, row.fired)
 
     def _explained(self, name: str) -> Rounds[Standing]:
         row = yield from self._row(name)
@@ -242,7 +245,7 @@ class ScheduleMaker:
         self,
         rule: Rule | str,
         *,
-        tz: str | None = None,
+        tz: Zone = None,
         name: str | None = None,
         args: Sequence[object] = (),
         kwargs: Mapping[str, object] = MappingProxyType({}),

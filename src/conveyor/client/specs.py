@@ -1,8 +1,10 @@
 """What is said of a schedule, checked, and as it is stored."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Final, TypedDict, cast
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -16,7 +18,7 @@ from conveyor.core.values import kind_of
 from conveyor.schedule.firing import following, rule_of
 from conveyor.schedule.rules import Rule
 from conveyor.schedule.syncing import changed, kept
-from conveyor.schedule.words import cron
+from conveyor.schedule.words import Zone, cron
 from conveyor.task import Call, Enqueueable
 
 Target = Call[object] | Enqueueable[..., object]
@@ -50,26 +52,36 @@ class Changes(Policies, total=False):
 
     call: Target
     rule: Rule | str
-    tz: str | None
+    tz: Zone
 
 
-def spec_of(target: Target, rule: Rule | str, tz: str | None, policies: Policies) -> Spec:
+def spec_of(target: Target, rule: Rule | str, tz: Zone, policies: Policies) -> Spec:
     """What a new schedule is to be. Raises ``UsageError``, ``TypeError``, or ``ValueError`` for a wrong rule."""
     return _with(Spec(_dumped(rule, tz), _planned(target)), policies)
 
 
 def updated(row: Scheduled, changes: Changes) -> Edit:
     """*row* with what *changes* say."""
-    spec = old = read_spec(row.spec)
+    with readable(row.name):
+        spec = old = read_spec(row.spec)
     rest = Changes(**changes)
     target, rule, tz = rest.pop("call", None), rest.pop("rule", None), rest.pop("tz", None)
     if target is not None:
         spec = msgspec.structs.replace(spec, job=_planned(target))
     if rule is not None:
-        spec = msgspec.structs.replace(spec, rule=_dumped(rule, tz or rule_of(old).zone))
+        spec = msgspec.structs.replace(spec, rule=_dumped(rule, tz, rule_of(old).zone or UTC))
     elif tz is not None:
         raise UsageError("tz= goes with rule=: give the rule once more, with its time zone")
     return changed(row, _with(spec, cast(Policies, rest)), row.now, declared=row.declared)
+
+
+@contextmanager
+def readable(name: str) -> Generator[None]:
+    """Around what reads a stored schedule: one that somebody has spoilt, or whose time zone is not known here."""
+    try:
+        yield
+    except ValueError as error:
+        raise UsageError(f"the schedule {name!r} cannot be read: {error}") from None
 
 
 def paused(row: Scheduled) -> Edit | None:
@@ -81,7 +93,8 @@ def resumed(row: Scheduled) -> Edit | None:
     """*row*, going on from now; ``None`` when it is not paused."""
     if row.paused_at is None:
         return None
-    next_at = None if row.next_at is None else following(read_spec(row.spec), row.now)
+    with readable(row.name):
+        next_at = None if row.next_at is None else following(read_spec(row.spec), row.now)
     return kept(row, declared=row.declared)._replace(paused_at=None, next_at=next_at)
 
 
@@ -96,15 +109,16 @@ def _planned(target: Target) -> Planned:
     return Planned.of(new_job(call))
 
 
-def _dumped(rule: Rule | str, tz: str | None) -> dict[str, object]:
+def _dumped(rule: Rule | str, tz: Zone, otherwise: str = UTC) -> dict[str, object]:
+    zone = tz.key if isinstance(tz, ZoneInfo) else tz
     if is_a(rule, str):
         rule = cron(cast(str, rule))
     if not is_a(rule, Rule):
         raise TypeError(f"a schedule's rule must be a cron text or a rule as daily(at='02:00'), not {kind_of(rule)}")
     made = cast(Rule, rule)
-    if tz is not None and made.zone not in (None, tz):
-        raise UsageError(f"the rule has the time zone {made.zone} already, and tz={tz!r} is another one")
-    return made.in_zone(tz or UTC).dump()
+    if zone is not None and made.zone not in (None, zone):
+        raise UsageError(f"the rule has the time zone {made.zone} already, and tz={told(zone)} is another one")
+    return made.in_zone(otherwise if zone is None else zone).dump()
 
 
 def _with(spec: Spec, policies: Policies) -> Spec:

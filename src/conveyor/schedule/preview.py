@@ -34,13 +34,19 @@ class Preview(NamedTuple):
     """The ticks around that, in UTC, as far as they are not among *ticks*."""
 
 
-def previewed(spec: Spec, now: int, count: int) -> Preview:
-    """The next *count* ticks after *now*, and those around the next change."""
+def previewed(spec: Spec, now: int, count: int, fired: int = 0) -> Preview:
+    """The next *count* ticks after *now*, and those around the next change; of one that has made *fired* jobs.
+
+    Nothing beyond the ticks that it may still have.
+    """
+    left = None if spec.times is None else max(spec.times - fired, 0)
+    more = left is None or left > count
+    count = count if left is None else min(count, left)
     zone, first = zone_of(spec), now if spec.start is None else max(now, spec.start - 1)
     ticks = _ticks(spec, first, count)
     change = _change(zone, now) if rule_of(spec).zone else None
     around: Sequence[int] = ()
-    if change is not None and (not ticks or change > ticks[-1]):
+    if change is not None and count and more and (not ticks or change > ticks[-1]):
         before = [tick for tick in _ticks(spec, max(change - AROUND, first), count) if tick < change][-BEFORE:]
         around = [*before, *_ticks(spec, max(change - 1, first), AFTER)]
     seen = set(ticks)

@@ -68,15 +68,21 @@ def _change(spec: Spec, row: Scheduled | None) -> Change:
         return Change.CREATE
     if row.spec == written(spec):
         return Change.SAME
-    return Change.CHANGE if row.spec == row.declared else Change.DRIFT
+    return Change.CHANGE if row.spec == row.declared or _spec(row) is None else Change.DRIFT
 
 
 def task_of(row: Scheduled) -> str:
     """The task of a stored schedule; empty where that cannot be read."""
+    spec = _spec(row)
+    return spec.job.task if spec else ""
+
+
+def _spec(row: Scheduled) -> Spec | None:
+    """What is stored; ``None`` where somebody has spoilt it, or a later version has written it."""
     try:
-        return read_spec(row.spec).job.task
+        return read_spec(row.spec)
     except ValueError:
-        return ""
+        return None
 
 
 def applied(
@@ -125,14 +131,15 @@ def edit_of(name: str, spec: Spec, now: int, *, declared: str | None) -> Edit:
 
 def kept(row: Scheduled, *, declared: str | None) -> Edit:
     """The same schedule; only what the code says of it is new."""
-    spec = read_spec(row.spec)
-    return Edit(row.name, row.version, row.spec, declared, row.next_at, row.paused_at, spec.times, spec.overlap)
+    spec = _spec(row)
+    times, overlap = (spec.times, spec.overlap) if spec else (None, "allow")
+    return Edit(row.name, row.version, row.spec, declared, row.next_at, row.paused_at, times, overlap)
 
 
 def changed(row: Scheduled, spec: Spec, now: int, *, declared: str | None) -> Edit:
     """*row* with another *spec*. Its next tick stays where it was, unless the rule or its bounds are others."""
-    next_at = row.next_at
-    if next_at is None or _times(read_spec(row.spec)) != _times(spec):
+    next_at, old = row.next_at, _spec(row)
+    if next_at is None or old is None or _times(old) != _times(spec):
         next_at = following(spec, now)
     if spec.times is not None and row.fired >= spec.times:
         next_at = None

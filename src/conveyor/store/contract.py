@@ -266,8 +266,8 @@ class Schedules(Protocol):
     def fire(self, moves: Sequence[Move]) -> Plan[Mapping[str, int]]:
         """Each cursor that stands where its move says is moved, and the jobs are stored with that, or neither.
 
-        Gives, for those that were moved by this, how many jobs that were: none where the job of the tick before has
-        not ended and the schedule skips then. A job whose id is known or whose unique key is held makes none.
+        Gives, for those that were moved by this, how many jobs were stored: none where the job of the tick before has
+        not ended and the schedule skips then, nor one whose unique key is held.
         """
         ...
 

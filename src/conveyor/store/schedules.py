@@ -78,5 +78,4 @@ def given_move(move: Move) -> dict[str, object]:
         "due": move.due,
         "next_at": move.next_at,
         "tick": move.tick,
-        "jobs": len(move.jobs),
     }

@@ -7,6 +7,7 @@ import random
 from collections.abc import Collection, Coroutine, Iterator, Mapping, Sequence
 from typing import Final
 
+from conveyor.core.errors import HeldElsewhere
 from conveyor.core.model import JobFilter
 from conveyor.core.schedules import Coming, Move, Scheduled, Spec, read_spec
 from conveyor.schedule.firing import move_of
@@ -62,23 +63,25 @@ class Scheduler:
                 return coming
 
     async def _fired(self, due: Sequence[Scheduled]) -> bool:
-        """Whether there was any to be moved, by us or by others. One that cannot be read holds up none of the rest."""
+        """Whether any was moved, by us or by others. One that cannot be read, or has to wait, holds up no other."""
         moves = [move for row in due if (move := self._move(row)) is not None]
         if not moves:
             return False
-        ends = {
-            row.name: row for row in due if row.job is not None and read_spec(row.spec).overlap == "cancel_previous"
-        }
+        rows = {row.name: row for row in due}
         for move in moves:
-            if move.jobs and (row := ends.get(move.name)) is not None and row.job is not None:
+            row = rows[move.name]
+            if move.jobs and row.job is not None and read_spec(row.spec).overlap == "cancel_previous":
                 where = JobFilter(ids=(row.job,))
                 await self._store.arun(self._store.control.call_off(where, PREVIOUS, 1, None))
+        went = False
         for some in _shares(moves):
-            made = await self._store.arun(self._store.schedules.fire(some))
-            for move in some:
-                if move.name in made:
-                    self._tell(move, made[move.name])
-        return True
+            with logged(f"schedule {some[0].name} has to wait", HeldElsewhere):
+                made = await self._store.arun(self._store.schedules.fire(some))
+                for move in some:
+                    if move.name in made:
+                        self._tell(move, made[move.name])
+                went = True
+        return went
 
     def _move(self, row: Scheduled) -> Move | None:
         try:
@@ -95,7 +98,7 @@ class Scheduler:
     @staticmethod
     def _tell(move: Move, jobs: int) -> None:
         if jobs < len(move.jobs):
-            logger.info("schedule %s: the job before has not ended, and this tick is skipped", move.name)
+            logger.info("schedule %s: this tick makes no job, for one before has not ended", move.name)
         elif not jobs:
             logger.info("schedule %s: ticks were missed, and are not made up", move.name)
         else:
@@ -103,15 +106,23 @@ class Scheduler:
 
 
 def _shares(moves: Sequence[Move]) -> Iterator[Sequence[Move]]:
-    """*moves*, for as many statements as keep each to about ``JOBS`` jobs."""
+    """*moves*, for as many statements as keep each to about ``JOBS`` jobs.
+
+    Those of unique jobs come last, each alone: somebody's open transaction may hold a key, and only that one waits.
+    """
     share: list[Move] = []
+    alone = [move for move in moves if any(job.unique for job in move.jobs)]
     for move in moves:
+        if any(job.unique for job in move.jobs):
+            continue
         share.append(move)
         if sum(len(one.jobs) for one in share) >= JOBS:
             yield share
             share = []
     if share:
         yield share
+    for move in alone:
+        yield [move]
 
 
 class Ticking:

@@ -36,8 +36,9 @@ def _measured(here: Site, count: int, seconds: float) -> Run:
         end = first + timedelta(seconds=(ticks - 1) * PERIOD)
         with progress("declare", count) as advance:
             for number in range(count):
-                here.app.schedules.add(f"bench {number}", here.tasks.nothing.bind(number), rule, end=end)
+                here.app.schedule(rule, name=f"bench {number}", args=(number,), end=end)(here.tasks.nothing)
                 advance(1)
+            here.app.schedules.apply()
         begun, counted = here.moment(workers), here.ground.counted(alone=False)
         time.sleep(max((end - datetime.now(UTC)).total_seconds(), 0.0))
         workers.wait(lambda: here.ground.tally().succeeded >= count * ticks, lambda: here.ground.tally().history)

@@ -1,7 +1,7 @@
 """Schedules on PostgreSQL."""
 
 from collections.abc import Mapping, Sequence
-from typing import cast
+from typing import Final, cast
 
 import msgspec
 
@@ -10,6 +10,9 @@ from conveyor.plan import Steps
 from conveyor.store.arrivals import Given
 from conveyor.store.postgres.plans import PostgresDialect
 from conveyor.store.schedules import SqlSchedules, Ticked, given_move
+
+LOCK_WAIT: Final = 2_000
+"""Milliseconds to wait for a unique key that a transaction under way has taken, and may yet give back."""
 
 
 class PostgresSchedules(PostgresDialect, SqlSchedules):
@@ -21,8 +24,11 @@ class PostgresSchedules(PostgresDialect, SqlSchedules):
             Ticked(**msgspec.structs.asdict(Given.of(job, place)), schedule=move.name)
             for place, (move, job) in enumerate((move, job) for move in moves for job in move.jobs)
         ]
-        given = [given_move(move) | {"job": move.jobs[-1].id.hex() if move.jobs else None} for move in moves]
+        given = [given_move(move) for move in moves]
         answer = yield self.statement(
-            "fire", moves=msgspec.json.encode(given).decode(), rows=msgspec.json.encode(rows).decode()
+            "fire",
+            moves=msgspec.json.encode(given).decode(),
+            rows=msgspec.json.encode(rows).decode(),
+            patience=str(LOCK_WAIT),
         )
         return {cast(str, name): cast(int, jobs) for name, jobs, _ in answer.rows}

@@ -1,10 +1,10 @@
 """Schedules on SQLite."""
 
 from collections.abc import Mapping, Sequence
-from typing import cast
 
 import msgspec
 
+from conveyor.core.model import NewJob
 from conveyor.core.schedules import Move
 from conveyor.plan import Steps
 from conveyor.store.arrivals import Given
@@ -19,14 +19,22 @@ class SqliteSchedules(SqliteDialect, SqlSchedules):
         """See ``SqlSchedules.fired``."""
         made: dict[str, int] = {}
         for move in moves:
-            job = move.jobs[-1].id if move.jobs else None
-            answer = yield self.statement("fire", **_move(move), job=job)
-            made |= {cast(str, name): cast(int, jobs) for name, jobs in answer.rows}
-            if made.get(move.name):
-                rows = [Given.of(job, place) for place, job in enumerate(move.jobs)]
-                ids = b"".join(job.id for job in move.jobs)
-                yield self.statement("join", rows=msgspec.json.encode(rows).decode(), ids=ids)
+            params = _move(move)
+            rows = (yield self.statement("ticking", **params)).rows
+            if rows:
+                jobs = yield from self._inserted(move.jobs if rows[0][0] else ())
+                made[move.name] = len(jobs)
+                yield self.statement("fire", **params, jobs=len(jobs), job=jobs[-1].id if jobs else None)
         return made
+
+    def _inserted(self, jobs: Sequence[NewJob]) -> Steps[Sequence[NewJob]]:
+        """Those of *jobs* that are stored now: one whose unique key is held is not."""
+        if not jobs:
+            return ()
+        rows = msgspec.json.encode([Given.of(job, place) for place, job in enumerate(jobs)]).decode()
+        answer = yield self.statement("join", rows=rows, ids=b"".join(job.id for job in jobs))
+        stored = {row[0] for row in answer.rows}
+        return [job for job in jobs if job.id.hex() in stored]
 
 
 def _move(move: Move) -> dict[str, object]:

@@ -179,9 +179,11 @@ class Schedules(Suite):
         save(store, edit("hourly", now(store) - 10 * HOUR, unique))
         for _ in range(2):
             store.run(store.schedules.fire([move(due(store)["hourly"])]))
-        assert len(jobs(store)) == 1
+        (info,) = jobs(store)
+        row = one(store, "hourly")
+        assert (row.fired, row.job and row.job.hex()) == (1, info.id.replace("-", ""))
         hand.end(hand.take_one(), Event.SUCCEED)
-        store.run(store.schedules.fire([move(due(store)["hourly"])]))
+        assert store.run(store.schedules.fire([move(due(store)["hourly"])])) == {"hourly": 1}
         assert len(jobs(store)) == 2
 
     def test_an_edit_of_an_older_version_changes_nothing(self, store: Store) -> None:
