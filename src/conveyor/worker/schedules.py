@@ -58,8 +58,9 @@ class Scheduler:
     async def fire(self) -> Coming:
         """Fire all that is due; gives what is to come."""
         while True:
-            coming = await self._store.arun(self._store.schedules.coming(BATCH + len(self._said)))
-            if not coming.due or not await self._fired(coming.due):
+            unread = len(self._said)
+            coming = await self._store.arun(self._store.schedules.coming(BATCH + unread))
+            if not coming.due or (not await self._fired(coming.due) and len(self._said) == unread):
                 return coming
 
     async def _fired(self, due: Sequence[Scheduled]) -> bool:
