@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from mutants import COUNTED_LATE, ROOT, SHOWN, Edit, Misfit, copied, lite
+from mutants import COUNTED_LATE, ROOT, SHOWN, Edit, Misfit, copied, lite, post
 
 SEED = "7"
 SERVER = """
@@ -183,6 +183,34 @@ BREAKS: tuple[Break, ...] = (
         [Edit("core/judge.py", "if crashes >= CRASHES_ALLOWED:", "if crashes >= 1000 * CRASHES_ALLOWED:")],
         "P05",
         "not put into quarantine",
+        1,
+    ),
+    Break(
+        "who watches over schedules does not look whether another one was quicker",
+        [lite("fire", " AND version = :version AND next_at = :due", "")],
+        "C04",
+        "ticks: .* doubled",
+        5,
+    ),
+    Break(
+        "who watches over schedules does not look whether another one was quicker",
+        [post("fire", " AND s.version = move.version AND s.next_at = move.due", "")],
+        "C04",
+        "ticks: .* doubled",
+        5,
+        store="postgres",
+    ),
+    Break(
+        "missed ticks are all made up, however many",
+        [
+            Edit(
+                "schedule/firing.py",
+                "return newest(rule, due - 1, until, spec.most)",
+                "return newest(rule, due - 1, until, 1_000)",
+            )
+        ],
+        "C06",
+        "C06: .*: all: the ticks",
         1,
     ),
     Break(

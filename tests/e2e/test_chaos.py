@@ -11,6 +11,7 @@ import pytest
 
 from conveyor.cli.chaos.namespace import NotRun, namespace
 from conveyor.cli.chaos.scenarios.scarce import cannot_mount
+from conveyor.cli.chaos.scenarios.ticks import SCHEDULES
 from tests.support.cli import PATIENCE, Terminal
 from tests.support.postgres import PostgresServer
 from tests.support.waiting import until
@@ -117,6 +118,35 @@ def test_terminated_backends_lose_nothing_and_the_database_is_left_alone(
 ) -> None:
     told = found(terminal, "D02", "--rounds", "2", "--store", postgres_url)["D02"]
     assert (told["outcome"], told["faults"], told["lost"], told["doubled_effects"]) == ("ok", 2, 0, 0)
+    assert (living(scratch), [*scratch.iterdir()], databases(postgres_server)) == ([], [], [])
+
+
+def test_jobs_that_kill_their_workers_are_put_away_on_sqlite(terminal: Terminal, scratch: Path) -> None:
+    told = found(terminal, "P05", "--rounds", "1")["P05"]
+    assert (told["outcome"], told["faults"], told["lost"], told["doubled_effects"]) == ("ok", 8, 0, 0)
+    assert (living(scratch), [*scratch.iterdir()]) == ([], [])
+
+
+def each_tick_has_one_job(terminal: Terminal, *words: str) -> str:
+    """What C04 notes; nothing may be violated, and each tick must have its job."""
+    told = found(terminal, "C04", "--rounds", "4", *words)["C04"]
+    assert (told["outcome"], told["faults"], told["lost"], told["doubled_effects"]) == ("ok", 4, 0, 0)
+    assert cast(int, told["accepted"]) >= 4 * SCHEDULES
+    assert " ticks, 0 doubled, 0 missed; " in str(told["notes"])
+    return str(told["notes"])
+
+
+def test_watchers_that_are_hit_at_a_tick_neither_miss_nor_double_it_on_sqlite(
+    terminal: Terminal, scratch: Path
+) -> None:
+    assert "not tried: a wrong clock" in each_tick_has_one_job(terminal)
+    assert (living(scratch), [*scratch.iterdir()]) == ([], [])
+
+
+def test_watchers_that_are_hit_at_a_tick_neither_miss_nor_double_it_though_a_clock_is_wrong(
+    terminal: Terminal, scratch: Path, postgres_url: str, postgres_server: PostgresServer
+) -> None:
+    assert "the clock of one +600 s wrong" in each_tick_has_one_job(terminal, "--store", postgres_url)
     assert (living(scratch), [*scratch.iterdir()], databases(postgres_server)) == ([], [], [])
 
 

@@ -19,6 +19,7 @@ LONG = {
     "D12": ("--rounds", "1000"),
     "N01": ("--rounds", "10"),
     "N04": ("--rounds", "20"),
+    "C04": ("--seconds", "200"),
     "C05": ("--seconds", "600"),
 }
 USUAL = ("--seconds", "60")

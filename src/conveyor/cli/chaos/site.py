@@ -74,7 +74,7 @@ class Site:
         self.url, self.folder = url, folder
         self.through = url
         """Where workers and producers find the store."""
-        self.lease = LEASE
+        self.lease, self.slots = LEASE, SLOTS
         self.chance = random.Random(settings.seed)  # noqa: S311 - a seed gives the same choices again
         self.history = History(folder)
         self.tasks: Tasks = made(url, folder)
@@ -125,7 +125,7 @@ class Site:
 
     def worker(self, *options: str, app: str = "app", before: Sequence[str] = (), **environment: str) -> Worker:
         """Start one more worker, by what stands *before*, with more in its *environment*."""
-        words = ["--app", f"conveyor.cli.chaos.serve:{app}", "-q", f"default={SLOTS}", "--grace", f"{GRACE:g}"]
+        words = ["--app", f"conveyor.cli.chaos.serve:{app}", "-q", f"default={self.slots}", "--grace", f"{GRACE:g}"]
         words += ["--lease", f"{self.lease:g}", "--beat", f"{self.lease / 5:g}", *options]
         self._started += 1
         self.workers.append(Worker(self._started, words, self._environment() | environment, self.folder, before))

@@ -13,10 +13,12 @@ from conveyor.cli.chaos.scenarios.deploys import p03, u01, u03
 from conveyor.cli.chaos.scenarios.freezes import c05, p04
 from conveyor.cli.chaos.scenarios.giants import r08
 from conveyor.cli.chaos.scenarios.networks import n01, n04
+from conveyor.cli.chaos.scenarios.outages import c06
 from conveyor.cli.chaos.scenarios.pressure import r04, x02
 from conveyor.cli.chaos.scenarios.scarce import cannot_mount, r02, r03
 from conveyor.cli.chaos.scenarios.soaks import r01
 from conveyor.cli.chaos.scenarios.stores import d02, d05, d11
+from conveyor.cli.chaos.scenarios.ticks import c04
 from conveyor.cli.chaos.site import Site
 from conveyor.cli.chaos.tables import Tables, sqlite
 
@@ -63,7 +65,9 @@ ALL: Final = (
     Scenario("N01", "half-open connections: silence, and nobody is told", n01, "PostgreSQL", proxied=True),
     Scenario("N04", "a worker cut off for three leases", n04, "PostgreSQL", missing=namespace.impossible, proxied=True),
     Scenario("C02", "wrong clocks, of a worker and of who enqueues", c02, "PostgreSQL"),
+    Scenario("C04", "watchers of schedules killed and frozen at the tick", c04),
     Scenario("C05", "workers suspended for many leases, all at once", c05),
+    Scenario("C06", "no worker over several ticks of schedules", c06),
     Scenario("R01", "soak: jobs of all kinds, and nothing grows", r01, sampled=True),
     Scenario("R02", "full disk under a worker's log and temporary files", r02, missing=cannot_mount),
     Scenario("R03", "few file descriptors, and none", r03),
