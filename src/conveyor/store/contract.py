@@ -25,6 +25,7 @@ from conveyor.drivers.lent import Kind
 from conveyor.plan import Plan, Ring
 from conveyor.store.answers import Arranged, Pass, Rescued, Settled, Visit
 from conveyor.store.leases import Leases
+from conveyor.store.locks import Locks
 from conveyor.store.sight import Sight
 
 T = TypeVar("T")
@@ -293,6 +294,11 @@ class Store(Protocol):
     @property
     def control(self) -> Control:
         """The plans of people and upkeep."""
+        ...
+
+    @property
+    def locks(self) -> Locks:
+        """The plans of locks."""
         ...
 
     @property

@@ -14,6 +14,7 @@ from conveyor.plan import Plan, Ring, Steps
 from conveyor.store.answers import Settled
 from conveyor.store.contract import LOCK_TIMEOUT, Control, Listener, Operations, Store
 from conveyor.store.leases import Leases
+from conveyor.store.locks import Locks
 from conveyor.store.sight import Sight
 from conveyor.testing.clock import MovableClock
 from conveyor.testing.log import Log
@@ -156,6 +157,11 @@ class WatchedStore:
     def control(self) -> Control:
         """See ``Store``."""
         return self._inner.control
+
+    @property
+    def locks(self) -> Locks:
+        """See ``Store``."""
+        return self._inner.locks
 
     @property
     def kind(self) -> Kind:

@@ -15,6 +15,7 @@ from conveyor.testing.contract.arrivals import Arrivals
 from conveyor.testing.contract.changes import Changes
 from conveyor.testing.contract.claims import Claims
 from conveyor.testing.contract.listening import Listening
+from conveyor.testing.contract.locks import Locking
 from conveyor.testing.contract.looking import Looking
 from conveyor.testing.contract.losses import Losses
 from conveyor.testing.contract.settling import Settling
@@ -25,6 +26,7 @@ __all__ = [
     "Changes",
     "Claims",
     "Listening",
+    "Locking",
     "Looking",
     "Losses",
     "Settling",
@@ -33,5 +35,5 @@ __all__ = [
 ]
 
 
-class StoreContract(Arrivals, UniqueKeys, Claims, Settling, Losses, Changes, Looking, Listening):
+class StoreContract(Arrivals, UniqueKeys, Claims, Settling, Losses, Changes, Looking, Listening, Locking):
     """All of it, for one kind of store."""
