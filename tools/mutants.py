@@ -215,6 +215,28 @@ TRANSACTIONS: tuple[Mutant, ...] = (
     ),
 )
 
+LOCKS = "tests/contract/test_locks.py"
+LOCKED: tuple[Mutant, ...] = (
+    _on_both(
+        "a lock is taken whoever has it",
+        [lite("lock_take", "held.expires_at <= :now OR", "true OR")],
+        [post("lock_take", "held.expires_at <= excluded.taken_at", "true")],
+        f"{LOCKS}::test_who_has_it_is_named",
+    ),
+    _on_both(
+        "a lock is renewed whatever its token",
+        [lite("lock_renew", " AND token = :token")],
+        [post("lock_renew", " AND token = :token")],
+        f"{LOCKS}::test_whose_lock_another_has_taken_is_told_so",
+    ),
+    _on_both(
+        "a lock is given back whatever its token",
+        [lite("lock_release", " AND token = :token")],
+        [post("lock_release", " AND token = :token")],
+        f"{LOCKS}::test_the_end_of_the_block_asks_once_more",
+    ),
+)
+
 MUTANTS: tuple[Mutant, ...] = (
     # First, as it takes longest.
     Mutant(
@@ -450,6 +472,7 @@ MUTANTS: tuple[Mutant, ...] = (
         ],
     ),
     *TRANSACTIONS,
+    *LOCKED,
 )
 
 

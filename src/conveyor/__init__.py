@@ -1,6 +1,7 @@
 """Conveyor runs background jobs for Python programs, in the database they already have."""
 
 from conveyor.app import Conveyor
+from conveyor.client.locks import Lock
 from conveyor.context import Context, current
 from conveyor.core.backoff import Backoff
 from conveyor.core.errors import (
@@ -10,6 +11,8 @@ from conveyor.core.errors import (
     DuplicateJob,
     JobFailed,
     JobNotFound,
+    LockHeld,
+    LockLost,
     MemoryLimitExceeded,
     NotInTransaction,
     OutcomeUnknown,
@@ -48,6 +51,9 @@ __all__ = [
     "JobFailed",
     "JobInfo",
     "JobNotFound",
+    "Lock",
+    "LockHeld",
+    "LockLost",
     "MemoryLimitExceeded",
     "NotInTransaction",
     "OutcomeUnknown",

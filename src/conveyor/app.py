@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from conveyor.around import Around
 from conveyor.client.desk import StoreDesk
 from conveyor.client.jobs import Jobs
+from conveyor.client.locks import Locks
 from conveyor.client.migrations import Migrations
 from conveyor.client.queues import Queues
 from conveyor.client.schedules import ScheduleMaker, Schedules
@@ -27,7 +28,7 @@ from conveyor.hooks import Hook
 from conveyor.job import Job
 from conveyor.registry import Registry
 from conveyor.store.contract import LOCK_TIMEOUT, Store
-from conveyor.task import Call, Sender, Task, default_name
+from conveyor.task import Call, Task, default_name
 
 if TYPE_CHECKING:  # a process that only enqueues does not pay for the worker's modules
     from conveyor.core.health import Finding
@@ -57,7 +58,7 @@ class Conveyor:
     commits at a power cut for speed), ``sqlite:///:memory:`` or ``postgresql://...``. Without it, the environment's
     ``CONVEYOR_URL``, else ``sqlite:///conveyor.db``. Nothing is opened before it is needed.
 
-    *listen_url*, else ``CONVEYOR_LISTEN_URL``, is for workers behind a pooler: the PostgreSQL server's own address.
+    *listen_url*, else ``CONVEYOR_LISTEN_URL``, is for workers and locks behind a pooler: the server's own address.
     *include* names modules whose ``@conveyor.task`` tasks become the app's; they are imported at first use.
     *lifespan* takes the app and gives a context manager, plain or async, that a worker enters once, before its first
     job; what it gives is each job's ``ctx.state``.
@@ -73,7 +74,7 @@ class Conveyor:
     ) -> None:
         """Raises ``UsageError`` for a URL of no known kind."""
         self.url, self.listen_url = _addresses(url, listen_url)
-        self._registry = Registry(include, self._sender)
+        self._registry = Registry(include, lambda: self._client)
         self._around = Around(lifespan=None if lifespan is None else partial(lifespan, self))
         self._opened: Store | None = None
         self._rig: Rig | None = None
@@ -87,8 +88,10 @@ class Conveyor:
         """Rules that make jobs: making, changing, pausing and looking at them."""
         self.schedule = ScheduleMaker(self.schedules)
         """``@app.schedule`` runs a task at the ticks of a rule; see ``ScheduleMaker``."""
+        self.locks = Locks(lambda: self.store)
+        """Locks of which one process at a time has the one of a name."""
         self.migrations = Migrations(lambda: self.store)  # what ``migrate`` would do
-        self.task = TaskMaker(self._sender, self._registry.add)
+        self.task = TaskMaker(lambda: self._client, self._registry.add)
         """``@app.task`` makes a function a task; see ``TaskMaker``."""
 
     def __repr__(self) -> str:
@@ -275,6 +278,7 @@ class Conveyor:
 
     def close(self) -> None:
         """Close the connections that blocking calls opened. Optional: a process may just end."""
+        self.locks.close()
         if self._opened is not None:
             self._opened.close()
 
@@ -282,9 +286,6 @@ class Conveyor:
         """Close the connections that this event loop opened. Optional likewise."""
         if self._opened is not None:
             await self._opened.aclose()
-
-    def _sender(self) -> Sender:
-        return self._client
 
     def _surround(self) -> "Surround":
         from conveyor.worker.surround import Surround

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Callable
 
 import pytest
 
-from conveyor import Conveyor
+from conveyor import Conveyor, LockHeld
 from conveyor.core.errors import OutcomeUnknown, StoreUnavailable
 from conveyor.plan import Ring
 from conveyor.store.contract import Listener, Store
@@ -18,6 +18,7 @@ from conveyor.store.postgres.links import alent, lent, own
 from conveyor.store.postgres.opened import PostgresStore
 from conveyor.testing.contract.claims import Claims
 from conveyor.testing.contract.listening import Listening
+from conveyor.testing.contract.locks import Locking
 from conveyor.testing.contract.settling import Settling
 from conveyor.worker.runner import Settings
 from tests.support.jobs import enqueue, new_job
@@ -27,7 +28,7 @@ from tests.support.stores import tables
 from tests.support.waiting import auntil, until
 
 
-class TestThroughPgBouncer(Claims, Settling, Listening):
+class TestThroughPgBouncer(Claims, Settling, Listening, Locking):
     @pytest.fixture
     def open_store(self, pooled: str, server_url: str) -> Callable[[], Store]:
         return lambda: PostgresStore(pooled, server_url)
@@ -184,3 +185,18 @@ def test_nothing_is_left_in_its_sessions(pooled: str, postgres_server: PostgresS
             assert before.execute(prepared).fetchall() == [(0,)]
         until(lambda: tables(store) == (1, 0))
         store.close()
+
+
+def test_a_lock_is_one_through_it_though_it_is_tied_to_nothing(pooled: str, server_url: str) -> None:
+    """A session of the pooler's would keep it, or lose it, whatever becomes of its holder."""
+    app, second = Conveyor(pooled), Conveyor(server_url)
+    with app.locks.hold("nightly", ttl=60) as lock, own(server_url) as connection:
+        assert lock.token == 1
+        assert connection.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'").fetchone() == (0,)
+        for other in (app, second):
+            with pytest.raises(LockHeld), other.locks.hold("nightly"):
+                pass
+    with second.locks.hold("nightly") as lock:
+        assert lock.token == 2
+    app.close()
+    second.close()

@@ -101,5 +101,16 @@ class AttemptFenced(ConveyorError):
     """The job is no longer this attempt's: its worker was taken for dead, and all that it wrote is taken back."""
 
 
+class LockHeld(ConveyorError):
+    """Somebody has the lock, and had it for as long as the call would wait; the message says who, and since when."""
+
+
+class LockLost(ConveyorError):
+    """The lock ran out before it could be renewed, or another has it: what was done under it may not have been alone.
+
+    A block that has raised something else raises that.
+    """
+
+
 class ConveyorWarning(UserWarning):
     """Something works, and is hardly what was meant; the message says what to write instead."""

@@ -26,6 +26,7 @@ from conveyor.drivers.lent import Kind
 from conveyor.plan import Plan, Ring
 from conveyor.store.answers import Arranged, Pass, Rescued, Settled, Visit
 from conveyor.store.leases import Leases
+from conveyor.store.locks import Locks
 from conveyor.store.sight import Sight
 
 T = TypeVar("T")
@@ -327,6 +328,11 @@ class Store(Protocol):
     @property
     def schedules(self) -> Schedules:
         """The plans of schedules."""
+        ...
+
+    @property
+    def locks(self) -> Locks:
+        """The plans of locks."""
         ...
 
     @property

@@ -14,6 +14,7 @@ from conveyor.plan import Plan, Ring, Steps
 from conveyor.store.answers import Settled
 from conveyor.store.contract import LOCK_TIMEOUT, Control, Listener, Operations, Schedules, Store
 from conveyor.store.leases import Leases
+from conveyor.store.locks import Locks
 from conveyor.store.sight import Sight
 from conveyor.testing.clock import MovableClock
 from conveyor.testing.log import Log
@@ -161,6 +162,11 @@ class WatchedStore:
     def schedules(self) -> Schedules:
         """See ``Store``."""
         return self._inner.schedules
+
+    @property
+    def locks(self) -> Locks:
+        """See ``Store``."""
+        return self._inner.locks
 
     @property
     def kind(self) -> Kind:

@@ -12,6 +12,7 @@ from conveyor.worker.runner import MOST_SLOTS
 MEASURES: Final = ("enqueue", "drain", "latency", "steady", "backlog", "held-snapshot", "schedules", "idle")
 USUAL: Final = ("enqueue", "drain", "latency", "idle")
 """What is measured when nothing is said: it takes about a minute."""
+JOBS: Final = "50000; 100000 in held-snapshot, 5000 in backlog; in schedules so many of those: 1000"
 MOST: Final = 1_000_000_000
 DAY: Final = 86_400
 
@@ -57,11 +58,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="sqlite:///FILE or postgresql://...: measure beside it, on its disk or server, and leave it alone "
         "(a temporary file)",
     )
-    add(
-        "--jobs",
-        type=whole,
-        help="how many jobs (50000; 100000 in held-snapshot, 5000 in backlog); in schedules so many of those (1000)",
-    )
+    add("--jobs", type=whole, help=f"how many jobs ({JOBS})")
     add(
         "--slots",
         type=number_between(int, 1, MOST_SLOTS),

@@ -20,11 +20,13 @@ from conveyor.drivers.postgres_wire import DEADLINE, AsyncWire, Overdue, Wire
 from conveyor.plan import Plan, Ring, arun, run
 from conveyor.store.contract import LOCK_TIMEOUT, Control, Listener, Operations, Schedules
 from conveyor.store.leases import Leases
+from conveyor.store.locks import Locks
 from conveyor.store.postgres import migrating
 from conveyor.store.postgres.checks import CHECKS, DEEP
 from conveyor.store.postgres.health import amiss, examined
 from conveyor.store.postgres.links import AsyncLinks, Links, alent, connect, dsn, lent, own, wraps
 from conveyor.store.postgres.listen import PostgresListener
+from conveyor.store.postgres.locks import PostgresLocks
 from conveyor.store.postgres.plans import PostgresControl, PostgresOperations
 from conveyor.store.postgres.schedules import PostgresSchedules
 from conveyor.store.sqlfiles import migrations
@@ -55,6 +57,7 @@ class PostgresStore:
         self._operations = PostgresOperations()
         self._control = PostgresControl()
         self._schedules = PostgresSchedules()
+        self._locks = PostgresLocks(self._listen_text)
         self._links = Links(self._text)
         self._alinks = AsyncLinks(self._text)
 
@@ -82,6 +85,11 @@ class PostgresStore:
     def schedules(self) -> Schedules:
         """See ``Store``."""
         return self._schedules
+
+    @property
+    def locks(self) -> Locks:
+        """See ``Store``."""
+        return self._locks
 
     def run(self, plan: Plan[T]) -> T:
         """See ``Store``. A read is tried again at once: its connection may have broken while it was on its way."""

@@ -24,6 +24,7 @@ from conveyor.drivers.within import lends
 from conveyor.plan import Plan, Ring, Statement, Steps
 from conveyor.store.contract import LOCK_TIMEOUT, Control, Listener, Operations, Schedules
 from conveyor.store.leases import Leases
+from conveyor.store.locks import Locks
 from conveyor.store.sqlfiles import migrations, statements
 from conveyor.store.sqlite.bell import SqliteListener, ring
 from conveyor.store.sqlite.forking import unforked
@@ -31,6 +32,7 @@ from conveyor.store.sqlite.health import examined
 from conveyor.store.sqlite.holder import Caller, Holder
 from conveyor.store.sqlite.lane import NOBODY, Lane
 from conveyor.store.sqlite.leases import FileLeases, Lives, MemoryLeases, SqliteLeases
+from conveyor.store.sqlite.locks import SqliteLocks
 from conveyor.store.sqlite.pending import awaited
 from conveyor.store.sqlite.place import Place
 from conveyor.store.sqlite.plans import SqliteControl, SqliteOperations
@@ -59,6 +61,7 @@ class SqliteStore:
         self._control = SqliteControl(clock)
         self._schedules = SqliteSchedules(clock)
         self._folder = None if self._place.memory else self._place.folder
+        self._locks = SqliteLocks(clock, self._folder)
         self._holder = Holder(self._place.file, BUSY_TIMEOUT / 1_000) if self._folder else None
         self._lives: Lives = FileLeases(self._folder) if self._folder else MemoryLeases()
         self._listeners: weakref.WeakSet[SqliteListener] = weakref.WeakSet()
@@ -91,6 +94,11 @@ class SqliteStore:
     def schedules(self) -> Schedules:
         """See ``Store``."""
         return self._schedules
+
+    @property
+    def locks(self) -> Locks:
+        """See ``Store``."""
+        return self._locks
 
     def run(self, plan: Plan[T]) -> T:
         """See ``Store``."""
@@ -240,6 +248,7 @@ class SqliteStore:
         connection = self._opened(wait=BUSY_TIMEOUT)
         connection.execute(f"PRAGMA synchronous = {self._place.synchronous}")
         connection.create_function("conveyor_alive", 1, self._lives.alive)
+        connection.create_function("conveyor_untied", 1, self._locks.untied)
         return connection
 
     def _opened(self, *, wait: int) -> sqlite3.Connection:

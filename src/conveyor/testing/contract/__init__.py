@@ -15,6 +15,7 @@ from conveyor.testing.contract.arrivals import Arrivals
 from conveyor.testing.contract.changes import Changes
 from conveyor.testing.contract.claims import Claims
 from conveyor.testing.contract.listening import Listening
+from conveyor.testing.contract.locks import Locking
 from conveyor.testing.contract.looking import Looking
 from conveyor.testing.contract.losses import Losses
 from conveyor.testing.contract.schedules import Schedules
@@ -26,6 +27,7 @@ __all__ = [
     "Changes",
     "Claims",
     "Listening",
+    "Locking",
     "Looking",
     "Losses",
     "Schedules",
@@ -35,5 +37,5 @@ __all__ = [
 ]
 
 
-class StoreContract(Arrivals, UniqueKeys, Claims, Settling, Losses, Changes, Looking, Listening, Schedules):
+class StoreContract(Arrivals, UniqueKeys, Claims, Settling, Losses, Changes, Looking, Listening, Schedules, Locking):
     """All of it, for one kind of store."""

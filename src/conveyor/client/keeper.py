@@ -1,0 +1,159 @@
+"""Who keeps locks while they are held: a thread, so that an event loop that is blocked loses none of its tasks'."""
+
+import contextlib
+import logging
+import os
+import select
+import threading
+from typing import Final, cast
+
+from conveyor.client.lock import KeptLock, ticks
+from conveyor.core.errors import ConveyorError
+from conveyor.plan import Plan
+from conveyor.store.contract import Store
+from conveyor.store.locks import Ties
+
+logger = logging.getLogger("conveyor")
+
+AGAIN: Final = 0.5
+"""Seconds at most until a renewal that failed is tried again."""
+ENDING: Final = 1.0
+"""Seconds that ``close`` waits for the thread."""
+
+
+class Keeper:
+    """Renews the locks of one store, and ties them to this process; its thread ends when there are none."""
+
+    def __init__(self, store: Store) -> None:
+        """Starts nothing yet."""
+        self.store = store
+        self._gate = threading.RLock()
+        self._spare = store.locks.spare
+        self._held: list[KeptLock] = []
+        self._new: list[KeptLock] = []
+        self._gone: list[tuple[KeptLock | None, Plan[object] | None]] = []
+        self._thread: threading.Thread | None = None
+        self._wake = (-1, -1)
+
+    def keep(self, lock: KeptLock) -> None:
+        """Renew it from now on; its ``known`` tells when it is tied, or cannot be."""
+        with self._gate:
+            self._new.append(lock)
+            self._rouse()
+
+    def drop(self, lock: KeptLock | None, last: Plan[object] | None = None) -> None:
+        """Renew it no more, and untie it; carry *last* out before that, if it can be."""
+        with self._gate:
+            self._gone.append((lock, last))
+            self._rouse()
+
+    def close(self) -> None:
+        """End the thread, unless there is a lock to keep: then with the last of them."""
+        with self._gate:
+            self._spare, thread = 0.0, self._thread
+            if thread is not None:
+                self._rouse()
+        if thread is not None and all(lock.given_back for lock in [*self._held, *self._new]):
+            thread.join(ENDING)
+
+    def _rouse(self) -> None:
+        if self._thread is None:
+            self._wake = os.pipe()
+            os.set_blocking(self._wake[1], False)
+            self._thread = threading.Thread(target=self._work, name="conveyor-locks", daemon=True)
+            self._thread.start()
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._wake[1], b".")
+
+    def _work(self) -> None:
+        ties = self.store.locks.ties()
+        idle_since = ticks()
+        try:
+            while True:
+                self._change(ties)
+                self._tend(ties)
+                now = ticks()
+                idle_since = now if self._held else idle_since
+                if self._ended(idle_since + self._spare - now):
+                    return
+                due = min((lock.due for lock in self._held if not lock.given_back), default=idle_since + self._spare)
+                self._wait(ties, max(0.0, due - now))
+        finally:
+            ties.close()
+            with self._gate:
+                self._thread = None if self._thread is threading.current_thread() else self._thread
+
+    def _ended(self, left: float) -> bool:
+        with self._gate:
+            if left > 0 or self._held or self._new or self._gone:
+                return False
+            self._thread = None
+            for file in self._wake:
+                os.close(file)
+            return True
+
+    def _wait(self, ties: Ties, seconds: float) -> None:
+        files = [self._wake[0]] if ties.file is None else [self._wake[0], ties.file]
+        poll = select.poll()
+        for file in files:
+            poll.register(file, select.POLLIN)
+        ready = {file for file, _ in poll.poll(1_000 * seconds)}
+        if self._wake[0] in ready:
+            os.read(self._wake[0], 4_096)
+        for lock in self._held if ties.file in ready else ():
+            if not ties.whole(lock.name):
+                lock.due = ticks()  # before somebody sees that nothing ties it
+
+    def _change(self, ties: Ties) -> None:
+        with self._gate:
+            new, gone = self._new, self._gone
+            self._new, self._gone = [], []
+        for lock, last in gone:
+            self._let_go(ties, lock, last)
+        for lock in new:
+            for former in [held for held in self._held if held.name == lock.name]:
+                former.lose("another thread of this process has taken it")
+                self._let_go(ties, former, None)
+            if not lock.given_back:
+                self._held.append(lock)
+                self._tie(ties, lock)
+            lock.known.set_result(None)
+
+    def _let_go(self, ties: Ties, lock: KeptLock | None, last: Plan[object] | None) -> None:
+        if last is not None:
+            with contextlib.suppress(ConveyorError):
+                self.store.run(last)
+        if lock is not None and lock in self._held:
+            self._held.remove(lock)
+            ties.untie(lock.name)
+
+    def _tend(self, ties: Ties) -> None:
+        for lock in list(self._held):
+            if lock.due <= ticks() and not lock.given_back:
+                self._renew(ties, lock)
+            if lock.lost and not lock.given_back:
+                logger.warning("the lock %r is lost", lock.name)
+                self._let_go(ties, lock, cast(Plan[object], self.store.locks.release(lock.name, lock.token)))
+
+    def _renew(self, ties: Ties, lock: KeptLock) -> None:
+        lock.tied = lock.tied and ties.whole(lock.name)
+        sent = ticks()
+        try:
+            kept = self.store.run(self.store.locks.renew(lock.name, lock.token, lock.ttl, tied=lock.tied))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the others are renewed, and this one is tried again
+            logger.warning("the lock %r could not be renewed: %s", lock.name, error)
+            lock.due = ticks() + min(lock.seconds / 10, AGAIN)
+            return
+        if not kept:
+            lock.lose("somebody else has taken it")
+            return
+        lock.renewed(sent)
+        if not lock.tied:
+            self._tie(ties, lock)
+
+    def _tie(self, ties: Ties, lock: KeptLock) -> None:
+        if ties.tie(lock.name, lock.seconds):
+            with contextlib.suppress(ConveyorError):
+                lock.tied = self.store.run(self.store.locks.tie(lock.name, lock.token))
+            if not lock.tied:
+                ties.untie(lock.name)

@@ -1,0 +1,1 @@
+SELECT CAST(pg_advisory_lock({lock_key}) AS text)

@@ -1,0 +1,1 @@
+UPDATE conveyor_lock SET expires_at = 0, tied = NULL WHERE name = :lock AND owner = :owner

@@ -1,0 +1,3 @@
+-- Also where its time is over, as long as nobody else has taken it: the token tells.
+UPDATE conveyor_lock SET expires_at = :now + :ttl, tied = CASE WHEN :tied THEN tied END
+WHERE name = :lock AND token = :token AND expires_at > 0
