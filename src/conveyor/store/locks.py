@@ -59,15 +59,10 @@ class Ties(Protocol):
 class Locks(Protocol):
     """What a store can do about locks. Times are in microseconds, by the store's clock."""
 
-    @property
-    def grace(self) -> float:
-        """Seconds for a living holder to mend its tie before a lock that looks vacant is taken over."""
-        ...
-
-    @property
-    def spare(self) -> float:
-        """Seconds for which it pays to keep, for the next lock, what makes ties."""
-        ...
+    grace: ClassVar[float]
+    """Seconds for a living holder to mend its tie before a lock that looks vacant is taken over."""
+    spare: ClassVar[float]
+    """Seconds for which it pays to keep, for the next lock, what makes ties."""
 
     def take(self, name: str, owner: bytes, holder: str, ttl: int, over: int = NOBODY) -> Plan[int | Held | None]:
         """The new token, one more than the last; or who has it. ``None``: nobody by now, so try again.

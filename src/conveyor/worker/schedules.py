@@ -151,8 +151,12 @@ class Ticking:
 
     def duties(self) -> list[Coroutine[object, object, None]]:
         """What goes on while the runner works."""
-        duties = [] if self._burst else [kept("schedules of the code", self._declaring.work)]
-        return duties if self._tether.supervised else [*duties, kept("schedules", self._scheduler.work)]
+        duties: list[Coroutine[object, object, None]] = []
+        if not self._burst:
+            duties.append(kept("schedules of the code", self._declaring.work))
+        if not self._tether.supervised:
+            duties.append(kept("schedules", self._scheduler.work))
+        return duties
 
 
 class Declaring:
