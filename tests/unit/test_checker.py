@@ -284,8 +284,8 @@ def test_what_befalls_a_process_that_had_the_time_to_write_the_outcome_explains_
 
 
 def test_what_was_done_twice_is_explained_by_the_record_of_the_first_attempt_alone() -> None:
-    assert promised(row(attempt=2, numbers=(1,))._replace(taken=(1,)), *LATE) == {}
-    assert promised(row(attempt=2, numbers=(1,))._replace(taken=(2,)), *LATE) == {"unexplained": (JOB,)}
+    assert promised(row(attempt=2, numbers=(1,))._replace(taken={1: 0.0}), *LATE) == {}
+    assert promised(row(attempt=2, numbers=(1,))._replace(taken={2: 0.0}), *LATE) == {"unexplained": (JOB,)}
 
 
 @pytest.mark.parametrize(
@@ -363,9 +363,9 @@ def test_recovery_is_counted_from_the_death_of_the_process_until_its_job_was_tak
     raised = [*run(1, 2, how="raised"), *run(5, 6, 2, pid=SUCCESSOR)]
     assert check(died, past()).recoveries == ((2, None, 3.0),)
     for at_, freed in ((2.5, 0.5), (1.9, 0.0), (9.0, 3.0)):
-        taken = row(attempt=2, numbers=(1,))._replace(taken=(1,), taken_at=(at_,))
+        taken = row(attempt=2, numbers=(1,))._replace(taken={1: at_})
         assert check(died, past(taken)).recoveries == ((2, freed, 3.0),)
-    other = row(attempt=3, numbers=(1, 2))._replace(taken=(2,), taken_at=(2.5,))
+    other = row(attempt=3, numbers=(1, 2))._replace(taken={2: 2.5})
     assert check(died, past(other)).recoveries == ((2, None, 3.0),)
     assert check(raised, past()).recoveries == ()
     early = sorted([*run(1, 4, how="gone"), *run(3, 6, 2, pid=SUCCESSOR)], key=lambda record: record.at)

@@ -39,7 +39,8 @@ class Known(NamedTuple):
 def standing(schedule: Known, runners: Sequence[Runner]) -> Standing:
     """The first that is to be said of *schedule*."""
     if schedule.trouble:
-        fix = f"conveyor schedules remove {shlex.quote(schedule.name)}, or, where your code declares it: conveyor schedules apply"
+        remove = f"conveyor schedules remove {shlex.quote(schedule.name)}"
+        fix = f"{remove}, or, where your code declares it: conveyor schedules apply"
         return Standing(Severity.TROUBLE, f"it cannot fire: {schedule.trouble}", fix)
     if schedule.paused_at is not None:
         fix = f"conveyor schedules resume {shlex.quote(schedule.name)}"

@@ -210,8 +210,7 @@ class _Case:
     def _taken_at(self, run: Run) -> float | None:
         """When it was taken back, on the clock of the records, if it was."""
         row = self._rows.get(run.job)
-        times = dict(zip(row.taken, row.taken_at, strict=False)) if row else {}
-        return times[run.attempt] - self._wall if run.attempt in times else None
+        return row.taken[run.attempt] - self._wall if row and run.attempt in row.taken else None
 
     def reset(self, job: str) -> bool:
         """Whether its token went back."""

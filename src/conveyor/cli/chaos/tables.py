@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 from urllib.parse import unquote, urlsplit
 from uuid import UUID
@@ -39,10 +40,9 @@ class Row(NamedTuple):
     """The attempts that its record names, but for those that were given back, and one that is there for its output."""
     task: str = ""
     result: bytes | None = None
-    taken: tuple[int, ...] = ()
-    """The attempts that its record says were taken from who ran them,"""
-    taken_at: tuple[float, ...] = ()
-    """and when, of each: seconds since 1970, by the database's clock."""
+    taken: Mapping[int, float] = MappingProxyType({})
+    """The attempts that its record says were taken from who ran them, and when: seconds since 1970, by the database's
+    clock."""
     unfit: bool = False
     """Whether its record says that some code did not take its arguments."""
     successes: tuple[int, ...] = ()
@@ -170,8 +170,7 @@ def _row(*columns: object) -> Row:
         tuple(entry["number"] for entry in kept if entry["event"] not in {"release", "snooze", "succeed"}),
         str(task),
         result if isinstance(result, bytes) else None,
-        tuple(entry["number"] for entry in taken),
-        tuple(entry["finished_at"] / 1_000_000 for entry in taken),
+        {entry["number"]: entry["finished_at"] / 1_000_000 for entry in taken},
         isinstance(record, bytes) and b"UnfitArguments" in record,
         tuple(entry["number"] for entry in kept if entry["event"] == "succeed"),
     )

@@ -142,7 +142,7 @@ def n01(site: Site) -> Tables:
             packets = Way("lost packets", space.mute, space.heal)
             ways[packets] = _at_work(site, through=through, before=space.command)
         for _ in site.rounds():
-            told = _at_work(site, proxy.url, (), "--grace", f"{ENDING:g}")
+            told = _at_work(site, proxy.url, options=("--grace", f"{ENDING:g}"))
             cuts = [
                 Cut(site, way, worker, None if number else told) for number, (way, worker) in enumerate(ways.items())
             ]
@@ -171,7 +171,7 @@ def _network(site: Site, stack: contextlib.ExitStack) -> tuple[Namespace, str]:
     return space, forwarder.url
 
 
-def _at_work(site: Site, through: str, before: Sequence[str] = (), *options: str) -> Worker:
+def _at_work(site: Site, through: str, before: Sequence[str] = (), options: Sequence[str] = ()) -> Worker:
     worker = site.worker(*options, before=before, CONVEYOR_URL=through)
     site.working(worker)
     return worker
