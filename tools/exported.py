@@ -8,6 +8,7 @@ import inspect
 import pydoc
 import re
 from collections.abc import Callable, Iterable
+from functools import cached_property
 
 import conveyor
 
@@ -34,7 +35,9 @@ def rest(pages: Iterable[str]) -> list[str]:
 def parts(_pages: Iterable[str]) -> list[str]:
     """The classes of an app's parts, such as ``app.jobs``, wherever they are defined."""
     app = conveyor.Conveyor("sqlite:///:memory:")
-    kinds = [type(value) for name, value in vars(app).items() if not name.startswith("_")]
+    later = [name for name, value in inspect.getmembers(type(app)) if isinstance(value, cached_property)]
+    made = [*(name for name in vars(app) if not name.startswith("_")), *later]
+    kinds = [type(getattr(app, name)) for name in made]
     return [f"{kind.__module__}.{kind.__qualname__}" for kind in kinds if kind.__module__.startswith("conveyor.")]
 
 

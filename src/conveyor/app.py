@@ -3,21 +3,20 @@
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
 from contextvars import ContextVar
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import urlsplit
 
 from conveyor.around import Around
 from conveyor.client.desk import StoreDesk
 from conveyor.client.jobs import Jobs
-from conveyor.client.locks import Locks
 from conveyor.client.migrations import Migrations
 from conveyor.client.queues import Queues
-from conveyor.client.schedules import ScheduleMaker, Schedules
 from conveyor.client.sending import Client
+from conveyor.core.addresses import addresses, check_kind
 from conveyor.core.clock import Clock, SystemClock
 from conveyor.core.errors import UsageError
 from conveyor.core.opening import opening
@@ -31,6 +30,8 @@ from conveyor.store.contract import LOCK_TIMEOUT, Store
 from conveyor.task import Call, Task, default_name
 
 if TYPE_CHECKING:  # a process that only enqueues does not pay for the worker's modules
+    from conveyor.client.locks import Locks
+    from conveyor.client.schedules import ScheduleMaker, Schedules
     from conveyor.core.health import Finding
     from conveyor.store.ground import Ground
     from conveyor.worker.cell.process import Cell
@@ -43,15 +44,41 @@ if TYPE_CHECKING:  # a process that only enqueues does not pay for the worker's 
 R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., object])
 
-DEFAULT_URL = "sqlite:///conveyor.db"
-KINDS = frozenset({"sqlite", "postgresql", "postgres"})
-"""What a store's URL may begin with."""
 importing: Final[ContextVar[str]] = ContextVar("conveyor_importing", default="")
 """The module that a command imports just now, for the app that is in it."""
 Lifespan = Callable[["Conveyor"], AbstractAsyncContextManager[object] | AbstractContextManager[object]]
 
 
-class Conveyor:
+class Later:
+    """What few programs need of an app: it is imported when it is first asked for."""
+
+    def __init__(self, store: Callable[[], Store], desk: StoreDesk, tasks: Callable[[], Collection[str]]) -> None:
+        """Made by the app; *tasks* gives the names of its tasks."""
+        self.__store, self.__desk, self.__tasks = store, desk, tasks
+
+    @cached_property
+    def schedules(self) -> "Schedules":
+        """Rules that make jobs: making, changing, pausing and looking at them."""
+        from conveyor.client.schedules import Schedules
+
+        return Schedules(self.__store, self.__desk, self.__tasks)
+
+    @cached_property
+    def schedule(self) -> "ScheduleMaker":
+        """``@app.schedule`` runs a task at the ticks of a rule; see ``ScheduleMaker``."""
+        from conveyor.client.schedules import ScheduleMaker
+
+        return ScheduleMaker(self.schedules)
+
+    @cached_property
+    def locks(self) -> "Locks":
+        """Locks of which one process at a time has the one of a name."""
+        from conveyor.client.locks import Locks
+
+        return Locks(self.__store)
+
+
+class Conveyor(Later):
     """An app: its tasks, and the store that keeps their jobs.
 
     *url* is ``sqlite:///jobs.db`` (four slashes for a path from the root; ``?synchronous=NORMAL`` trades the last
@@ -73,7 +100,7 @@ class Conveyor:
         lifespan: Lifespan | None = None,
     ) -> None:
         """Raises ``UsageError`` for a URL of no known kind."""
-        self.url, self.listen_url = _addresses(url, listen_url)
+        self.url, self.listen_url = addresses(url, listen_url)
         self._registry = Registry(include, lambda: self._client)
         self._around = Around(lifespan=None if lifespan is None else partial(lifespan, self))
         self._opened: Store | None = None
@@ -84,12 +111,7 @@ class Conveyor:
         """Looking at jobs, cancelling, retrying and deleting them."""
         self.queues = Queues(lambda: self.store)
         """How full queues are; pausing and resuming them."""
-        self.schedules = Schedules(lambda: self.store, self._desk, self._registry.names)
-        """Rules that make jobs: making, changing, pausing and looking at them."""
-        self.schedule = ScheduleMaker(self.schedules)
-        """``@app.schedule`` runs a task at the ticks of a rule; see ``ScheduleMaker``."""
-        self.locks = Locks(lambda: self.store)
-        """Locks of which one process at a time has the one of a name."""
+        super().__init__(lambda: self.store, self._desk, self._registry.names)
         self.migrations = Migrations(lambda: self.store)  # what ``migrate`` would do
         self.task = TaskMaker(lambda: self._client, self._registry.add)
         """``@app.task`` makes a function a task; see ``TaskMaker``."""
@@ -265,7 +287,7 @@ class Conveyor:
         """Use another store than the one that the app was made with. ``UsageError`` once the first is in use."""
         if self._opened is not None:
             raise UsageError("the app has used its store already; choose another before that")
-        self.url, self.listen_url = _addresses(url, None)
+        self.url, self.listen_url = addresses(url, None)
 
     @contextmanager
     def rigged(self, rig: "Rig") -> "Generator[Callable[[], Surround]]":
@@ -308,36 +330,6 @@ def _unattended(rig: "Rig | None") -> str:
     return "" if rig is None else rig.unattended()
 
 
-def _addresses(url: str | None, listen_url: str | None) -> tuple[str, str | None]:
-    """Where the store is, and where a worker listens, if not there; checked."""
-    store = url or os.environ.get("CONVEYOR_URL") or DEFAULT_URL
-    listen = listen_url or os.environ.get("CONVEYOR_LISTEN_URL") or None
-    _check_kind(store)
-    if listen and not listen.startswith(("postgresql://", "postgres://")):
-        raise UsageError("listen_url must begin with postgresql://: it is a PostgreSQL server's own address")
-    return store, listen
-
-
-def _check_kind(url: str) -> None:
-    try:
-        scheme = urlsplit(url).scheme
-    except ValueError as error:
-        raise UsageError(f"the store's URL cannot be read ({error}); write postgresql://user@host/database") from None
-    if scheme not in KINDS:
-        raise UsageError(
-            f"the store's URL begins with {scheme or 'nothing'}://, and must begin with sqlite:/// or postgresql://"
-            + _meant(url, scheme)
-        )
-
-
-def _meant(url: str, scheme: str) -> str:
-    """What to write instead, where it can be guessed. What may hold a password is not repeated."""
-    kind, plus, driver = scheme.partition("+")
-    if plus and kind in KINDS:
-        return f"; leave +{driver} out"
-    return "" if scheme or not url.isprintable() or "@" in url else f"; for a file write sqlite:///{url}"
-
-
 def _loop_factory() -> "LoopFactory | None":
     """Uvloop's event loops where it is installed: they halve the cost of a job that does little."""
     try:
@@ -349,7 +341,7 @@ def _loop_factory() -> "LoopFactory | None":
 
 def open_store(url: str, clock: Clock, listen_url: str | None = None) -> Store:
     """The store at *url*; *clock* is for SQLite, whose clock is its processes' own, *listen_url* for PostgreSQL."""
-    _check_kind(url)
+    check_kind(url)
     if urlsplit(url).scheme == "sqlite":
         from conveyor.store.sqlite.opened import SqliteStore
 
@@ -366,7 +358,7 @@ def open_ground(url: str, who: str = "bench") -> "Ground":
 
     *who* works there: what may be left over bears its name.
     """
-    _check_kind(url)
+    check_kind(url)
     if urlsplit(url).scheme == "sqlite":
         from conveyor.store.sqlite.ground import SqliteGround
 

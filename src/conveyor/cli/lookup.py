@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Final, cast
 from urllib.parse import urlsplit
 
-from conveyor.app import DEFAULT_URL, Conveyor, importing
+from conveyor.app import Conveyor, importing
+from conveyor.core.addresses import DEFAULT_URL
 from conveyor.core.errors import UsageError
 from conveyor.store.sqlite.place import Place
 

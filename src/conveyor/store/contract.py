@@ -1,7 +1,7 @@
 """What every store owes. The contract suite in ``tests/contract`` proves it, for each store, from outside."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from conveyor.core.health import Finding
 from conveyor.core.model import (
@@ -21,13 +21,15 @@ from conveyor.core.model import (
     Report,
     Runner,
 )
-from conveyor.core.schedules import Coming, Edit, Move, Scheduled
 from conveyor.drivers.lent import Kind
 from conveyor.plan import Plan, Ring
 from conveyor.store.answers import Arranged, Pass, Rescued, Settled, Visit
 from conveyor.store.leases import Leases
-from conveyor.store.locks import Locks
 from conveyor.store.sight import Sight
+
+if TYPE_CHECKING:  # a process that only enqueues does not pay for them
+    from conveyor.core.schedules import Coming, Edit, Move, Scheduled
+    from conveyor.store.locks import Locks
 
 T = TypeVar("T")
 
@@ -256,15 +258,15 @@ class Control(Protocol):
 class Schedules(Protocol):
     """Rules that make jobs, each with a cursor that only moves forward."""
 
-    def all(self, names: Sequence[str] | None = None) -> Plan[Sequence[Scheduled]]:
+    def all(self, names: Sequence[str] | None = None) -> "Plan[Sequence[Scheduled]]":
         """All, or those of *names* that there are, by name."""
         ...
 
-    def coming(self, limit: int) -> Plan[Coming]:
+    def coming(self, limit: int) -> "Plan[Coming]":
         """Up to *limit* whose tick has come and that are not paused, the oldest first, and when the next one comes."""
         ...
 
-    def fire(self, moves: Sequence[Move]) -> Plan[Mapping[str, int]]:
+    def fire(self, moves: "Sequence[Move]") -> Plan[Mapping[str, int]]:
         """Each cursor that stands where its move says is moved, and the jobs are stored with that, or neither.
 
         Gives, for those that were moved by this, how many jobs were stored: none where the job of the tick before has
@@ -272,7 +274,7 @@ class Schedules(Protocol):
         """
         ...
 
-    def save(self, edits: Sequence[Edit]) -> Plan[frozenset[str]]:
+    def save(self, edits: "Sequence[Edit]") -> Plan[frozenset[str]]:
         """Each that is still at its edit's version is as that says; their names."""
         ...
 
@@ -331,7 +333,7 @@ class Store(Protocol):
         ...
 
     @property
-    def locks(self) -> Locks:
+    def locks(self) -> "Locks":
         """The plans of locks."""
         ...
 
