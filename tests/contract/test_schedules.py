@@ -10,13 +10,16 @@ from conveyor import Conveyor, PayloadError, ScheduleNotFound, State, Task, Usag
 from conveyor.core.clock import moment
 from conveyor.core.health import Severity
 from conveyor.core.schedules import Edit, Scheduled
+from conveyor.plan import Plan, Statement, Steps
 from conveyor.schedule.firing import move_of
 from conveyor.schedule.info import ScheduleInfo
 from conveyor.schedule.syncing import Change
 from conveyor.store.contract import Store
+from conveyor.worker.schedules import Declaring
 from tests.support.jobs import Hire
 
 LATER = timedelta(days=1)
+HOURS = 3 * 3_600_000_000
 
 
 @pytest.fixture
@@ -131,6 +134,11 @@ def test_what_makes_no_sense_is_refused_before_anything_is_stored(app: Conveyor)
         (PayloadError, "times", lambda: app.schedules.add("a", task, hours, times=0)),
         (PayloadError, "jitter", lambda: app.schedules.add("a", task, hours, jitter=-1)),
         (TypeError, "number", lambda: app.schedules.add("a", task.bind("x", wrong=1), hours)),
+        (
+            UsageError,
+            "unique",
+            lambda: app.schedules.add("a", task.using(unique=True), hours, overlap="cancel_previous"),
+        ),
         (TypeError, "nonsense", lambda: app.schedules.add("a", task, hours, nonsense=1)),  # type: ignore[call-arg]  # on purpose
     ]
     for kind, text, call in wrong:
@@ -205,6 +213,10 @@ def test_the_preview_is_that_of_the_rule_also_over_the_next_change_of_the_clocks
     assert shown.change is not None
     offsets = {tick.astimezone(shown.zone).utcoffset() for tick in (*shown.ticks, *shown.around)}
     assert len(offsets) == 2
+    app.schedules.add("often", task_of(app), "*/30 * * * *", tz="Europe/Bucharest")
+    often = app.schedules.preview("often", 3)
+    assert often.change is not None
+    assert [tick - often.change for tick in often.around[:3]] == [timedelta(minutes=m) for m in (-60, -30, 0)]
     assert app.schedules.add("steady", task_of(app), every(hours=1)).ended is False
     assert app.schedules.preview("steady").change is None
 
@@ -300,6 +312,69 @@ def test_a_change_that_leaves_the_rule_alone_does_not_move_the_next_tick(url: st
     applied(second)
     after = second.schedules.get("it")
     assert (after.next_at, after.fired, after.tick) == (before.next_at, 1, before.tick)
+
+
+def test_a_deploy_keeps_a_tick_that_nobody_was_there_for(url: str, store: Store) -> None:
+    first = declared(url, store, lambda app, task: app.schedule(every(hours=1), name="it")(task))
+    applied(first)
+    row = store.run(store.schedules.all(["it"]))[0]
+    late = row.now - 60_000_000
+    store.run(store.schedules.save([Edit("it", row.version, row.spec, row.declared, late, None, None, "allow")]))
+    second = declared(url, store, lambda app, task: app.schedule(every(hours=2), name="it")(task))
+    assert applied(second) == {"it": Change.CHANGE}
+    assert store.run(store.schedules.all(["it"]))[0].next_at == late
+    paused = second.schedules.pause("it")
+    assert paused.next_at is not None
+    third = declared(url, store, lambda app, task: app.schedule(every(hours=3), name="it")(task))
+    applied(third)
+    after = third.schedules.get("it").next_at
+    assert after is not None
+    assert after > datetime.now(UTC)
+
+
+def test_no_edit_moves_the_cursor_to_a_tick_that_has_fired(app: Conveyor, store: Store) -> None:
+    app.schedules.add("it", task_of(app), every(hours=1))
+    fire(app, "it", late=HOURS)
+    tick = app.schedules.get("it").tick
+    assert tick is not None
+    assert tick > datetime.now(UTC)  # as if the clock had been set back since
+    for edited in (
+        lambda: app.schedules.update("it", rule=every(minutes=30)),
+        lambda: app.schedules.update("it", rule=every(minutes=20)),
+        lambda: (app.schedules.pause("it"), app.schedules.resume("it"))[1],
+    ):
+        after = edited().next_at
+        assert after is not None
+        assert after > tick
+
+
+def test_a_database_that_is_made_anew_under_a_worker_gets_its_schedules_back(url: str, store: Store) -> None:
+    made = declared(url, store, lambda app, task: app.schedule(every(hours=1), name="it")(task))
+
+    async def worked() -> list[int]:
+        try:
+            declaring = Declaring(store, made.schedules.declared, made.tasks)
+            seen: list[int] = []
+            for identity in ("", "", "another"):
+                await store.arun(store.schedules.remove("it"))
+                if identity:
+                    await store.arun(_renamed(store, identity))
+                await declaring.work()
+                seen.append(len(await store.arun(store.schedules.all())))
+            return seen
+        finally:
+            await store.aclose()
+
+    assert asyncio.run(worked()) == [1, 0, 1]
+
+
+def _renamed(store: Store, identity: str) -> Plan[None]:
+    """Give the store another identity, as one that was made anew has."""
+
+    def steps() -> Steps[None]:
+        yield Statement("UPDATE conveyor_meta SET value = :value WHERE name = 'store_id'", {"value": identity})
+
+    return Plan(steps)
 
 
 def test_of_many_who_bring_in_the_same_code_each_succeeds(url: str, store: Store, opened: Callable[[], Store]) -> None:

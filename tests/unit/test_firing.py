@@ -112,6 +112,20 @@ def test_a_schedule_that_cannot_be_read_is_an_error_of_its_own() -> None:
         move_of(row._replace(spec=written(Spec(MINUTES.dump(), spec.job)), next_at=NOW + 1))
 
 
+def test_jobs_of_much_data_are_made_in_several_steps_and_none_is_left_out() -> None:
+    spec = Spec(MINUTES.dump(), Planned.of(new_job()._replace(args=b"x" * 300_000)), catch_up="all", most=7)
+    row = Scheduled("it", written(spec), None, OUTAGE, None, 0, None, None, 3, 0, NOW)
+    found: list[int] = []
+    for _ in range(3):
+        move = move_of(row)
+        assert len(move.jobs) <= 3
+        found += ticks(move)
+        assert move.next_at is not None
+        row = row._replace(next_at=move.next_at, tick=move.tick)
+    assert found == [at("2026-03-04 12:00:00") - number * MINUTE for number in range(6, -1, -1)]
+    assert row.next_at == NOW + 30 * SECOND
+
+
 def test_times_are_what_they_seem() -> None:
     assert at("1970-01-01 00:00:01") == SECOND
     assert stored(at("2026-03-04 12:00:30", aware=True)) == NOW

@@ -8,7 +8,7 @@ import threading
 from typing import Final, cast
 
 from conveyor.client.lock import KeptLock, ticks
-from conveyor.core.errors import ConveyorError
+from conveyor.core.errors import ConveyorError, OutcomeUnknown
 from conveyor.plan import Plan
 from conveyor.store.contract import Store
 from conveyor.store.locks import Ties
@@ -79,6 +79,8 @@ class Keeper:
                 due = min((lock.due for lock in self._held if not lock.given_back), default=idle_since + self._spare)
                 self._wait(ties, max(0.0, due - now))
         finally:
+            for lock in self._held:  # none, unless something has ended this thread
+                lock.lose("its keeper has ended")
             ties.close()
             with self._gate:
                 self._thread = None if self._thread is threading.current_thread() else self._thread
@@ -152,8 +154,13 @@ class Keeper:
             self._tie(ties, lock)
 
     def _tie(self, ties: Ties, lock: KeptLock) -> None:
-        if ties.tie(lock.name, lock.seconds):
-            with contextlib.suppress(ConveyorError):
-                lock.tied = self.store.run(self.store.locks.tie(lock.name, lock.token))
-            if not lock.tied:
-                ties.untie(lock.name)
+        if not ties.tie(lock.name, lock.seconds):
+            return
+        try:
+            lock.tied = self.store.run(self.store.locks.tie(lock.name, lock.token))
+        except OutcomeUnknown:
+            lock.tied = True  # the store may say so: a tie that is not known of harms nobody, and none would
+        except ConveyorError:
+            lock.tied = False
+        if not lock.tied:
+            ties.untie(lock.name)

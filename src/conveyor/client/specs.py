@@ -15,9 +15,9 @@ from conveyor.core.options import Duration, microseconds, number_in
 from conveyor.core.schedules import CATCH_UPS, OVERLAPS, CatchUp, Edit, Overlap, Planned, Scheduled, Spec, read_spec
 from conveyor.core.text import is_a, told
 from conveyor.core.values import kind_of
-from conveyor.schedule.firing import following, rule_of
+from conveyor.schedule.firing import rule_of
 from conveyor.schedule.rules import Rule
-from conveyor.schedule.syncing import changed, kept
+from conveyor.schedule.syncing import changed, kept, onward
 from conveyor.schedule.words import Zone, cron
 from conveyor.task import Call, Enqueueable
 
@@ -94,7 +94,7 @@ def resumed(row: Scheduled) -> Edit | None:
     if row.paused_at is None:
         return None
     with readable(row.name):
-        next_at = None if row.next_at is None else following(read_spec(row.spec), row.now)
+        next_at = None if row.next_at is None else onward(row, read_spec(row.spec), row.now)
     return kept(row, declared=row.declared)._replace(paused_at=None, next_at=next_at)
 
 
@@ -125,6 +125,8 @@ def _with(spec: Spec, policies: Policies) -> Spec:
     if unknown := policies.keys() - _RULES.keys():
         raise TypeError(f"a schedule has no {', '.join(sorted(unknown))}; there are {', '.join(_RULES)}")
     made = msgspec.structs.replace(spec, **{name: _RULES[name](value) for name, value in policies.items()})
+    if made.overlap == "cancel_previous" and made.job.key is not None:
+        raise UsageError("overlap='cancel_previous' has no use for a unique job: the one before holds its key")
     if made.start is not None and made.end is not None and made.end < made.start:
         raise UsageError(f"end={moment(made.end).isoformat()} is before start={moment(made.start).isoformat()}")
     return made

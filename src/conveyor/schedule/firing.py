@@ -15,6 +15,8 @@ from conveyor.schedule.ticks import latest, newest
 
 GRACE: Final = 30_000_000
 """Microseconds that a tick may come late. Older ones were missed, and the schedule says what becomes of those."""
+BYTES: Final = 1_000_000
+"""Of arguments that one step makes jobs of, about; the next one makes the rest."""
 AT_ONCE: Final = 100
 """Late ticks that fire together: more than there are in that time."""
 
@@ -79,10 +81,13 @@ def move_of(row: Scheduled) -> Move:
         ticks = ticks[-1:]
     if spec.times is not None:
         ticks = ticks[: max(spec.times - row.fired, 0)]
+    at_once = max(BYTES // max(len(spec.job.args), 1), 1)
+    ticks, rest = ticks[:at_once], ticks[at_once:]
     jobs = tuple(spec.job.at(row.name, tick, tick + _spread(spec.jitter)) for tick in ticks)
     passed = ticks[-1] if ticks else latest(rule_of(spec), row.next_at - 1, row.now) or row.next_at
     late = passed if row.now - row.next_at <= GRACE else row.now
-    return Move(row.name, row.version, row.next_at, following(spec, late), passed, jobs)
+    next_at = rest[0] if rest else following(spec, late)
+    return Move(row.name, row.version, row.next_at, next_at, passed, jobs)
 
 
 def _spread(jitter: int) -> int:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from conveyor.core.clock import moment
 from conveyor.core.schedules import Spec
 from conveyor.schedule.firing import rule_of, zone_of
-from conveyor.schedule.ticks import upcoming
+from conveyor.schedule.ticks import newest, upcoming
 from conveyor.schedule.zones import pieces
 
 SECOND: Final = 1_000_000
@@ -47,7 +47,7 @@ def previewed(spec: Spec, now: int, count: int, fired: int = 0) -> Preview:
     change = _change(zone, now) if rule_of(spec).zone else None
     around: Sequence[int] = ()
     if change is not None and count and more and (not ticks or change > ticks[-1]):
-        before = [tick for tick in _ticks(spec, max(change - AROUND, first), count) if tick < change][-BEFORE:]
+        before = newest(rule_of(spec), max(change - AROUND, first), change - 1, BEFORE)
         around = [*before, *_ticks(spec, max(change - 1, first), AFTER)]
     seen = set(ticks)
     return Preview(

@@ -121,7 +121,9 @@ def _edit(difference: Difference, now: int, *, reset: bool) -> Edit | None:
         return edit_of(difference.name, spec, now, declared=written(spec))
     if difference.change is Change.DRIFT and not reset:
         return kept(row, declared=written(spec)) if difference.behind else None
-    return changed(row, spec, now, declared=written(spec))
+    edit = changed(row, spec, now, declared=written(spec))
+    overdue = row.paused_at is None and row.next_at is not None and row.next_at <= now
+    return edit._replace(next_at=row.next_at) if overdue and edit.next_at is not None else edit
 
 
 def edit_of(name: str, spec: Spec, now: int, *, declared: str | None) -> Edit:
@@ -140,11 +142,16 @@ def changed(row: Scheduled, spec: Spec, now: int, *, declared: str | None) -> Ed
     """*row* with another *spec*. Its next tick stays where it was, unless the rule or its bounds are others."""
     next_at, old = row.next_at, _spec(row)
     if next_at is None or old is None or _times(old) != _times(spec):
-        next_at = following(spec, now)
+        next_at = onward(row, spec, now)
     if spec.times is not None and row.fired >= spec.times:
         next_at = None
     text = written(spec)
     return Edit(row.name, row.version, text, declared, next_at, row.paused_at, spec.times, spec.overlap)
+
+
+def onward(row: Scheduled, spec: Spec, now: int) -> int | None:
+    """The next tick by *spec*: after now, and after whatever has fired already, though the clock was set back."""
+    return following(spec, now if row.tick is None else max(now, row.tick))
 
 
 def _times(spec: Spec) -> tuple[object, ...]:

@@ -204,7 +204,8 @@ class _Case:
                 since = before.end
             if since is not None and after.start > since:
                 taken = self._taken_at(before)  # a death may be seen later than it was
-                freed = None if taken is None else max(min(taken, after.start) - since, 0.0)
+                given = taken is None or taken > after.start  # what was taken back is a later one of the same number
+                freed = None if given or taken is None else max(taken - since, 0.0)
                 yield Recovery(since, freed, after.start - since)
 
     def _taken_at(self, run: Run) -> float | None:

@@ -6,9 +6,11 @@ Through a pooler there are no ties, for its sessions are nobody's own: there a l
 import contextlib
 import math
 import os
+import time
 from typing import ClassVar, Final, NamedTuple
 
 import psycopg
+from psycopg import conninfo
 
 from conveyor.core.errors import ConveyorError
 from conveyor.drivers.postgres import carry
@@ -21,6 +23,10 @@ from conveyor.store.sqlfiles import sql
 
 PATIENCE: Final = 3.0
 """Seconds that the server gets to answer the one who makes ties; the renewals wait meanwhile."""
+CONNECTING: Final = 2
+"""Seconds to connect in: the least that libpq knows. The renewals wait meanwhile."""
+APART: Final = 10.0
+"""Seconds until another try, where no tie could be made."""
 DROP: Final = 6
 """Seconds after which the server ends a silent session, once it has begun to ask."""
 
@@ -59,6 +65,7 @@ class SessionTies:
         self._names: set[str] = set()
         self._longest = 0.0
         self._pooled = False
+        self._not_before = 0.0
 
     @property
     def file(self) -> int | None:
@@ -67,7 +74,7 @@ class SessionTies:
 
     def tie(self, name: str, seconds: float) -> bool:
         """See ``Ties``."""
-        if self._pooled:
+        if self._pooled or time.monotonic() < self._not_before:
             return False
         try:
             connection = self._keeping(seconds)
@@ -78,6 +85,7 @@ class SessionTies:
             return False
         except (psycopg.Error, ConveyorError):
             self.close()
+            self._not_before = time.monotonic() + APART
             return False
         return connection is not None
 
@@ -114,7 +122,7 @@ class SessionTies:
     def _keeping(self, seconds: float) -> Wire | None:
         """The session, which the server keeps for *seconds* at least after it has heard from us."""
         if self._connection is None:
-            self._connection = connect(self._text)
+            self._connection = connect(conninfo.make_conninfo(self._text, connect_timeout=CONNECTING))
             self._connection.allow(PATIENCE)
             file = self._connection.pgconn.socket
             self._socket = _Socket(file, os.fstat(file).st_ino)

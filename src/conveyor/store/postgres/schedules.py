@@ -11,7 +11,7 @@ from conveyor.store.arrivals import Given
 from conveyor.store.postgres.plans import PostgresDialect
 from conveyor.store.schedules import SqlSchedules, Ticked, given_move
 
-LOCK_WAIT: Final = 2_000
+LOCK_WAIT: Final = 100
 """Milliseconds to wait for a unique key that a transaction under way has taken, and may yet give back."""
 
 
