@@ -80,7 +80,7 @@ class Scheduler:
 
     async def fire(self) -> Coming:
         """Fire all that is due, and can; gives what is to come."""
-        moved = True
+        coming, moved = await self._round()
         while moved:
             coming, moved = await self._round()
         await asyncio.gather(*self._beside)
