@@ -187,7 +187,7 @@ BREAKS: tuple[Break, ...] = (
     ),
     Break(
         "who watches over schedules does not look whether another one was quicker",
-        [lite("fire", " AND version = :version AND next_at = :due", "")],
+        [lite("ticking", " AND s.version = :version AND s.next_at = :due", "")],
         "C04",
         "ticks: .* doubled",
         5,

@@ -63,11 +63,11 @@ def enter(app: Conveyor, holding: Holding) -> Lock:
 def test_a_lock_has_a_name_and_a_token_that_grows_and_is_over_with_its_block(app: Conveyor) -> None:
     holding = app.locks.hold(NAME, ttl=timedelta(seconds=60), wait=timedelta(0))
     with holding as lock:
-        assert (lock.name, lock.token, lock.lost) == (NAME, 1, False)
+        assert (lock.name, lock.lost) == (NAME, False)
         lock.check()
-    assert enter(app, holding).token == 2
+    second = enter(app, holding)
     with holding as again:
-        assert again.token == 3
+        assert lock.token < second.token < again.token
     assert lock.lost
     with pytest.raises(LockLost, match="given back"):
         lock.check()
@@ -132,7 +132,7 @@ def test_who_waits_has_it_soon_after_it_was_given_back(app: Conveyor) -> None:
             waits.wait()
             refused(app, wait=0.3)  # so long has the other one waited, too
             assert not waiter.done()
-        assert waiter.result(1.0) == 2
+        assert waiter.result(1.0) > 0
 
 
 def test_an_error_of_the_block_passes_and_gives_it_back(app: Conveyor) -> None:
@@ -199,7 +199,7 @@ def test_whose_lock_another_has_taken_is_told_so(app: Conveyor) -> None:
     with pytest.raises(LockLost, match="somebody else"), app.locks.hold(NAME, ttl=1) as lock:  # noqa: PT012 - the block
         steal(app)
         until(lambda: lock.lost)
-        with pytest.raises(LockLost, match=r"'nightly' \(token 1\) is lost: somebody else has taken it"):
+        with pytest.raises(LockLost, match=r"'nightly' \(token \d+\) is lost: somebody else has taken it"):
             lock.check()
 
 
@@ -283,7 +283,7 @@ def test_who_never_hears_that_it_has_it_does_not_keep_it(
     with pytest.raises(type(error)), app.locks.hold(NAME, ttl=60):
         pass
     with app.locks.hold(NAME, wait=10) as lock:
-        assert lock.token == 2
+        assert lock.token > 0
 
 
 @pytest.mark.parametrize("cut", ["take", "wait", "tie"])

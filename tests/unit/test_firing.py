@@ -101,6 +101,13 @@ def test_the_time_zone_is_that_of_the_rule() -> None:
     assert due(rule, at("2026-03-29 00:00:00"), at("2026-03-29 00:00:01")).next_at == at("2026-03-29 23:00:00")
 
 
+def test_a_tick_that_is_none_any_more_as_by_newer_rules_of_its_zone_is_not_made() -> None:
+    rule = cron("0 2 * * *", tz="Europe/Bucharest")
+    early = at("2026-03-27 23:00:00")  # where the zone was an hour ahead, when that was stored
+    move = due(rule, early, early + 5 * SECOND)
+    assert (ticks(move), move.next_at) == ([], at("2026-03-28 00:00:00"))
+
+
 def test_a_schedule_that_cannot_be_read_is_an_error_of_its_own() -> None:
     row = Scheduled("it", '{"rule": {}}', None, NOW, None, 0, None, None, 1, 0, NOW)
     with pytest.raises(ValueError, match="job"):

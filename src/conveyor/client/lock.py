@@ -25,7 +25,9 @@ class Lock:
         """Made by ``app.locks.hold``."""
         self.name = name
         self.token = token
-        """Grows by one each time that the lock of this name is taken, by whomever: who has a smaller one was before.
+        """Grows each time that the lock of this name is taken, by whomever: who has a smaller one was before.
+
+        It is made of the store's clock, so that it also grows when the store was put back from a backup.
 
         Write it with what you write under the lock, and let nothing be written over that with a smaller one.
         """

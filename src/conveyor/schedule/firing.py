@@ -58,8 +58,8 @@ def fires(spec: Spec, due: int, now: int) -> list[int]:
 
 
 def _between(rule: Rule, first: int, until: int) -> Iterator[int]:
-    """The tick *first*, and those behind it, up to *until*."""
-    tick: int | None = first
+    """The tick *first*, if it is one still, and those behind it, up to *until*."""
+    tick = _after(rule, first - 1)
     while tick is not None and tick <= until:
         yield tick
         tick = _after(rule, tick)

@@ -65,7 +65,7 @@ class Locks(Protocol):
     """Seconds for which it pays to keep, for the next lock, what makes ties."""
 
     def take(self, name: str, owner: bytes, holder: str, ttl: int, over: int = NOBODY) -> Plan[int | Held | None]:
-        """The new token, one more than the last; or who has it. ``None``: nobody by now, so try again.
+        """The new token, more than the last; or who has it. ``None``: nobody by now, so try again.
 
         *owner* is 16 random bytes, *holder* is for people. A vacant lock is taken over only if *over* is its token.
         """

@@ -1,8 +1,8 @@
 -- Where nobody has it, or its time is over; or where the process that held the token :over has ended.
 INSERT INTO conveyor_lock AS held (name, token, owner, holder, taken_at, expires_at)
-VALUES (:lock, 1, :owner, :holder, :now, :now + :ttl)
+VALUES (:lock, :now, :owner, :holder, :now, :now + :ttl)
 ON CONFLICT (name) DO UPDATE
-SET token = held.token + 1, owner = excluded.owner, holder = excluded.holder, taken_at = excluded.taken_at,
+SET token = max(held.token + 1, excluded.token), owner = excluded.owner, holder = excluded.holder, taken_at = excluded.taken_at,
     expires_at = excluded.expires_at, tied = NULL
 WHERE held.expires_at <= :now OR (held.token = :over AND held.tied = 1 AND conveyor_untied(:lock))
 RETURNING token
