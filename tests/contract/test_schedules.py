@@ -301,6 +301,7 @@ def test_a_pause_outlives_a_deploy_and_a_new_rule(url: str, store: Store) -> Non
     second = declared(url, store, lambda app, task: app.schedule("0 2 * * *", name="it")(task))
     assert applied(second) == {"it": Change.CHANGE}
     assert second.schedules.get("it").paused_at == paused
+    assert [difference.paused for difference in second.schedules.plan()] == [True]
 
 
 def test_a_change_that_leaves_the_rule_alone_does_not_move_the_next_tick(url: str, store: Store) -> None:

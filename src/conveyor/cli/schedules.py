@@ -79,7 +79,9 @@ def _apply(app: Conveyor, options: argparse.Namespace) -> int:
 
 
 def _show(found: Sequence[Difference], options: argparse.Namespace) -> None:
-    rows = [(difference.name, difference.change, _meant(difference.change, options)) for difference in found]
+    rows = [
+        (one.name, one.change, _meant(one.change, options) + ("; it is paused" if one.paused else "")) for one in found
+    ]
     if options.json:
         say_json([{"schedule": name, "change": change.value, "action": meant} for name, change, meant in rows])
     elif rows:

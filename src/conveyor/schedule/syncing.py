@@ -41,6 +41,11 @@ class Difference:
     """What is stored; ``None`` for one that is to be created. Not printed, likewise."""
 
     @property
+    def paused(self) -> bool:
+        """Whether somebody has paused it: no deploy, and no reset, lets it go on."""
+        return self.row is not None and self.row.paused_at is not None
+
+    @property
     def behind(self) -> bool:
         """Whether the store has not heard yet what the code says of it."""
         return self.spec is not None and (self.row is None or self.row.declared != written(self.spec))
