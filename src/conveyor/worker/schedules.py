@@ -74,6 +74,8 @@ class Scheduler:
             wait = LOOK if coming.soonest is None else min((coming.soonest - coming.now) / 1_000_000, LOOK)
             if any(row.name not in self._broken for row in coming.due):
                 wait, pause = min(wait, pause), min(2 * pause, LONGEST)
+            else:
+                pause = SHORTEST
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(max(wait, 0.0) + random.uniform(0, APART)):  # noqa: S311 - a spread
                     await self._woken.wait()
