@@ -99,4 +99,4 @@ def _fire(url: str) -> None:
 
 def _make_due(url: str) -> None:
     with psycopg.connect(url) as connection:
-        connection.execute("UPDATE conveyor_schedule SET next_at = conveyor_now() - 1000000")
+        connection.execute("UPDATE conveyor_schedule SET next_at = conveyor_now() / 3600000000 * 3600000000")

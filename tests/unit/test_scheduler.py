@@ -33,10 +33,10 @@ def row(store: Store, name: str) -> Scheduled:
     return found
 
 
-def change(app: Conveyor, name: str, spec: str = "", late: int = 1_000) -> None:
-    """Have its tick come; *spec* as somebody may have spoilt it."""
+def change(app: Conveyor, name: str, spec: str = "", late: int = 0) -> None:
+    """Have a tick come, that of *late* hours ago; *spec* as somebody may have spoilt it."""
     now = row(app.store, name)
-    edit = Edit(name, now.version, spec or now.spec, now.declared, now.now - late, None, None, "allow")
+    edit = Edit(name, now.version, spec or now.spec, now.declared, tick(now, late), None, None, "allow")
     app.store.run(app.store.schedules.save([edit]))
 
 
@@ -46,7 +46,7 @@ def test_more_that_cannot_be_read_than_are_looked_at_hold_up_nobody(
     for number in range(BATCH + 5):
         app.schedules.add(f"bad {number:03}", app.tasks["shop.report"], every(hours=1))
         fire_once(app, f"bad {number:03}")
-        change(app, f"bad {number:03}", '{"rule": 5}', late=2_000)
+        change(app, f"bad {number:03}", '{"rule": 5}', late=1)
     app.schedules.add("good", app.tasks["shop.report"], every(hours=1))
     change(app, "good")
     scheduler = Scheduler(app.store)
@@ -55,6 +55,11 @@ def test_more_that_cannot_be_read_than_are_looked_at_hold_up_nobody(
         fire(app, scheduler)
     assert row(app.store, "good").fired == 1
     assert len([line for line in caplog.messages if "cannot fire" in line]) == BATCH + 5  # said once of each
+
+
+def tick(now: Scheduled, late: int = 0) -> int:
+    """The full hour, or one before."""
+    return (now.now // HOUR - late) * HOUR
 
 
 def fire_once(app: Conveyor, name: str) -> None:
@@ -67,9 +72,7 @@ def test_the_job_before_is_cancelled_where_that_is_wanted(app: Conveyor) -> None
     fire_once(app, "it")
     edit = row(app.store, "it")
     app.store.run(
-        app.store.schedules.save(
-            [Edit("it", edit.version, edit.spec, None, edit.now - 1_000, None, None, "cancel_previous")]
-        )
+        app.store.schedules.save([Edit("it", edit.version, edit.spec, None, tick(edit), None, None, "cancel_previous")])
     )
     fire(app)
     after, before = app.jobs.list()
