@@ -20,6 +20,8 @@ from conveyor.drivers.postgres import carry
 from conveyor.plan import Plan, run
 from conveyor.store.answers import Settled
 from conveyor.store.postgres.plans import PostgresControl, PostgresOperations
+from conveyor.store.postgres.schedules import PostgresSchedules
+from conveyor.testing.contract.schedules import edit, move, spec
 from tests.conftest import TEMPLATE
 from tests.support.explaining import Explainer, by_id
 from tests.support.jobs import HOUR, INFO, QUEUE, TASK, Hand, key, new_jobs, outcome
@@ -44,6 +46,7 @@ BOUNDS = {
     "ended_cancelled": 15,
     "report": 60,
     "complete": 30,
+    "fire": 60,
     "hold_job": 15,
     "was_ended": 21,
     "still_held": 15,
@@ -61,8 +64,8 @@ BOUNDS = {
 """Pages asked for per row, history and the indexes of both tables included; a half more than was ever measured."""
 BULK = {"stop", "revive_waiting", "revive_ended", "delete_waiting", "delete_ended"}
 """What people do to hundreds of ids; to find these it is right to read a table of a few pages from end to end."""
-NOT_BY_JOB = {"claim", "orphans", "stranded", "pause", "failures"}
-"""They look up a runner, a queue or an error. A claim's own way has another bound: the claimer's cursor."""
+NOT_BY_JOB = {"claim", "orphans", "stranded", "pause", "failures", "lock_take", "save_schedules"}
+"""They look up a runner, a queue, an error, or a name. A claim's own way has another bound: the claimer's cursor."""
 
 FULL: set[str] = set()
 """The partitions of history that hold jobs; an empty one may be read as one likes."""
@@ -120,7 +123,7 @@ class Bench:
 
     def measure(self, situation: str) -> None:
         """Explain every statement; all of it is taken back."""
-        for part in (self.arriving, self.working, self.waiting, self.running, self.ended):
+        for part in (self.arriving, self.working, self.waiting, self.running, self.ended, self.ticking):
             with self.connection.transaction(force_rollback=True):
                 part(situation)
 
@@ -211,6 +214,15 @@ class Bench:
             self.explain(situation, len(part), *plans)
         self.connection.execute("UPDATE conveyor_history SET delete_after = finished_at WHERE state = 'failed'")
         self.explain(situation, BATCH, self.control.prune(BATCH))
+
+    def ticking(self, situation: str) -> None:
+        """Schedules that look whether the job of their tick before has ended, and make one."""
+        schedules = PostgresSchedules()
+        self.do(schedules.save([edit(f"s{number}", 1, spec(overlap="skip")) for number in range(BATCH)]))
+        for _ in range(2):
+            moves = [move(row) for row in self.do(schedules.coming(BATCH)).due]
+            self.explain(situation, BATCH, schedules.fire(moves), only="fire")
+            self.do(schedules.fire(moves))
 
 
 def keyed() -> list[NewJob]:
