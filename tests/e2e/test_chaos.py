@@ -136,6 +136,7 @@ def each_tick_has_one_job(terminal: Terminal, *words: str) -> str:
     return str(told["notes"])
 
 
+@pytest.mark.soak  # the one below does the same, and more
 def test_watchers_that_are_hit_at_a_tick_neither_miss_nor_double_it_on_sqlite(
     terminal: Terminal, scratch: Path
 ) -> None:
