@@ -183,7 +183,7 @@ def test_it_is_renewed_while_it_is_held(app: Conveyor) -> None:
     with app.locks.hold(NAME, ttl=1) as lock:
         since = number(app.store, RAN_OUT)
         until(lambda: renewed(app, since))
-        lock.check()
+        assert not lock.lost
         refused(app)
 
 
@@ -191,7 +191,7 @@ async def test_it_is_renewed_while_the_event_loop_is_blocked(app: Conveyor) -> N
     async with app.locks.hold(NAME, ttl=1) as lock:
         since = number(app.store, RAN_OUT)
         until(lambda: renewed(app, since))
-        lock.check()
+        assert not lock.lost
     await app.aclose()
 
 
@@ -240,7 +240,30 @@ def test_a_store_that_is_away_for_less_than_that_costs_nothing(app: Conveyor, mo
         until(lambda: len(tried) >= 2)
         monkeypatch.undo()
         until(lambda: number(app.store, RAN_OUT) > since)
-        lock.check()
+        assert not lock.lost
+
+
+def test_a_tie_whose_answer_was_lost_is_kept(app: Conveyor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store has it, and would take a lock without its tie for that of somebody who has died."""
+    locks, run = app.store.locks, app.store.run
+    tie, asked = locks.tie, list[Plan[bool]]()
+
+    def noted(name: str, token: int) -> Plan[bool]:
+        asked.append(tie(name, token))
+        return asked[-1]
+
+    def unheard(plan: Plan[object]) -> object:
+        given = run(plan)
+        if any(plan is one for one in asked):
+            raise OutcomeUnknown("the answer was lost")
+        return given
+
+    monkeypatch.setattr(locks, "tie", noted)
+    monkeypatch.setattr(app.store, "run", unheard)
+    with app.locks.hold(NAME, ttl=60) as lock:
+        refused(app, wait=1.0)
+        assert not lock.lost
+    assert bool(asked) == (not app.url.endswith(":memory:"))
 
 
 def test_a_renewal_that_comes_too_late_does_not_count() -> None:
@@ -253,11 +276,11 @@ def test_a_renewal_that_comes_too_late_does_not_count() -> None:
 
 def test_what_cannot_be_given_back_is_no_error_and_runs_out(app: Conveyor, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was done was done under the lock."""
-    with app.locks.hold(NAME, ttl=1):
+    with app.locks.hold(NAME, ttl=1) as lock:
         monkeypatch.setattr(app.store, "run", unavailable)
     monkeypatch.undo()
-    with app.locks.hold(NAME, wait=10):
-        pass
+    with app.locks.hold(NAME, wait=10) as again:
+        assert again.token > lock.token
 
 
 def unavailable(plan: Plan[object]) -> NoReturn:

@@ -113,10 +113,7 @@ class Holding:
             _not_released(lock, failure)
         finally:
             keeper.drop(lock, None if done else _plan(last))
-        if error is None and not kept:
-            lock.lose("somebody else has taken it")
-            lock.check()
-        lock.lose("it was given back")
+        _ended(lock, error, kept=kept)
 
     async def __aenter__(self) -> Lock:
         """Take it."""
@@ -145,10 +142,7 @@ class Holding:
             _not_released(lock, failure)
         finally:
             keeper.drop(lock, None if done else _plan(last))
-        if error is None and not kept:
-            lock.lose("somebody else has taken it")
-            lock.check()
-        lock.lose("it was given back")
+        _ended(lock, error, kept=kept)
 
     def _steps(self, store: Store, owner: bytes) -> Steps:
         """Take it, or wait until it can be taken."""
@@ -198,6 +192,14 @@ class Holding:
             taken[1].check()
         taken[1].given_back = True
         return taken
+
+
+def _ended(lock: KeptLock, error: BaseException | None, *, kept: bool) -> None:
+    """Its block has ended, with *error*; raise ``LockLost`` if it was not *kept* until then, and all else is well."""
+    if error is None and not kept:
+        lock.lose("somebody else has taken it")
+        lock.check()
+    lock.lose("it was given back")
 
 
 def _driven(store: Store, steps: Steps) -> KeptLock:

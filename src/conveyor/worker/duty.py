@@ -51,11 +51,11 @@ async def kept(name: str, duty: Callable[[], Awaitable[object]]) -> None:
 
 
 @contextmanager
-def logged(consequence: str, kind: type[ConveyorError] = ConveyorError) -> Generator[None]:
-    """One failure of the *kind* is logged, with what follows from it, and passed over."""
+def logged(consequence: str) -> Generator[None]:
+    """One failure is logged, with what follows from it, and passed over."""
     try:
         yield
-    except kind as error:
+    except ConveyorError as error:
         logger.warning("%s: %s", consequence, error)
 
 
