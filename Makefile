@@ -4,7 +4,6 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
-FAST   := not postgres and not soak and not matrix
 UV     := $(shell command -v uv 2>/dev/null)
 
 # The Python that is here is the Python that is meant.
@@ -37,10 +36,10 @@ dev: $(VENV)/.dev ## Install Conveyor editable, with its tools and test servers,
 	@echo "Ready: . $(BIN)/activate"
 
 test: $(VENV)/.dev ## Run all tests but the soak; PostgreSQL included
-	$(BIN)/pytest -n 3 --dist worksteal $(ARGS)
+	$(BIN)/pytest -n 4 --dist worksteal $(ARGS)
 
 fast: $(VENV)/.dev ## Run the unit tests and the SQLite contract: seconds
-	$(BIN)/pytest -n 2 --dist worksteal tests/unit tests/contract -m "$(FAST)" $(ARGS)
+	$(BIN)/pytest -n 2 --dist worksteal tests/unit tests/contract -m fast $(ARGS)
 
 smoke: $(VENV)/.smoke ## Run the short selection for one more Python or PostgreSQL
 	$(BIN)/pytest -n 2 --dist worksteal -m smoke $(ARGS)
@@ -56,7 +55,7 @@ check: $(VENV)/.dev ## Lint, types, layers, bounds and the fast tests: what a ch
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 	$(BIN)/python tools/bounds.py
-	$(BIN)/pytest -n 2 --dist worksteal tests/unit tests/contract -m "$(FAST)"
+	$(BIN)/pytest -n 2 --dist worksteal tests/unit tests/contract -m fast
 
 coverage: $(VENV)/.dev ## Run the fast tests with coverage
 	$(BIN)/coverage run -m pytest tests/unit tests/contract -m "not postgres and not soak" -p no:xdist -q

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 from collections.abc import Callable, Generator, Iterator
 
 import pytest
@@ -11,6 +12,9 @@ from tests.support.databases import Databases
 from tests.support.pgbouncer import PgBouncer
 from tests.support.postgres import PostgresServer, prepare
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background job, whose children would ignore it too
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 TEMPLATE = "conveyor_template"
 EVERY_VALUE = {"failure", "hostile_endings", "hostile_values", "redact", "stored_bytes", "text", "times"}
 EVERY_CARRIER = {
@@ -19,6 +23,9 @@ EVERY_CARRIER = {
 }
 MATRIX = {f"test_{name}" for name in EVERY_VALUE | EVERY_CARRIER}
 """Modules that try each of very many things in turn: for `make test`, and not for each time that a file is saved."""
+FAST = {"unit", "contract"}
+SLOW = ("postgres", "soak", "matrix")
+"""The folders of the tests for each time that a file is saved, and what in them is not for that."""
 Reach = Callable[[str], str]
 
 
@@ -37,7 +44,7 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs PostgreSQL, asked for by name or through a parameter whose id says so; and the matrices."""
+    """Mark what needs PostgreSQL, asked for by name or through a parameter whose id says so; the matrices; the fast."""
     for item in items:
         if item.path.stem in MATRIX:
             item.add_marker(pytest.mark.matrix)
@@ -45,6 +52,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         callspec = getattr(item, "callspec", None)
         if asked or (callspec is not None and "postgres" in callspec.id):
             item.add_marker(pytest.mark.postgres)
+        if item.path.parent.name in FAST and not any(map(item.get_closest_marker, SLOW)):
+            item.add_marker(pytest.mark.fast)
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """The documentation builds as a site without a warning, and the site needs nothing from elsewhere."""
 
+import fcntl
 import re
 import subprocess
 import sys
@@ -33,13 +34,25 @@ TEXT_OF_SCRIPT = re.compile(r"""["'`](?:https?:)?//(?!www\.w3\.org/2000/svg)[^"'
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "sphinx", "-b", "html", "-W", "--keep-going", "-q", str(DOCS), str(folder)]
+def site(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """The site; of several test processes the first builds it for all."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "site"
+    with Path(f"{folder}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            build(folder)
+    return folder
+
+
+def build(folder: Path) -> None:
+    """Build the site; *folder* is there only once that has succeeded."""
+    draft = folder.with_name("draft")
+    command = [sys.executable, "-m", "sphinx", "-b", "html", "-W", "--keep-going", "-q", str(DOCS), str(draft)]
     environment = clean_environment() | {"http_proxy": NOWHERE, "https_proxy": NOWHERE}
     built = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=200)
     assert (built.returncode, built.stdout, built.stderr) == (0, "", "")
-    return folder
+    draft.rename(folder)
 
 
 class Loaded(HTMLParser):
