@@ -214,14 +214,15 @@ class Conveyor(Later):
         return self._around.told(on_finish=hook)
 
     def doctor(self, *, deep: bool = False) -> "Sequence[Finding]":
-        """What there is to say of the store, its queues and its workers, and what to do; a few cheap questions.
+        """What there is to say of the store, its queues, schedules and workers, and what to do; a few cheap questions.
 
         *deep* reads the whole database besides, where it is a file, and looks whether it is sound. It raises nothing
         when the store cannot be reached: that is a finding.
         """
-        from conveyor.client.doctor import examined
+        from conveyor.client.doctor import Code, examined
 
-        return examined(lambda: self.store, set(self.tasks) or None, deep=deep)
+        own = Code(set(self.tasks), self.schedules.declared) if self.tasks else None
+        return examined(lambda: self.store, own, deep=deep)
 
     async def adoctor(self, *, deep: bool = False) -> "Sequence[Finding]":
         """``doctor`` for async code, in a thread of its own."""

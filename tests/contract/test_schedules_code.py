@@ -1,4 +1,4 @@
-"""Code that differs from what the store has of its schedules: workers say so, on every store."""
+"""Code that differs from what the store has of its schedules: workers and the doctor say so, on every store."""
 
 import asyncio
 import logging
@@ -9,11 +9,13 @@ from functools import partial
 import pytest
 
 from conveyor import Conveyor, daily, every
+from conveyor.core.health import Severity
 from conveyor.core.schedules import Scheduled
 from conveyor.store.contract import Store
 from conveyor.worker import schedules as watching
 from conveyor.worker.runner import Settings
 from conveyor.worker.schedules import Declaring
+from tests.support.stores import rows
 from tests.support.waiting import auntil
 
 Versions = Callable[..., Conveyor]
@@ -185,3 +187,57 @@ def test_a_running_worker_says_that_one_of_older_code_was_started_after_it(
     assert caplog.text.count("has started since") == 1
     (row,) = stored(store)
     assert '"0 2 * * *"' in row.spec
+
+
+# ------------------------------------------------------------------- doctor
+
+
+def diagnosed(app: Conveyor) -> list[tuple[Severity, str, str]]:
+    """What the doctor says of schedules, but that no worker serves them."""
+    return [(one.severity, one.text, one.fix) for one in app.doctor() if one.check == "schedules"]
+
+
+def test_the_doctor_says_what_the_store_has_otherwise_than_the_code(version: Versions) -> None:
+    many = {f"it{number}": "0 1 * * *" for number in range(5)}
+    app = version(**many)
+    ((severity, text, fix),) = diagnosed(app)
+    assert (severity, text) == (
+        Severity.NOTE,
+        "schedules 'it0', 'it1', 'it2' and 2 more: not stored as this app declares",
+    )
+    assert fix.startswith("conveyor schedules plan, then conveyor schedules apply")
+    app.schedules.apply()
+    assert diagnosed(app) == [(Severity.FINE, "5 schedules, and none is late", "")]
+
+    app.schedules.update("it1", rule="0 5 * * *")
+    app.schedules.add("by hand", app.tasks["shop.report"], every(hours=1))
+    after = version(it0="0 2 * * *", it1="0 1 * * *", it2="0 1 * * *", it3="0 1 * * *")
+    fine, *told = diagnosed(after)
+    assert fine[0] is Severity.FINE
+    assert [(severity, text) for severity, text, _ in told] == [
+        (Severity.NOTE, "schedule 'it0': not stored as this app declares"),
+        (Severity.NOTE, "schedule 'it1': edited at run time, and kept so over deploys"),
+        (Severity.NOTE, "schedule 'it4': declared by this app no more, and stored still"),
+    ]
+    assert "apply --reset" in told[1][2]
+    assert "apply --remove-orphans" in told[2][2]
+    after.schedules.apply(reset=True, remove_orphans=True)
+    assert [severity for severity, *_ in diagnosed(after)] == [Severity.FINE]
+
+
+def test_the_doctor_says_nothing_where_there_is_nothing_to_compare(version: Versions, url: str, store: Store) -> None:
+    assert diagnosed(version()) == []
+    version(night="0 1 * * *").schedules.apply()
+    another = Conveyor(url)
+    another._opened = store
+    assert [severity for severity, *_ in diagnosed(another)] == [Severity.FINE]
+    another.task(name="other.task")(report)
+    assert [severity for severity, *_ in diagnosed(another)] == [Severity.FINE]
+
+
+def test_the_doctor_goes_on_where_the_schedules_cannot_be_read(version: Versions, store: Store) -> None:
+    app = version(night="0 1 * * *")
+    rows(store, "ALTER TABLE conveyor_schedule RENAME TO hidden")
+    ((severity, text, _),) = diagnosed(app)
+    assert (severity, text.startswith("this could not be looked at: ")) == (Severity.TROUBLE, True)
+    assert "workers" in {one.check for one in app.doctor()}
