@@ -32,8 +32,10 @@ from conveyor.task import Call, Task, default_name
 if TYPE_CHECKING:  # a process that only enqueues does not pay for the worker's modules
     from conveyor.client.locks import Locks
     from conveyor.client.schedules import ScheduleMaker, Schedules
+    from conveyor.core.deploy import MisfitSchedule
     from conveyor.core.health import Finding
     from conveyor.store.ground import Ground
+    from conveyor.store.rounds import Rounds
     from conveyor.worker.cell.process import Cell
     from conveyor.worker.heartbeat import Tether
     from conveyor.worker.inline import Inline
@@ -77,6 +79,11 @@ class Later:
 
         return Locks(self.__store)
 
+    def _lasting(self, queue: str | None) -> "Rounds[Sequence[MisfitSchedule]]":
+        from conveyor.client.lasting import lasting
+
+        return lasting(self.__store(), self.schedules.declared, self.__tasks(), self.__desk.codec, queue)
+
 
 class Conveyor(Later):
     """An app: its tasks, and the store that keeps their jobs.
@@ -107,7 +114,7 @@ class Conveyor(Later):
         self._rig: Rig | None = None
         self._desk = StoreDesk(lambda: self.store, self._registry.definition, lambda: _unattended(self._rig))
         self._client = Client(lambda: self.store, self._desk, self._inline)
-        self.jobs = Jobs(lambda: self.store, self._desk)
+        self.jobs = Jobs(lambda: self.store, self._desk, self._lasting)
         """Looking at jobs, cancelling, retrying and deleting them."""
         self.queues = Queues(lambda: self.store)
         """How full queues are; pausing and resuming them."""
@@ -214,14 +221,15 @@ class Conveyor(Later):
         return self._around.told(on_finish=hook)
 
     def doctor(self, *, deep: bool = False) -> "Sequence[Finding]":
-        """What there is to say of the store, its queues and its workers, and what to do; a few cheap questions.
+        """What there is to say of the store, its queues, schedules and workers, and what to do; a few cheap questions.
 
         *deep* reads the whole database besides, where it is a file, and looks whether it is sound. It raises nothing
         when the store cannot be reached: that is a finding.
         """
-        from conveyor.client.doctor import examined
+        from conveyor.client.doctor import Code, examined
 
-        return examined(lambda: self.store, set(self.tasks) or None, deep=deep)
+        own = Code(set(self.tasks), self.schedules.declared) if self.tasks else None
+        return examined(lambda: self.store, own, deep=deep)
 
     async def adoctor(self, *, deep: bool = False) -> "Sequence[Finding]":
         """``doctor`` for async code, in a thread of its own."""

@@ -1,15 +1,17 @@
-"""``conveyor check-deploy``, and what is behind it: which waiting jobs some code could not run."""
+"""``conveyor check-deploy``, and what is behind it: which waiting jobs some code could not run, and which to come."""
 
 import json
 import sys
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from conveyor import Conveyor, UsageError
-from conveyor.cli import main
+from conveyor import Conveyor, UsageError, every, once
+from conveyor.cli import check_deploy, main
+from conveyor.core.deploy import MisfitSchedule
+from conveyor.core.schedules import Edit
 from tests.support.stores import rows, sqlite_url
 
 
@@ -86,7 +88,47 @@ def test_what_is_at_either_end_is_seen_within_bounds(old: Conveyor, new: Conveyo
 
 async def test_async_code_finds_the_same(old: Conveyor, new: Conveyor) -> None:
     await old.tasks["gone"].aenqueue()
-    assert (await new.jobs.aunrunnable()).jobs == 1
+    await old.schedules.aadd("goes", old.tasks["gone"], every(hours=1))
+    found = await new.jobs.aunrunnable()
+    assert (found.jobs, [one.name for one in found.schedules]) == (1, ["goes"])
+
+
+def test_a_schedule_whose_jobs_could_not_be_run_is_told(old: Conveyor, new: Conveyor) -> None:
+    mail, gone = old.tasks["mail"], old.tasks["gone"]
+    old.schedules.add("fits", mail.bind(1), every(hours=1))
+    old.schedules.add("fits no more", mail.using(queue="slow").bind(1, plan="pro"), every(hours=1))
+    old.schedules.add("over", gone, once(datetime.now(UTC) - timedelta(days=1)))
+    old.schedules.add("paused", gone, every(hours=1))
+    old.schedules.pause("paused")
+    misfits = [
+        MisfitSchedule("fits no more", "mail", "mail(user: int) -> None: got an unexpected keyword argument 'plan'"),
+        MisfitSchedule("paused", "gone", ""),
+    ]
+    found = new.jobs.unrunnable()
+    assert (found.schedules, found.misfits, found.jobs) == (misfits, [], 0)
+    assert new.jobs.unrunnable(queue="slow").schedules == misfits[:1]
+    assert old.jobs.unrunnable().schedules == []
+
+
+def test_what_the_new_code_declares_otherwise_is_no_trouble_unless_it_was_edited(old: Conveyor, new: Conveyor) -> None:
+    for name in ("edited", "followed", "left"):
+        old.schedule(every(hours=1), name=name, args=(1,), kwargs={"plan": "pro"})(old.tasks["mail"])
+    for name in ("edited", "followed"):
+        new.schedule(every(hours=1), name=name, args=(1,))(new.tasks["mail"])
+    old.schedules.apply()
+    old.schedules.update("edited", rule=every(hours=2))
+    assert [one.name for one in new.jobs.unrunnable().schedules] == ["edited", "left"]
+    new.schedules.apply(reset=True, remove_orphans=True)
+    assert new.jobs.unrunnable().schedules == []
+
+
+def test_a_schedule_that_cannot_be_read_is_told_unless_one_queue_is_meant(old: Conveyor, new: Conveyor) -> None:
+    old.schedules.add("it", old.tasks["mail"].bind(1), every(hours=1))
+    (row,) = old.store.run(old.store.schedules.all())
+    spoilt = Edit("it", row.version, '{"rule": 5}', None, row.next_at, None, None, "allow")
+    old.store.run(old.store.schedules.save([spoilt]))
+    assert new.jobs.unrunnable().schedules == [MisfitSchedule("it", "", "what is stored of it cannot be read")]
+    assert new.jobs.unrunnable(queue="default").schedules == []
 
 
 def test_the_command_says_what_code_could_not_run_and_what_to_do(
@@ -106,3 +148,38 @@ def test_the_command_says_what_code_could_not_run_and_what_to_do(
     job.cancel()
     assert main(["check-deploy", "--app", shop]) == 0
     assert capsys.readouterr().out == "looked at 1 waiting job: this code can run all\n"
+
+
+def test_the_command_names_schedules_and_a_pipeline_can_stop_there(
+    old: Conveyor, shop: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("at night", "each day", "hourly"):
+        old.schedules.add(name, old.tasks["gone"], every(hours=1))
+    old.schedules.add("fits", old.tasks["mail"].bind(1), every(hours=1))
+    assert main(["check-deploy", "--app", shop]) == 1
+    shown = capsys.readouterr().out
+    assert "looked at 0 waiting jobs: this code can run all\n" in shown
+    assert "at night  gone  this code has no task of that name\n" in shown
+    assert "\n3 schedules make jobs that this code cannot run\n" in shown
+    assert "keep a task of that name" in shown
+    assert shown.endswith("conveyor schedules remove 'at night'\n")
+    monkeypatch.setattr(check_deploy, "SHOWN", 1)
+    assert main(["check-deploy", "--app", shop]) == 1
+    shown = capsys.readouterr().out
+    assert "and 2 more; --json has all\n" in shown
+    assert "each day" not in shown
+    assert main(["check-deploy", "--app", shop, "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert (told["jobs"], told["misfits"]) == (0, [])
+    assert [one["schedule"] for one in told["schedules"]] == ["at night", "each day", "hourly"]
+    unknown = {"task": "gone", "unknown": True, "reason": "this code has no task of that name"}
+    assert told["schedules"][0] == {"schedule": "at night", **unknown}
+    for name in ("at night", "each day"):
+        old.schedules.remove(name)
+    old.schedules.update("hourly", call=old.tasks["mail"].bind(1, plan="pro"))
+    assert main(["check-deploy", "--app", shop]) == 1
+    shown = capsys.readouterr().out
+    assert "\n1 schedule makes jobs that this code cannot run\n" in shown
+    assert "keep taking what it sends" in shown
+    old.schedules.remove("hourly")
+    assert main(["check-deploy", "--app", shop]) == 0

@@ -33,7 +33,7 @@ COMMANDS: Final = {
     "prune": "delete ended jobs that were kept long enough",
     "doctor": "look for what is wrong, and say what to do",
     "health": "say whether the workers of this machine make progress",
-    "check-deploy": "list waiting jobs that your code could not run",
+    "check-deploy": "list waiting jobs, and schedules of jobs, that your code could not run",
     "bench": "measure this machine and store",
     "chaos": "break what may break, and see whether jobs are lost or doubled",
     "completion": "print a script that completes these commands in your shell",

@@ -1,11 +1,11 @@
-"""``app.jobs.unrunnable``: looks through what waits, from both ends, within bounds."""
+"""``app.jobs.unrunnable``: looks through what waits, from both ends, within bounds, and at the schedules."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from conveyor.core import ids
 from conveyor.core.codec import Codec
-from conveyor.core.deploy import DeployCheck, Tally
+from conveyor.core.deploy import DeployCheck, MisfitSchedule, Tally
 from conveyor.core.errors import UsageError
 from conveyor.core.lifecycle import WAITING
 from conveyor.core.model import Direction, JobFilter
@@ -16,9 +16,12 @@ PAGE: Final = 500
 LOOKED_AT: Final = 10_000
 """Waiting jobs, unless somebody asks for more."""
 
+Lasting = Callable[[str | None], Rounds[Sequence[MisfitSchedule]]]
+"""Looks at the schedules, or at those of one queue."""
+
 
 def looked_through(
-    store: Store, codecs: Callable[[str], Codec | None], queue: str | None, limit: int
+    store: Store, codecs: Callable[[str], Codec | None], lasting: Lasting, queue: str | None, limit: int
 ) -> Rounds[DeployCheck]:
     """The oldest half and the newest: a backlog at one end must not hide what is at the other."""
     if limit < 1:
@@ -27,7 +30,7 @@ def looked_through(
     last = yield from _pages(store, where, tally, "oldest", (limit + 1) // 2, "")
     if last:
         last = yield from _pages(store, where, tally, "newest", limit, last)
-    return tally.result(whole=not last)
+    return tally.result((yield from lasting(queue)), whole=not last)
 
 
 def _pages(store: Store, where: JobFilter, tally: Tally, direction: Direction, limit: int, until: str) -> Rounds[str]:

@@ -1,8 +1,8 @@
 """``app.doctor()``: asks the store a few cheap questions, and has the answers judged."""
 
 import time
-from collections.abc import Callable, Collection, Sequence
-from typing import Final
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Final, NamedTuple
 
 from conveyor.core.clock import stored
 from conveyor.core.errors import ConveyorError, SchemaOutdated
@@ -22,8 +22,10 @@ from conveyor.core.health import (
 from conveyor.core.judge import unfit
 from conveyor.core.lifecycle import State
 from conveyor.core.model import JobFilter
-from conveyor.core.standing import of_schedules
+from conveyor.core.schedules import Scheduled, Spec
+from conveyor.core.standing import of_code, of_schedules
 from conveyor.schedule.info import known_of
+from conveyor.schedule.syncing import Change, compared
 from conveyor.store.contract import Store
 from conveyor.store.measuring import served
 
@@ -36,11 +38,20 @@ TRIED_AGAIN: Final = 200
 QUEUES: Final = 100
 """Queues whose due jobs are looked at."""
 
-Own = Collection[str] | None
+
+class Code(NamedTuple):
+    """What an app has."""
+
+    tasks: Collection[str]
+    declared: Mapping[str, Spec]
+    """Its schedules."""
+
+
+Own = Code | None
 
 
 def examined(opened: Callable[[], Store], own: Own, *, deep: bool) -> list[Finding]:
-    """What is found; *own* are the tasks of this app, ``None`` when it has none.
+    """What is found; *own* is what this app has, ``None`` when it has no tasks.
 
     A check that cannot be made is a finding itself, and keeps none of the others from being made, unless the store
     cannot be reached, or its tables are not those that we know.
@@ -103,7 +114,7 @@ def _queues(store: Store, own: Own) -> Sequence[Finding]:
     queues = served(store.run(store.operations.queues()), runners)
     asked = [queue.name for queue in queues if queue.ready and queue.workers and queue.paused_at is None][:QUEUES]
     due = {name: store.run(store.operations.due_tasks(name, LOOKED_AT)) for name in asked}
-    return [*of_queues(queues), *of_tasks(due, runners, own)]
+    return [*of_queues(queues), *of_tasks(due, runners, own.tasks if own else None)]
 
 
 def _jobs(store: Store, _: Own) -> Sequence[Finding]:
@@ -123,9 +134,18 @@ def _workers(store: Store, _: Own) -> Sequence[Finding]:
     return of_workers(store.run(store.operations.runners()), stranded)
 
 
-def _schedules(store: Store, _: Own) -> Sequence[Finding]:
+def _schedules(store: Store, own: Own) -> Sequence[Finding]:
     rows = store.run(store.schedules.all())
-    return of_schedules([known_of(row) for row in rows], store.run(store.operations.runners())) if rows else []
+    stand = of_schedules([known_of(row) for row in rows], store.run(store.operations.runners())) if rows else []
+    return [*stand, *(_compared(own, rows) if own else ())]
+
+
+def _compared(own: Code, rows: Sequence[Scheduled]) -> Sequence[Finding]:
+    """Another app's are none of ours."""
+    names: dict[Change, list[str]] = {change: [] for change in Change}
+    for found in compared(own.declared, rows, own.tasks):
+        names[found.change].append(found.name)
+    return of_code(sorted(names[Change.CREATE] + names[Change.CHANGE]), names[Change.DRIFT], names[Change.ORPHAN])
 
 
 _CHECKS: Final[dict[str, Callable[[Store, Own], Sequence[Finding]]]] = {

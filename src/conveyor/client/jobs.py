@@ -5,7 +5,7 @@ from typing import Final, Unpack
 from uuid import UUID
 
 from conveyor.client.changes import Affected, cancelled, chosen, deleted, pruned, revived
-from conveyor.client.deploys import LOOKED_AT, looked_through
+from conveyor.client.deploys import LOOKED_AT, Lasting, looked_through
 from conveyor.client.desk import StoreDesk
 from conveyor.client.filters import Filters, job_filter, parsed
 from conveyor.client.sending import found
@@ -36,10 +36,11 @@ class Jobs:
     transaction: *progress* hears after each how many more are done, and what is interrupted stays whole.
     """
 
-    def __init__(self, store: Callable[[], Store], desk: StoreDesk) -> None:
-        """Made by the app."""
+    def __init__(self, store: Callable[[], Store], desk: StoreDesk, lasting: Lasting) -> None:
+        """Made by the app; *lasting* looks which schedules it could not serve."""
         self._store = store
         self._desk = desk
+        self._lasting = lasting
 
     def get(self, id_: str | UUID) -> Job[object]:
         """The job of that id, looked up now. ``JobNotFound`` when there is none."""
@@ -230,17 +231,22 @@ class Jobs:
     def unrunnable(self, *, queue: str | None = None, limit: int = LOOKED_AT) -> DeployCheck:
         """Waiting jobs that this app could not run: it does not know their task, or their arguments do not fit it.
 
-        Looks at up to *limit* of them, half of these the oldest and half the newest; nothing is changed.
+        Looks at up to *limit* of them, half of these the oldest and half the newest; nothing is changed. Looks at all
+        schedules, too, for those that would make such jobs: paused ones as well, but none that has ended, or that the
+        next worker with this code brings into step with it.
         """
-        return drive(self._store(), looked_through(self._store(), self._desk.codec, queue, limit))
+        return drive(self._store(), self._looked(queue, limit))
 
     async def aunrunnable(self, *, queue: str | None = None, limit: int = LOOKED_AT) -> DeployCheck:
         """``unrunnable`` for async code."""
-        return await adrive(self._store(), looked_through(self._store(), self._desk.codec, queue, limit))
+        return await adrive(self._store(), self._looked(queue, limit))
 
     def runners(self) -> Sequence[Runner]:
         """The workers that have registered: those alive, and dead ones whose jobs may not all be taken back yet."""
         return self._store().run(self._store().operations.runners())
+
+    def _looked(self, queue: str | None, limit: int) -> Rounds[DeployCheck]:
+        return looked_through(self._store(), self._desk.codec, self._lasting, queue, limit)
 
     def _page(self, where: JobFilter, limit: int, after: str | None, *, oldest_first: bool) -> Plan[Sequence[JobInfo]]:
         return self._store().operations.list(

@@ -1,4 +1,4 @@
-"""Which waiting jobs some code could not run: told job by job, without running anything of them."""
+"""Which waiting jobs, and which jobs to come, some code could not run: told without running anything of them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -26,6 +26,17 @@ class Misfit:
 
 
 @dataclass(frozen=True, slots=True)
+class MisfitSchedule:
+    """A schedule in the store whose jobs this code cannot run."""
+
+    name: str
+    task: str
+    """Empty when what is stored of it cannot be read."""
+    reason: str
+    """Why its arguments do not fit, or what is stored cannot be read; empty when this code has no task of that name."""
+
+
+@dataclass(frozen=True, slots=True)
 class DeployCheck:
     """What ``app.jobs.unrunnable`` has found."""
 
@@ -35,6 +46,8 @@ class DeployCheck:
     """How many waiting jobs were looked at."""
     whole: bool
     """Whether these are all that wait."""
+    schedules: Sequence[MisfitSchedule]
+    """By name: those that would make jobs that could not be run."""
 
     @property
     def jobs(self) -> int:
@@ -54,9 +67,8 @@ class Tally:
     def add(self, job: JobInfo) -> None:
         """Look at one more."""
         self.looked += 1
-        codec = self._codecs(job.task)
-        reason = "" if codec is None else _reason(codec, job.payload)
-        if codec is not None and not reason:
+        reason = misfit(self._codecs(job.task), job.payload)
+        if reason is None:
             return
         known = self._found.get((job.task, reason))
         if known is None:
@@ -66,14 +78,19 @@ class Tally:
         else:
             self._found[job.task, reason] = replace(known, jobs=known.jobs + 1)
 
-    def result(self, *, whole: bool) -> DeployCheck:
-        """What was found by now."""
+    def result(self, schedules: Sequence[MisfitSchedule], *, whole: bool) -> DeployCheck:
+        """What was found by now, beside the *schedules*."""
         ordered = sorted(self._found.values(), key=lambda found: (-found.jobs, found.task, found.reason))
-        return DeployCheck(ordered, self.looked, whole)
+        return DeployCheck(ordered, self.looked, whole, schedules)
 
 
-def _reason(codec: Codec, payload: bytes) -> str:
-    """Why *payload* is no call of this task; empty when it is one. What it says is not quoted: it may hold secrets."""
+def misfit(codec: Codec | None, payload: bytes) -> str | None:
+    """Why *payload* is no call of the task that *codec* reads; ``None`` when it is one, empty when there is no task.
+
+    What it says is not quoted: it may hold secrets.
+    """
+    if codec is None:
+        return ""
     try:
         codec.decode(payload)
     except UnfitArguments as error:
@@ -82,4 +99,4 @@ def _reason(codec: Codec, payload: bytes) -> str:
         return "its stored arguments cannot be read"
     except Exception as error:  # noqa: BLE001 - the signature is the user's code
         return f"its signature cannot be read: {class_path(type(error))}"
-    return ""
+    return None

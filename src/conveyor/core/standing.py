@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Final, NamedTuple
 
 from conveyor.core.clock import MICROSECOND, moment
-from conveyor.core.health import Finding, Severity, bounded, fine, span
+from conveyor.core.health import NAMED, Finding, Severity, bounded, fine, note, span
 from conveyor.core.model import Runner
 
 NOBODY: Final = "no worker is running"
@@ -82,6 +82,30 @@ def of_schedules(schedules: Sequence[Known], runners: Sequence[Runner]) -> list[
         return bounded("schedules", found)
     what = "1 schedule" if len(schedules) == 1 else f"{len(schedules):,} schedules"
     return [fine("schedules", f"{what}, and none is late")]
+
+
+def of_code(otherwise: Sequence[str], edited: Sequence[str], orphans: Sequence[str]) -> list[Finding]:
+    """How the schedules of the store differ from those of the code.
+
+    Names of those that the store has *otherwise*, or not at all; that were *edited* at run time; that the code declares
+    no more.
+    """
+    plan, apply = "conveyor schedules plan", "conveyor schedules apply"
+    kinds = (
+        (otherwise, "not stored as this app declares", f"{plan}, then {apply}, as each worker does that starts"),
+        (edited, "edited at run time, and kept so over deploys", f"{plan}; where that is not meant, {apply} --reset"),
+        (
+            orphans,
+            "declared by this app no more, and stored still",
+            f"{plan}; when no older code is to come back, {apply} --remove-orphans",
+        ),
+    )
+    return [note("schedules", f"{_listed(names)}: {text}", fix) for names, text, fix in kinds if names]
+
+
+def _listed(names: Sequence[str]) -> str:
+    rest = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+    return f"{'schedule' if len(names) == 1 else 'schedules'} {', '.join(map(repr, names[:NAMED]))}{rest}"
 
 
 def _at(microseconds: int) -> str:

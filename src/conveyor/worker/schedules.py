@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from conveyor.core.errors import ConveyorError, HeldElsewhere, StoreRefused
 from conveyor.core.model import JobFilter
-from conveyor.core.schedules import Coming, Move, Scheduled, Spec, read_spec
+from conveyor.core.schedules import Coming, Move, Scheduled, Spec, read_spec, written
 from conveyor.schedule.firing import move_of
 from conveyor.schedule.syncing import Change, Difference, applied
 from conveyor.store.contract import Store
@@ -35,7 +35,7 @@ FIRST_PAUSE: Final = 0.5
 """Seconds for which one that is held up is left alone, at first; twice as long after each time, up to ``LOOK``."""
 SAY_AGAIN: Final = 60.0
 ANEW: Final = 60.0
-"""Seconds between looks whether the store is still the same."""
+"""Seconds between looks whether the store is still the same, and has what was declared."""
 PREVIOUS: Final = "the next tick of its schedule has come"
 
 
@@ -228,20 +228,33 @@ class Declaring:
         self._declared = declared
         self._tasks = tasks
         self._identity = ""
+        self._otherwise: dict[str, str | None] = {}
+        """What other code has declared of ours since, as far as it was warned of."""
 
     async def work(self) -> None:
         """Do it, if there are any. What was edited at run time stays, and what the code declares no more.
 
-        A database that somebody has made anew under a running worker has another identity, and no schedules.
+        A database that somebody has made anew under a running worker has another identity, and no schedules. Later
+        rounds only look: who starts last is right, be it by mistake the older code.
         """
         if not self._declared:
             return
         identity = await self._store.arun(self._store.operations.identity())
         if identity == self._identity:
+            await self._look()
             return
         for found in await adrive(self._store, applied(self._store.schedules, self._declared, self._tasks)):
             _tell_found(found)
-        self._identity = identity
+        self._identity, self._otherwise = identity, {}
+
+    async def _look(self) -> None:
+        """Warn of what other code has declared otherwise: once, and again when that is another declaration."""
+        rows = await self._store.arun(self._store.schedules.all([*self._declared]))
+        others = [row for row in rows if row.declared not in {None, written(self._declared[row.name])}]
+        for row in others:
+            if row.declared != self._otherwise.get(row.name):
+                _warn_of(row)
+        self._otherwise = {row.name: row.declared for row in others}
 
 
 def _tell_found(found: Difference) -> None:
@@ -251,3 +264,14 @@ def _tell_found(found: Difference) -> None:
         logger.info("schedule %s is as the code has it now", found.name)
     elif found.change is Change.DRIFT and found.behind:
         logger.warning("schedule %s was edited at run time, and stays so; the code has changed", found.name)
+
+
+def _warn_of(row: Scheduled) -> None:
+    follows = "follows that one" if row.spec == row.declared else "keeps what was edited at run time"
+    logger.warning(
+        "schedule %s: a worker with other code has started since (or conveyor schedules apply was run with it) and has "
+        "declared it otherwise, and the store %s; if the code of this worker is the newer, restart the others with "
+        "it, then conveyor schedules plan shows what differs, and conveyor schedules apply brings this code's back",
+        row.name,
+        follows,
+    )
