@@ -354,10 +354,16 @@ def open_store(url: str, clock: Clock, listen_url: str | None = None) -> Store:
         from conveyor.store.sqlite.opened import SqliteStore
 
         return SqliteStore(url, clock)
+    if urlsplit(url).scheme in {"redis", "rediss"}:
+        try:
+            from conveyor.store.redis.opened import RedisStore
+        except ImportError as error:
+            raise _without("Redis", "redis-py", "redis", error) from error
+        return RedisStore(url)
     try:
         from conveyor.store.postgres.opened import PostgresStore
     except ImportError as error:
-        raise _without_psycopg(error) from error
+        raise _without("PostgreSQL", "psycopg", "postgres", error) from error
     return PostgresStore(url, listen_url)
 
 
@@ -371,12 +377,14 @@ def open_ground(url: str, who: str = "bench") -> "Ground":
         from conveyor.store.sqlite.ground import SqliteGround
 
         return SqliteGround(url, who)
+    if urlsplit(url).scheme in {"redis", "rediss"}:
+        raise UsageError("there is no store beside one on Redis to measure on yet")
     try:
         from conveyor.store.postgres.bench.ground import PostgresGround
     except ImportError as error:
-        raise _without_psycopg(error) from error
+        raise _without("PostgreSQL", "psycopg", "postgres", error) from error
     return PostgresGround(url, who)
 
 
-def _without_psycopg(error: ImportError) -> UsageError:
-    return UsageError(f"PostgreSQL needs psycopg ({error}); install Conveyor with its extra: 'conveyor[postgres]'")
+def _without(server: str, library: str, extra: str, error: ImportError) -> UsageError:
+    return UsageError(f"{server} needs {library} ({error}); install Conveyor with its extra: 'conveyor[{extra}]'")

@@ -99,11 +99,16 @@ def translated(*, writes: bool) -> Generator[None]:
         raise StoreRefused(f"Redis: {error}") from error
     except (exceptions.ConnectionError, exceptions.TimeoutError, OSError, TimeoutError) as error:
         if writes and not isinstance(error, exceptions.BusyLoadingError):
-            raise OutcomeUnknown(f"Redis: the connection was lost: {error or type(error).__name__}") from error
-        raise StoreUnavailable(f"Redis cannot be reached: {error or type(error).__name__}") from error
+            raise OutcomeUnknown(f"Redis: the connection was lost: {said(error)}") from error
+        raise StoreUnavailable(f"Redis cannot be reached: {said(error)}") from error
     except exceptions.ResponseError as error:
         kind = StoreUnavailable if passes(error) else StoreRefused
         raise kind(f"Redis: {error}") from error
+
+
+def said(error: Exception) -> str:
+    """What an error says, or what it is."""
+    return str(error) or type(error).__name__
 
 
 def passes(error: exceptions.ResponseError) -> bool:

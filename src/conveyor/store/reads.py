@@ -1,14 +1,9 @@
 """Looking at jobs, workers and queues, over SQL; ``store.contract.Operations`` says what each operation owes."""
 
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Final, cast
 
-import msgspec
-
-from conveyor.core import ids
-from conveyor.core.clock import MICROSECOND, moment, stored
-from conveyor.core.failure import Failure
+from conveyor.core.clock import MICROSECOND, stored
 from conveyor.core.model import (
     COUNTED,
     Counts,
@@ -20,10 +15,8 @@ from conveyor.core.model import (
     JobInfo,
     QueueInfo,
     Runner,
-    RunnerInfo,
-    read_attempts,
 )
-from conveyor.plan import Plan, Row, Statement, Steps
+from conveyor.plan import Plan, Statement, Steps
 from conveyor.store.reading import conditions, count_jobs, filter_params, get_job, list_jobs, number_of
 from conveyor.store.rows import ended_of, failures_of, queue_of, runner_of
 from conveyor.store.sqlbase import SqlBase, number

@@ -10,7 +10,7 @@ import msgspec
 
 from conveyor.core.errors import StoreUnavailable
 from conveyor.core.judge import judge_loss
-from conveyor.core.lifecycle import TAKEN_BACK, Event, ending
+from conveyor.core.lifecycle import TAKEN_BACK, ending
 from conveyor.core.model import Claimed, Held, Outcome, Report, RunnerInfo
 from conveyor.plan import Plan, Ring, Row, Steps
 from conveyor.store.answers import Rescued, Settled

@@ -40,14 +40,16 @@ local function delete_waiting(id, _, queue, stored)
   return true
 end
 
-local function delete_ended(id, state)
+local function delete_ended(id, state, _, stored)
+  if stored == 'waiting' or stored == 'running' then return end
   take_out(id, state, redis.call('HGET', job_key(id), 'fingerprint'))
   redis.call('DEL', job_key(id))
   return true
 end
 
 -- It may run once more at least, and never expires. One whose unique key another holds by now is picked, and stays.
-local function revive(id, state, queue)
+local function revive(id, state, queue, stored)
+  if stored == 'waiting' or stored == 'running' then return end
   local key = job_key(id)
   local job = redis.call('HMGET', key, 'priority', 'task', 'unique', 'fingerprint', 'attempt', 'max_attempts',
                          'delete_after', 'finished_at')

@@ -8,10 +8,13 @@ from conveyor.core.judge import EXPIRED
 from conveyor.core.model import JobFilter
 from conveyor.plan import Plan, Steps
 from conveyor.store.answers import Arranged, Pass
-from conveyor.store.redis.reads import filtered, indexes
+from conveyor.store.redis.reads import SEEN, filtered, indexes
 from conveyor.store.redis.scripts import Argument, call
 
 NOTHING: Final = Pass(0, 0, frozenset(), None)
+_OF_ENDED: Final = frozenset({"revive", "delete_ended"})
+_ENDED: Final = tuple(state for state in SEEN if state.final)
+_UNFINISHED: Final = tuple(state for state in SEEN if not state.final)
 
 
 class RedisControl:
@@ -88,7 +91,7 @@ def _set(queue: str, what: str) -> Steps[None]:
 def _pass(what: str, where: JobFilter, limit: int, after: bytes | None, reason: str = "") -> Steps[Pass]:
     """Look at jobs, a part in each call, until *limit* are picked or there are no more."""
     done = NOTHING
-    for place in indexes(where, after, "oldest"):
+    for place in indexes(where, after, "oldest", _ENDED if what in _OF_ENDED else _UNFINISHED):
         last: Argument = after.hex() if after else ""
         over = False
         while not over and done.picked < limit:

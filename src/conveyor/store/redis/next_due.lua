@@ -10,4 +10,4 @@ for n = 2, #ARGV do
     if next_ and (not soonest or tonumber(next_) < soonest) then soonest = tonumber(next_) end
   end
 end
-return soonest and digits(soonest - at)
+return soonest and digits(soonest - at) or false

@@ -26,6 +26,6 @@ for _, name in ipairs(names) do
   end
   local failed = redis.call('ZCOUNT', retry_key(name), '(' .. digits(at), '+inf')
   answer[#answer + 1] = {name, redis.call('HGET', P .. 'paused', name), digits(at), due, later - failed, failed,
-                         redis.call('ZCARD', running_key(name)), oldest and digits(oldest)}
+                         redis.call('ZCARD', running_key(name)), oldest and digits(oldest) or false}
 end
 return answer

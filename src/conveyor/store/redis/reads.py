@@ -5,7 +5,7 @@ call: what comes or goes between two calls is seen as of its own moment.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Final, cast
@@ -35,7 +35,8 @@ BUDGET: Final = 1_000
 """Jobs that one call looks at; ``reading.lua`` says the same."""
 FORM: Final = 1
 """The number of the store's form; it grows when an older version could not work with it."""
-_SEEN: Final = tuple(state for state in State if state is not State.BLOCKED)
+SEEN: Final = tuple(state for state in State if state is not State.BLOCKED)
+"""Nothing is blocked yet: flows bring that."""
 _TEXTS: Final = frozenset({1, 2, 4, 20, 24})
 _IDS: Final = frozenset({0, 16})
 _BYTES: Final = frozenset({17, 18, 19, 23})
@@ -65,7 +66,7 @@ class RedisReads:
         """See ``Operations.counts``."""
 
         def steps() -> Steps[Counts]:
-            wanted = [state for state in _SEEN if not where.states or state in where.states]
+            wanted = [state for state in SEEN if not where.states or state in where.states]
             found = yield from (_counted() if _bare(where) else _tally(where, enough=wanted))
             return {state: min(found[state], COUNTED + 1) for state in wanted}
 
@@ -198,14 +199,15 @@ def filtered(where: JobFilter) -> tuple[Argument, ...]:
     )
 
 
-def indexes(where: JobFilter, after: bytes | None, direction: Direction) -> Iterator[tuple[Argument, ...]]:
-    """Where to look for jobs of *where*: once for all, or in parts, where they are named one by one."""
+def indexes(
+    where: JobFilter, after: bytes | None, direction: Direction, among: Collection[State] = SEEN
+) -> Iterator[tuple[Argument, ...]]:
+    """Where to look for jobs of *where* that are *among* states: at once, or in parts, where ids are named."""
     if where.ids is None:
         ended = where.fingerprint is not None or where.finished_before is not None
-        states = where.states or tuple(_SEEN)
+        states = [state for state in among if not where.states or state in where.states]
         live = () if ended or FINAL.issuperset(states) else ("live",)
-        past = (f"past:{state}" for state in states if state in FINAL)
-        names = (*live, *past)
+        names = (*live, *(f"past:{state}" for state in states if state in FINAL))
         if names:
             yield (len(names), *names)
         return

@@ -4,7 +4,7 @@
 local at, names, soonest = clock(), {}, false
 if ARGV[1] == 'coming' then
   names = redis.call('ZRANGEBYSCORE', P .. 'ticks', '-inf', at, 'LIMIT', 0, ARGV[2])
-  soonest = redis.call('ZRANGEBYSCORE', P .. 'ticks', '(' .. digits(at), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)[2]
+  soonest = redis.call('ZRANGEBYSCORE', P .. 'ticks', '(' .. digits(at), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)[2] or false
 elseif ARGV[1] == 'all' then
   names = redis.call('ZRANGE', P .. 'schedules', 0, -1)
 else
