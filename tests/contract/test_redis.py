@@ -7,10 +7,10 @@ import pytest
 from conveyor.store.contract import Store
 from conveyor.store.redis.opened import RedisStore
 from conveyor.testing.contract import StoreContract
-from tests.support.redis import RedisServer
+from tests.support.redis import RedisServer, versions
 
 
-@pytest.fixture(scope="module", params=["6.2", "valkey"])
+@pytest.fixture(scope="module", params=versions())
 def server(request: pytest.FixtureRequest) -> Iterator[RedisServer]:
     with RedisServer(request.param) as started:
         yield started

