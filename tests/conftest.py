@@ -3,7 +3,7 @@
 import gc
 import os
 import signal
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 
 import pytest
 from psycopg import AsyncConnection, Connection
@@ -23,6 +23,7 @@ EVERY_CARRIER = {
 }
 MATRIX = {f"test_{name}" for name in EVERY_VALUE | EVERY_CARRIER}
 """Modules that try each of very many things in turn: for `make test`, and not for each time that a file is saved."""
+LONG = {"e2e", "faults"}
 FAST = {"unit", "contract"}
 SLOW = ("postgres", "soak", "matrix")
 """The folders of the tests for each time that a file is saved, and what in them is not for that."""
@@ -43,7 +44,7 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.enable()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark what needs PostgreSQL, asked for by name or through a parameter whose id says so; the matrices; the fast."""
     for item in items:
         if item.path.stem in MATRIX:
@@ -54,6 +55,40 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.postgres)
         if item.path.parent.name in FAST and not any(map(item.get_closest_marker, SLOW)):
             item.add_marker(pytest.mark.fast)
+    workers = getattr(config, "workerinput", {}).get("workercount", 1)
+    items[:] = dealt(items, workers) if workers > 1 else items
+
+
+def dealt(items: Sequence[pytest.Item], hands: int) -> list[pytest.Item]:
+    """*items* so that each test process begins with its share of the long ones, and has short ones to give away.
+
+    xdist gives each process a stretch of the list. A process that is done takes from the end of another one's; if only
+    long tests are left then, the others wait for the one that has them.
+    """
+    units: dict[object, list[pytest.Item]] = {}
+    for item in items:
+        if item.path.parent.name in LONG or _shares(item):
+            units.setdefault(item.path if _shares(item) else item, []).append(item)
+    piles: list[list[pytest.Item]] = [[] for _ in range(hands)]
+    for number, unit in enumerate(units.values()):
+        piles[number % hands] += unit
+    chosen = {item for unit in units.values() for item in unit}
+    short = [item for item in items if item not in chosen]
+    found, left = [], len(items)
+    for number, pile in enumerate(piles):
+        room = max(left // (hands - number) - len(pile), 0)
+        left -= len(pile) + room
+        found += [*pile, *short[:room]]
+        del short[:room]
+    return found
+
+
+def _shares(item: pytest.Item) -> bool:
+    """Whether it has something in common with the others of its module that is made once for them."""
+    known = getattr(item, "_fixtureinfo", None)
+    return known is not None and any(
+        definition.scope == "module" for found in known.name2fixturedefs.values() for definition in found
+    )
 
 
 @pytest.fixture(scope="session")
