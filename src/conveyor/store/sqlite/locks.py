@@ -14,6 +14,7 @@ from conveyor.core.clock import Clock
 from conveyor.store.locks import SqlLocks, Ties
 from conveyor.store.sqlite.forking import unforked
 from conveyor.store.sqlite.plans import SqliteDialect
+from conveyor.store.sqlite.uptime import boot, uptime
 
 SUFFIX: Final = ".lock"
 PATIENCE: Final = 0.2
@@ -28,6 +29,10 @@ class SqliteLocks(SqliteDialect, SqlLocks):
         """*folder* is the side folder; a store in memory has none, and ends with its process."""
         super().__init__(clock)
         self._folder = folder
+
+    def params(self, **params: object) -> dict[str, object]:
+        """See ``SqlBase.params``. When a lock runs out goes by a clock that nobody sets, where there is one."""
+        return super().params(boot=boot(), uptime=uptime(), **params)
 
     def ties(self) -> Ties:
         """See ``Locks``."""
