@@ -32,7 +32,11 @@ def take(app: Conveyor, ttl: int) -> int | Held | None:
 
 def set_clock(monkeypatch: pytest.MonkeyPatch, by: int) -> None:
     """Set the machine's clock forward, or back."""
-    monkeypatch.setattr(SystemClock, "microseconds", lambda _: time.time_ns() // 1_000 + by)
+
+    def shown(_: SystemClock) -> int:
+        return time.time_ns() // 1_000 + by
+
+    monkeypatch.setattr(SystemClock, "microseconds", shown)
 
 
 def test_a_clock_that_is_set_gives_no_lock_away(app: Conveyor, monkeypatch: pytest.MonkeyPatch) -> None:

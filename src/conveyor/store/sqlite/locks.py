@@ -60,12 +60,18 @@ class SqliteLocks(SqliteDialect, SqlLocks):
 class NoTies:
     """See ``store.locks.Ties``: there are none in memory."""
 
+    patience = 0.0
+
     @property
     def file(self) -> None:
         """See ``Ties``."""
         return
 
     def tie(self, name: str, seconds: float) -> bool:  # noqa: ARG002 - as Ties has it
+        """See ``Ties``."""
+        return False
+
+    def has(self, name: str) -> bool:  # noqa: ARG002 - as Ties has it
         """See ``Ties``."""
         return False
 
@@ -83,6 +89,8 @@ class NoTies:
 class FileTies:
     """See ``store.locks.Ties``: one open file for each lock, in *folder*. None breaks while its process lives."""
 
+    patience = PATIENCE
+
     @property
     def file(self) -> None:
         """See ``Ties``."""
@@ -95,7 +103,7 @@ class FileTies:
 
     def tie(self, name: str, seconds: float) -> bool:  # noqa: ARG002 - as Ties has it
         """See ``Ties``."""
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + min(self.patience, PATIENCE)
         try:
             while (file := self._opened(name)) is None:
                 if time.monotonic() > end:
@@ -105,6 +113,10 @@ class FileTies:
             return False
         self._files[name] = file
         return True
+
+    def has(self, name: str) -> bool:
+        """See ``Ties``."""
+        return name in self._files
 
     def whole(self, name: str) -> bool:
         """See ``Ties``."""
