@@ -11,9 +11,11 @@ import psycopg
 import pytest
 
 from conveyor import Conveyor, LockLost
-from conveyor.client.lock import KeptLock, Lock
-from conveyor.client.locks import TIED
+from conveyor.client.keeper import Keeper
+from conveyor.client.lock import KeptLock, Lock, ticks
+from conveyor.client.locks import TIED, Holding
 from conveyor.plan import Plan
+from conveyor.store.locks import Ties
 from conveyor.store.postgres import locks as postgres_locks
 from conveyor.store.postgres.locks import SessionTies
 from tests.faults.test_locks import both, refused, takes
@@ -25,7 +27,7 @@ from tests.support.waiting import until
 
 pytestmark = [pytest.mark.direct]
 RUNS_OUT = f"SELECT expires_at FROM conveyor_lock WHERE name = '{NAME}'"
-SEIZE = "pg_advisory_lock"
+SEIZE, RENEW = "pg_advisory_lock", "UPDATE conveyor_lock SET expires_at = clock.now"
 
 
 @pytest.fixture
@@ -101,6 +103,19 @@ def test_a_holder_that_is_cut_off_for_less_keeps_it(
             lock.check()
             assert not waiter.done()
         assert waiter.result(10)[0] > lock.token
+
+
+def test_a_renewal_that_nobody_answers_leaves_time_for_another_one(
+    app: Conveyor, other: Conveyor, network: Network
+) -> None:
+    """Over another connection."""
+    with app.locks.hold(NAME, ttl=2) as lock:
+        until(partial(tied, lock))
+        since = number(other.store, RUNS_OUT)
+        silence = network.disturb(Fault.SILENCE, RENEW)
+        until(lambda: number(other.store, RUNS_OUT) > since)
+        assert silence.done == 1
+        lock.check()
 
 
 # ------------------------------------------------------------------ the ties
@@ -200,4 +215,35 @@ def test_what_nobody_keeps_any_more_is_lost(url: str, monkeypatch: pytest.Monkey
         since = number(app.store, RUNS_OUT)
         until(lambda: number(app.store, RUNS_OUT) > since)
         assert tied(again)
+    app.close()
+
+
+@pytest.mark.parametrize("url", ["sqlite-file"], indirect=True)
+def test_the_keeper_rests_while_a_lock_is_being_given_back(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That takes long when somebody else writes; the renewal that was due meanwhile is none any more."""
+    app, turns, over = Conveyor(url), list[float](), threading.Event()
+    run, tend = app.store.run, Keeper._tend
+
+    def slow(plan: Plan[object]) -> object:
+        over.wait()
+        return run(plan)
+
+    def counted(keeper: Keeper, ties: Ties) -> None:
+        turns.append(ticks())
+        tend(keeper, ties)
+
+    def leaves(holding: Holding) -> None:
+        holding.__exit__(None, None, None)
+
+    with ThreadPoolExecutor() as pool:
+        holding = app.locks.hold(NAME, ttl=1)
+        lock = cast(KeptLock, holding.__enter__())
+        monkeypatch.setattr(Keeper, "_tend", counted)
+        monkeypatch.setattr(app.store, "run", slow)
+        left = pool.submit(leaves, holding)
+        until(lambda: ticks() > lock.due + 0.1)
+        seen = len(turns)
+        over.set()
+        left.result()
+    assert seen < 5
     app.close()

@@ -2,9 +2,11 @@
 
 import contextlib
 import logging
+import math
 import os
 import select
 import threading
+from dataclasses import replace
 from typing import Final, cast
 
 from conveyor.client.lock import KeptLock, ticks
@@ -18,7 +20,9 @@ logger = logging.getLogger("conveyor")
 AGAIN: Final = 0.2
 """Seconds at most until a renewal that failed is tried again, from when it was sent: less than a store's ``grace``."""
 SHARE: Final = 0.3
-"""Of the time of the shortest lock, what one call of the ties' may take."""
+"""Of the time of the shortest lock, what one call of the ties', or one answer of the store's, may take."""
+LEAST: Final = 0.5
+"""Seconds that the store gets for an answer, however short that time."""
 ENDING: Final = 1.0
 """Seconds that ``close`` waits for the thread."""
 
@@ -36,6 +40,8 @@ class Keeper:
         self._gone: list[tuple[KeptLock | None, Plan[object] | None]] = []
         self._thread: threading.Thread | None = None
         self._wake = (-1, -1)
+        self._most = math.inf
+        """Seconds for an answer of the store's: after that there is time for another one over another connection."""
 
     def keep(self, lock: KeptLock) -> None:
         """Renew it from now on; its ``known`` tells when it is tied, or cannot be."""
@@ -94,7 +100,7 @@ class Keeper:
         """Nobody keeps what is there, if something has ended this thread; the next one gives it back."""
         with self._gate:
             if self._thread is threading.current_thread():
-                self._held += self._new
+                self._held = [lock for lock in [*self._held, *self._new] if not lock.given_back]
                 self._new = []
                 for lock in self._held:
                     lock.lose("its keeper has ended")
@@ -109,6 +115,8 @@ class Keeper:
     def _due(self, ties: Ties, at_last: float) -> float:
         """When there is something to do: at once, where a tie has broken."""
         kept = [lock for lock in self._held if not lock.given_back]
+        if self._held and not kept:
+            return math.inf  # whoever drops them says so
         return min((0.0 if lock.tied and not ties.has(lock.name) else lock.due for lock in kept), default=at_last)
 
     def _wait(self, ties: Ties, seconds: float) -> None:
@@ -116,7 +124,7 @@ class Keeper:
         poll = select.poll()
         for file in files:
             poll.register(file, select.POLLIN)
-        ready = {file for file, _ in poll.poll(1_000 * seconds)}
+        ready = {file for file, _ in poll.poll(None if seconds == math.inf else 1_000 * seconds)}
         if self._wake[0] in ready:
             os.read(self._wake[0], 4_096)
         if ties.file in ready:
@@ -140,7 +148,7 @@ class Keeper:
     def _let_go(self, ties: Ties, lock: KeptLock | None, last: Plan[object] | None) -> None:
         if last is not None:
             with contextlib.suppress(ConveyorError):
-                self.store.run(last)
+                self.store.run(replace(last, most=self._most))
         if lock is not None and lock in self._held:
             self._held.remove(lock)
             ties.untie(lock.name)
@@ -148,7 +156,8 @@ class Keeper:
     def _tend(self, ties: Ties) -> None:
         """Renew first, and tie then: to be without a tie is less than to be lost."""
         kept = [lock for lock in self._held if not lock.given_back]
-        ties.patience = SHARE * min((lock.seconds for lock in kept), default=1.0)
+        ties.patience = SHARE * min((lock.seconds for lock in kept), default=math.inf)
+        self._most = max(LEAST, ties.patience)
         for lock in kept:
             if lock.due <= ticks():
                 ties.whole(lock.name)
@@ -169,7 +178,8 @@ class Keeper:
     def _renew(self, lock: KeptLock) -> None:
         sent = ticks()
         try:
-            kept = self.store.run(self.store.locks.renew(lock.name, lock.token, lock.ttl, tied=lock.tied))
+            plan = self.store.locks.renew(lock.name, lock.token, lock.ttl, tied=lock.tied)
+            kept = self.store.run(replace(plan, most=self._most))
         except Exception as error:  # noqa: BLE001 - whatever it is, the others are renewed, and this one is tried again
             logger.warning("the lock %r could not be renewed: %s", lock.name, error)
             lock.due = max(ticks(), sent + min(lock.seconds / 10, AGAIN))

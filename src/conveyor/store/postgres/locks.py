@@ -67,7 +67,7 @@ class SessionTies:
     def __init__(self, text: str) -> None:
         """Connects to nothing yet."""
         self._text = conninfo.make_conninfo(text, connect_timeout=CONNECTING)
-        self._coming: Future[Wire] | None = None
+        self._coming: Future[_Session] | None = None
         self._session: _Session | None = None
         self._left: _Session | None = None
         """One that is no good, and whose locks have not all been renewed since."""
@@ -150,17 +150,16 @@ class SessionTies:
     def _keeping(self, seconds: float, end: float) -> "_Session | None":
         """The session, which the server keeps for *seconds* at least after it has heard from us."""
         if self._session is None:
-            connection = self._connected(end)
-            if connection is None:
-                return None
-            self._session = _Session(connection)
+            self._session = self._connected(end)
+        if self._session is None:
+            return None
         if seconds > self._session.longest and not self._session.last(seconds, end):
             self._pooled = True
             self.close()
         return self._session
 
-    def _connected(self, end: float) -> Wire | None:
-        """A connection; ``None`` while it is being made, in a thread of its own: a name may be looked up for long."""
+    def _connected(self, end: float) -> "_Session | None":
+        """A new one; ``None`` while it is being made, in a thread of its own: a name may be looked up for long."""
         if self._coming is None:
             self._coming = _connecting(self._text)
             wait([self._coming], max(0.0, end - time.monotonic()))
@@ -211,20 +210,20 @@ class _Session:
         self._connection.close()
 
 
-def _connecting(text: str) -> Future[Wire]:
-    made: Future[Wire] = Future()
+def _connecting(text: str) -> Future[_Session]:
+    made: Future[_Session] = Future()
 
     def connects() -> None:
         try:
-            made.set_result(connect(text))
-        except Exception as error:  # noqa: BLE001 - whoever wants the connection gets it
+            made.set_result(_Session(connect(text)))
+        except Exception as error:  # noqa: BLE001 - whoever wants the session gets it
             made.set_exception(error)
 
     threading.Thread(target=connects, name="conveyor-locks-connect", daemon=True).start()
     return made
 
 
-def _unwanted(made: Future[Wire]) -> None:
+def _unwanted(made: Future[_Session]) -> None:
     if made.exception() is None:
         made.result().close()
 
