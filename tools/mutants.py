@@ -216,12 +216,23 @@ TRANSACTIONS: tuple[Mutant, ...] = (
 )
 
 LOCKS = "tests/contract/test_locks.py"
+CLOCK = "tests/contract/test_locks_clock.py"
 LOCKED: tuple[Mutant, ...] = (
     _on_both(
         "a lock is taken whoever has it",
-        [lite("lock_take", "held.expires_at <= :now OR", "true OR")],
+        [lite("lock_take", "{lock_over} OR", "true OR")],
         [post("lock_take", "held.expires_at <= excluded.taken_at", "true")],
         f"{LOCKS}::test_who_has_it_is_named",
+    ),
+    Mutant(
+        "sqlite: a lock runs out by a clock that can be set",
+        [lite("lock_over", "held.counted = held.token", "false")],
+        [f"{CLOCK}::test_a_clock_that_is_set_gives_no_lock_away[sqlite-file]"],
+    ),
+    Mutant(
+        "sqlite: a lock runs out when its name's last holder's would have",
+        [lite("lock_over", " AND held.counted = held.token")],
+        [f"{CLOCK}::test_one_that_who_knows_no_better_clock_has_taken_is_held[sqlite-file]"],
     ),
     _on_both(
         "a lock is renewed whatever its token",

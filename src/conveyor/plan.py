@@ -4,6 +4,7 @@
 in the code. (The idea is psycopg 3's generators and h11's "no I/O in the protocol".)
 """
 
+import math
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -74,6 +75,8 @@ class Plan(Generic[T]):
     """What it does most is a steady statement."""
     patience: float = 0.0
     """Seconds that each statement may take beyond the usual, for it is about many rows."""
+    most: float = math.inf
+    """Seconds that each may take, if that is less: whoever waits then has the time for another try."""
 
 
 def run(plan: Plan[T], carry: Callable[[Statement], Answer]) -> T:

@@ -74,6 +74,8 @@ class KeptLock(Lock):
         super().__init__(name, token, sent + self.seconds)
         self.tied = False
         """Whether the store gives it to another at once if this process dies."""
+        self.loose = True
+        """Whether it is to be tied, now that the store knows that it is not."""
         self.known: Final[Future[None]] = Future()
         """Done once the keeper has seen to that."""
         self.known.set_running_or_notify_cancel()  # a task that waits for it may be cancelled, and that may not
@@ -86,6 +88,11 @@ class KeptLock(Lock):
     def ours(self) -> bool:
         """Whether this process has taken it, and not one from which it was forked."""
         return self._owner == os.getpid()
+
+    def tell(self) -> None:
+        """Whoever has taken it need not wait any more."""
+        if not self.known.done():
+            self.known.set_result(None)
 
     def renewed(self, sent: float) -> None:
         """It was, by what was sent at that time. Too late does not count: somebody may know already that it is lost."""

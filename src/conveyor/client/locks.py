@@ -107,8 +107,8 @@ class Holding:
         last = keeper.store.locks.release(lock.name, lock.token)
         kept, done = not lock.lost, False
         try:
-            kept = kept and keeper.store.run(last)
-            done = True
+            if kept:
+                kept, done = keeper.store.run(last), True
         except ConveyorError as failure:
             _not_released(lock, failure)
         finally:
@@ -136,8 +136,8 @@ class Holding:
         last = keeper.store.locks.release(lock.name, lock.token)
         kept, done = not lock.lost, False
         try:
-            kept = kept and await keeper.store.arun(last)
-            done = True
+            if kept:
+                kept, done = await keeper.store.arun(last), True
         except ConveyorError as failure:
             _not_released(lock, failure)
         finally:

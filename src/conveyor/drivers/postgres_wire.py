@@ -32,7 +32,7 @@ CANCELLING: Final = 0.5
 
 
 class Overdue(psycopg.OperationalError):
-    """No answer came in time. The connection is closed, and nobody knows what became of what was sent."""
+    """No answer came in time. The connection is of no use any more, and nobody knows what became of what was sent."""
 
 
 class _Timed:
@@ -42,6 +42,8 @@ class _Timed:
     """Seconds without a sign of life from the server."""
     end = math.inf
     """When the time of the round trip under way is over, on the monotonic clock."""
+    lingers = False
+    """Whether it stays open when its time is over: of no use any more, but the server is not told so."""
     hangs_up = False
     """Whether nobody waits for its answer any more."""
 
@@ -67,9 +69,10 @@ class Wire(_Timed, Connection[TupleRow]):
         try:
             return super().wait(_timed(self, gen), *args, **kwargs)
         except Overdue:
-            with contextlib.suppress(psycopg.Error):
-                self.cancel_safe()
-            self.pgconn.finish()
+            if not self.lingers:
+                with contextlib.suppress(psycopg.Error):
+                    self.cancel_safe()
+                self.pgconn.finish()
             raise
 
     def cancel_safe(self, *, timeout: float = CANCELLING) -> None:

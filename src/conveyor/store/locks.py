@@ -31,6 +31,9 @@ class Held(NamedTuple):
 class Ties(Protocol):
     """The ties of one process, used by one thread."""
 
+    patience: float
+    """Seconds that one call may take at most: the locks are not renewed meanwhile."""
+
     @property
     def file(self) -> int | None:
         """A file that can be read once they may be broken; ``None``: only ``whole`` tells."""
@@ -39,16 +42,21 @@ class Ties(Protocol):
     def tie(self, name: str, seconds: float) -> bool:
         """Tie the lock *name*, which has *seconds* after each renewal, to the life of this process.
 
-        ``False`` when that cannot be done, just now or ever. Nothing is raised.
+        ``False`` when that cannot be done, just now or ever. Nothing is raised. A lock whose tie was broken has to be
+        renewed before: what is left of the old tie ends here, and the store must not take that for a death.
         """
         ...
 
+    def has(self, name: str) -> bool:
+        """Whether the lock is tied as far as is known; asks nobody."""
+        ...
+
     def whole(self, name: str) -> bool:
-        """Whether the lock is tied still."""
+        """Whether the lock is tied still; asks."""
         ...
 
     def untie(self, name: str) -> None:
-        """Give the tie up, if there is one."""
+        """Give the tie up, if there is one, or what is left of one."""
         ...
 
     def close(self) -> None:
@@ -59,12 +67,18 @@ class Ties(Protocol):
 class NoTies:
     """``Ties`` where there are none."""
 
+    patience = 0.0
+
     @property
     def file(self) -> None:
         """See ``Ties``."""
         return
 
     def tie(self, name: str, seconds: float) -> bool:  # noqa: ARG002 - as Ties has it
+        """See ``Ties``."""
+        return False
+
+    def has(self, name: str) -> bool:  # noqa: ARG002 - as Ties has it
         """See ``Ties``."""
         return False
 

@@ -107,7 +107,7 @@ class PostgresStore:
 
     def _run(self, plan: Plan[T]) -> T:
         with translated(writes=plan.writes), self._links.link(steady=plan.steady) as connection:
-            connection.allow(DEADLINE + plan.patience)
+            connection.allow(min(DEADLINE + plan.patience, plan.most))
             return _carried(plan, connection)
 
     async def arun(self, plan: Plan[T]) -> T:
@@ -131,7 +131,7 @@ class PostgresStore:
     async def _arun(self, plan: Plan[T]) -> T:
         with translated(writes=plan.writes):
             async with self._alinks.link(steady=plan.steady) as connection:
-                connection.allow(DEADLINE + plan.patience)
+                connection.allow(min(DEADLINE + plan.patience, plan.most))
                 return await _acarried(plan, connection)
 
     def migrate(self, lock_timeout: float = LOCK_TIMEOUT) -> list[str]:

@@ -32,6 +32,11 @@ WAITED: Final = (exceptions.TimeoutError, TimeoutError)
 """What tells of a server that does not answer: no second try, for its caller has waited long enough."""
 
 
+def time_of(plan: Plan[T]) -> float:
+    """Seconds that each round trip of *plan* may take."""
+    return min(DEADLINE + plan.patience, plan.most)
+
+
 class RedisStore:
     """See ``store.contract.Store``. It has no tables to be made: the first use writes down which store it is."""
 
@@ -79,11 +84,11 @@ class RedisStore:
     def run(self, plan: Plan[T]) -> T:
         """See ``Store``. A read is tried again at once: its connection may have broken while it was on its way."""
         try:
-            return self.within(plan, DEADLINE + plan.patience)
+            return self.within(plan, time_of(plan))
         except StoreUnavailable as error:
             if plan.writes or isinstance(error.__cause__, WAITED):
                 raise
-        return self.within(plan, DEADLINE + plan.patience)
+        return self.within(plan, time_of(plan))
 
     async def arun(self, plan: Plan[T]) -> T:
         """See ``Store``. A read is tried again at once, as in ``run``."""
@@ -101,7 +106,7 @@ class RedisStore:
 
     async def _arun(self, plan: Plan[T]) -> T:
         with translated(writes=plan.writes):
-            async with self._links.alink(DEADLINE + plan.patience) as connection:
+            async with self._links.alink(time_of(plan)) as connection:
                 return await arun(plan, acarry(connection, self._prefix))
 
     def migrate(self, lock_timeout: float = LOCK_TIMEOUT) -> list[str]:  # noqa: ARG002 - nobody has to be waited for

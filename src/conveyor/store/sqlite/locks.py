@@ -14,6 +14,7 @@ from conveyor.core.clock import Clock
 from conveyor.store.locks import NoTies, SqlLocks, Ties
 from conveyor.store.sqlite.forking import unforked
 from conveyor.store.sqlite.plans import SqliteDialect
+from conveyor.store.sqlite.uptime import boot, uptime
 
 SUFFIX: Final = ".lock"
 PATIENCE: Final = 0.2
@@ -28,6 +29,10 @@ class SqliteLocks(SqliteDialect, SqlLocks):
         """*folder* is the side folder; a store in memory has none, and ends with its process."""
         super().__init__(clock)
         self._folder = folder
+
+    def params(self, **params: object) -> dict[str, object]:
+        """See ``SqlBase.params``. When a lock runs out goes by a clock that nobody sets, where there is one."""
+        return super().params(boot=boot(), uptime=uptime(), **params)
 
     def ties(self) -> Ties:
         """See ``Locks``."""
@@ -55,6 +60,8 @@ class SqliteLocks(SqliteDialect, SqlLocks):
 class FileTies:
     """See ``store.locks.Ties``: one open file for each lock, in *folder*. None breaks while its process lives."""
 
+    patience = PATIENCE
+
     @property
     def file(self) -> None:
         """See ``Ties``."""
@@ -67,7 +74,7 @@ class FileTies:
 
     def tie(self, name: str, seconds: float) -> bool:  # noqa: ARG002 - as Ties has it
         """See ``Ties``."""
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + min(self.patience, PATIENCE)
         try:
             while (file := self._opened(name)) is None:
                 if time.monotonic() > end:
@@ -77,6 +84,10 @@ class FileTies:
             return False
         self._files[name] = file
         return True
+
+    def has(self, name: str) -> bool:
+        """See ``Ties``."""
+        return name in self._files
 
     def whole(self, name: str) -> bool:
         """See ``Ties``."""
