@@ -23,6 +23,9 @@ CONNECTING: Final = 5.0
 """Seconds to connect in."""
 MOST: Final = 8
 """Connections at a time, for each process, and for each event loop."""
+_BLOCKING: Final[Any] = redis
+_ASYNC: Final[Any] = redis.asyncio
+"""Much of them has no types."""
 _POOL: Final[dict[str, Any]] = {"max_connections": MOST, "timeout": DEADLINE}
 
 
@@ -34,7 +37,9 @@ class Links:
         self._url = url
         self._apools: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = weakref.WeakKeyDictionary()
         try:
-            self._pool = redis.BlockingConnectionPool.from_url(url, retry=Retry(NoBackoff(), 0), **_settings(), **_POOL)
+            self._pool: Any = _BLOCKING.BlockingConnectionPool.from_url(
+                url, retry=Retry(NoBackoff(), 0), **_settings(), **_POOL
+            )
         except (ValueError, TypeError) as error:
             raise UsageError(f"the Redis URL cannot be read: {error}") from None
 
@@ -42,7 +47,7 @@ class Links:
     def link(self, seconds: float = DEADLINE) -> Generator[Connection]:
         """A connection whose round trips have *seconds*. ``StoreUnavailable`` when there is none to be had."""
         with unreachable():
-            connection: Any = self._pool.get_connection()  # type: ignore[no-untyped-call]  # redis-py's
+            connection = self._pool.get_connection()
         try:
             allow(connection, seconds)
             yield cast(Connection, connection)
@@ -52,7 +57,7 @@ class Links:
             connection.disconnect()
             raise
         finally:
-            self._pool.release(connection)  # type: ignore[no-untyped-call]  # redis-py's
+            self._pool.release(connection)
 
     @asynccontextmanager
     async def alink(self, seconds: float = DEADLINE) -> AsyncGenerator[AsyncConnection]:
@@ -75,7 +80,7 @@ class Links:
     async def subscribed(self, channel: str) -> AsyncGenerator["Subscription"]:
         """A connection of its own that hears what is said in *channel*."""
         settings = _settings() | {"socket_timeout": None}
-        client = redis.asyncio.Redis.from_url(self._url, retry=AsyncRetry(NoBackoff(), 0), **settings)
+        client = _ASYNC.Redis.from_url(self._url, retry=AsyncRetry(NoBackoff(), 0), **settings)
         try:
             async with client.pubsub() as subscription:
                 async with asyncio.timeout(DEADLINE):
@@ -100,9 +105,7 @@ class Links:
         pool = self._apools.get(loop)
         if pool is None:
             settings = _settings() | _POOL
-            pool = redis.asyncio.BlockingConnectionPool.from_url(
-                self._url, retry=AsyncRetry(NoBackoff(), 0), **settings
-            )
+            pool = _ASYNC.BlockingConnectionPool.from_url(self._url, retry=AsyncRetry(NoBackoff(), 0), **settings)
             self._apools[loop] = pool
         return pool
 
