@@ -89,8 +89,8 @@ class Conveyor(Later):
     """An app: its tasks, and the store that keeps their jobs.
 
     *url* is ``sqlite:///jobs.db`` (four slashes for a path from the root; ``?synchronous=NORMAL`` trades the last
-    commits at a power cut for speed), ``sqlite:///:memory:`` or ``postgresql://...``. Without it, the environment's
-    ``CONVEYOR_URL``, else ``sqlite:///conveyor.db``. Nothing is opened before it is needed.
+    commits at a power cut for speed), ``sqlite:///:memory:``, ``postgresql://...`` or ``redis://...``. Without it, the
+    environment's ``CONVEYOR_URL``, else ``sqlite:///conveyor.db``. Nothing is opened before it is needed.
 
     *listen_url*, else ``CONVEYOR_LISTEN_URL``, is for workers and locks behind a pooler: the server's own address.
     *include* names modules whose ``@conveyor.task`` tasks become the app's; they are imported at first use.

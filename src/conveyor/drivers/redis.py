@@ -4,6 +4,7 @@ The pools' own connections are used, and not a client's commands: a client sends
 answer, and says nothing of it.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from functools import cache
@@ -15,9 +16,10 @@ from redis import exceptions
 from conveyor.core.errors import OutcomeUnknown, StoreRefused, StoreUnavailable
 from conveyor.plan import Answer, Statement
 
-AWAY: Final = ("READONLY", "MASTERDOWN", "NOREPLICAS", "LOADING", "TRYAGAIN", "CLUSTERDOWN", "OOM", "BUSY", "MISCONF")
-"""How a server's refusals begin that pass, or are somebody's to mend: nothing was done."""
-
+AWAY: Final = re.compile(
+    r"(?:^|-)(READONLY|MASTERDOWN|NOREPLICAS|LOADING|TRYAGAIN|CLUSTERDOWN|OOM|BUSY|MISCONF)\b|read only replica"
+)
+"""Refusals that pass, or are somebody's to mend: nothing was done. Of a script they stand behind its own words."""
 
 Argument = bytes | str | int
 
@@ -113,4 +115,4 @@ def said(error: Exception) -> str:
 
 def passes(error: exceptions.ResponseError) -> bool:
     """Whether what the server refused may be asked of it again later, as it is."""
-    return isinstance(error, exceptions.ReadOnlyError | exceptions.OutOfMemoryError) or str(error).startswith(AWAY)
+    return isinstance(error, exceptions.ReadOnlyError | exceptions.OutOfMemoryError) or bool(AWAY.search(str(error)))

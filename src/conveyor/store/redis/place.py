@@ -7,6 +7,11 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from conveyor.core.errors import UsageError
 
 PREFIX: Final = "conveyor"
+KNOWN: Final = frozenset(
+    {"db", "username", "password", "socket_connect_timeout", "client_name"}
+    | {"ssl_ca_certs", "ssl_cert_reqs", "ssl_certfile", "ssl_keyfile", "ssl_check_hostname"}
+)
+"""Options of the library's that a URL may name. It would not say that it does not know one."""
 _ALLOWED: Final = re.compile(r"[\w.:-]{1,64}\Z", re.ASCII)
 
 
@@ -26,6 +31,8 @@ class Place(NamedTuple):
         parts = urlsplit(url)
         given = dict(parse_qsl(parts.query, keep_blank_values=True))
         prefix = given.pop("prefix", PREFIX)
+        if unknown := sorted(given.keys() - KNOWN):
+            raise UsageError(f"the Redis URL cannot be read: there is no option {unknown[0]!r}")
         if not _ALLOWED.match(prefix):
             raise UsageError("the prefix of a Redis store has up to 64 letters, digits, and . : - _")
         try:
