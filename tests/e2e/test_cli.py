@@ -366,8 +366,8 @@ def test_an_app_that_cannot_be_had(terminal: Terminal, text: str, target: str, h
 
 
 BAD_STORES = {
-    "no kind": ("shop.db", "must begin with sqlite:/// or postgresql://"),
-    "another kind": ("mysql://localhost/shop", "must begin with sqlite:/// or postgresql://"),
+    "no kind": ("shop.db", "must begin with sqlite:///, postgresql:// or redis://"),
+    "another kind": ("mysql://localhost/shop", "must begin with sqlite:///, postgresql:// or redis://"),
     "no file": ("sqlite://", "write sqlite:///jobs.db"),
     "two slashes": ("sqlite://shop.db", "write sqlite:///jobs.db"),
     "no folder": ("sqlite:///nowhere/shop.db", "nowhere"),

@@ -180,7 +180,7 @@ BAD = {
     "limit, negative": (("lib", "--limit", "-3"), "--limit -3"),
     "out, a file": (("lib", "--out", "one.py"), "one.py"),
     "out, impossible": (("lib", "--out", "/proc/nowhere"), "/proc/nowhere"),
-    "store": (("lib", "--store", "mysql://x"), "must begin with sqlite:/// or postgresql://"),
+    "store": (("lib", "--store", "mysql://x"), "must begin with sqlite:///, postgresql:// or redis://"),
     "store, down": (("lib", "--store", "postgresql://127.0.0.1:1/x"), "PostgreSQL cannot be reached"),
 }
 

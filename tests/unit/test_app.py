@@ -535,7 +535,7 @@ def test_a_worker_needs_times_that_can_be(times: dict[str, float]) -> None:
 
 @pytest.mark.parametrize("url", ["mysql://x", "jobs.db", "http://x", "/jobs.db"])
 def test_a_store_of_no_known_kind_is_refused(url: str) -> None:
-    with pytest.raises(UsageError, match="must begin with sqlite:/// or postgresql://"):
+    with pytest.raises(UsageError, match="must begin with sqlite:///, postgresql:// or redis://"):
         Conveyor(url)
 
 
@@ -546,7 +546,7 @@ def test_a_store_of_no_known_kind_is_refused(url: str) -> None:
         (":memory:", "; for a file write sqlite:///:memory:$"),
         ("postgresql+asyncpg://localhost/shop", r"; leave \+asyncpg out$"),
         ("sqlite+aiosqlite:///shop.db", r"; leave \+aiosqlite out$"),
-        ("//me:secret@nowhere/db", "postgresql://$"),
+        ("//me:secret@nowhere/db", "redis://$"),
     ],
 )
 def test_a_url_that_was_nearly_right_is_put_right(url: str, hint: str) -> None:

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from conveyor.core.errors import UsageError
 
 DEFAULT_URL: Final = "sqlite:///conveyor.db"
-KINDS: Final = frozenset({"sqlite", "postgresql", "postgres"})
+KINDS: Final = frozenset({"sqlite", "postgresql", "postgres", "redis", "rediss"})
 """What a store's URL may begin with."""
 
 
@@ -29,7 +29,7 @@ def check_kind(url: str) -> None:
         raise UsageError(f"the store's URL cannot be read ({error}); write postgresql://user@host/database") from None
     if scheme not in KINDS:
         raise UsageError(
-            f"the store's URL begins with {scheme or 'nothing'}://, and must begin with sqlite:/// or postgresql://"
+            f"the store's URL begins with {scheme or 'nothing'}://, and must begin with sqlite:///, postgresql:// or redis://"
             + _meant(url, scheme)
         )
 

@@ -13,7 +13,7 @@ from typing import ClassVar, Final, Literal
 from conveyor.core.errors import ConveyorError, NotInTransaction, StoreUnavailable
 from conveyor.plan import Answer, Statement
 
-Kind = Literal["sqlite", "postgresql"]
+Kind = Literal["sqlite", "postgresql", "redis"]
 _IN_ERROR: Final = 3
 """libpq's number for a failed transaction, in psycopg and psycopg2 alike."""
 

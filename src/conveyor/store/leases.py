@@ -1,9 +1,14 @@
 """What a store owes to whoever keeps runners alive: a part of the contract, with a file of its own."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from conveyor.core.model import RunnerInfo
+
+SHARE: Final = 0.2
+"""Of a lease, what one renewal may take: so there is time for another one over another connection."""
+LEAST: Final = 0.5
+"""Seconds that a renewal gets, however short the lease."""
 
 
 class Leases(Protocol):

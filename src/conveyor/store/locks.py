@@ -64,6 +64,35 @@ class Ties(Protocol):
         ...
 
 
+class NoTies:
+    """``Ties`` where there are none."""
+
+    patience = 0.0
+
+    @property
+    def file(self) -> None:
+        """See ``Ties``."""
+        return
+
+    def tie(self, name: str, seconds: float) -> bool:  # noqa: ARG002 - as Ties has it
+        """See ``Ties``."""
+        return False
+
+    def has(self, name: str) -> bool:  # noqa: ARG002 - as Ties has it
+        """See ``Ties``."""
+        return False
+
+    def whole(self, name: str) -> bool:  # noqa: ARG002 - as Ties has it
+        """See ``Ties``."""
+        return False
+
+    def untie(self, name: str) -> None:
+        """See ``Ties``."""
+
+    def close(self) -> None:
+        """See ``Ties``."""
+
+
 class Locks(Protocol):
     """What a store can do about locks. Times are in microseconds, by the store's clock."""
 

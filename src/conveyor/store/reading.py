@@ -32,6 +32,8 @@ _BUCKETS: dict[State, tuple[str, str]] = {
     State.QUARANTINED: ("conveyor_history", "state = 'quarantined'"),
 }
 """Where the jobs of each shown state lie. Nothing is blocked yet: flows bring that."""
+SEEN: Final = tuple(_BUCKETS)
+"""The states that a job may be seen in, in the order in which they are told."""
 _UNFINISHED = frozenset(state for state, (table, _) in _BUCKETS.items() if table == "conveyor_job")
 
 _COLUMNS = (

@@ -1,14 +1,9 @@
 """Looking at jobs, workers and queues, over SQL; ``store.contract.Operations`` says what each operation owes."""
 
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Final, cast
 
-import msgspec
-
-from conveyor.core import ids
-from conveyor.core.clock import MICROSECOND, moment, stored
-from conveyor.core.failure import Failure
+from conveyor.core.clock import MICROSECOND, stored
 from conveyor.core.model import (
     COUNTED,
     Counts,
@@ -20,11 +15,10 @@ from conveyor.core.model import (
     JobInfo,
     QueueInfo,
     Runner,
-    RunnerInfo,
-    read_attempts,
 )
-from conveyor.plan import Plan, Row, Statement, Steps
+from conveyor.plan import Plan, Statement, Steps
 from conveyor.store.reading import conditions, count_jobs, filter_params, get_job, list_jobs, number_of
+from conveyor.store.rows import ended_of, failures_of, queue_of, runner_of
 from conveyor.store.sqlbase import SqlBase, number
 from conveyor.store.sqlfiles import sql
 
@@ -73,7 +67,7 @@ class Reads(SqlBase):
 
         def steps() -> Steps[Sequence[Runner]]:
             answer = yield self.statement("runners")
-            return [_runner(row) for row in answer.rows]
+            return [runner_of(row) for row in answer.rows]
 
         return Plan(steps, writes=False)
 
@@ -82,7 +76,7 @@ class Reads(SqlBase):
 
         def steps() -> Steps[Sequence[QueueInfo]]:
             answer = yield self.statement("queues", enough=COUNTED + 1)
-            return [_queue(row) for row in answer.rows]
+            return [queue_of(row) for row in answer.rows]
 
         return Plan(steps, writes=False)
 
@@ -91,7 +85,7 @@ class Reads(SqlBase):
 
         def steps() -> Steps[QueueInfo]:
             answer = yield self.statement("queue", queue=name, enough=enough)
-            return _queue(answer.rows[0])
+            return queue_of(answer.rows[0])
 
         return Plan(steps, writes=False)
 
@@ -110,7 +104,7 @@ class Reads(SqlBase):
 
         def steps() -> Steps[Sequence[Ended]]:
             answer = yield self.statement("latest", among=COUNTED, limit=limit)
-            return [_ended(row) for row in answer.rows]
+            return [ended_of(row) for row in answer.rows]
 
         return Plan(steps, writes=False)
 
@@ -136,7 +130,7 @@ class Reads(SqlBase):
             text = sql(self.folder, "failures").replace("{where}", " AND ".join(terms) or "1 = 1")
             params = self.params(limit=limit) | filter_params(where) | self.filtered(where)
             answer = yield Statement(text, params)
-            return [_failures(row) for row in answer.rows]
+            return [failures_of(row) for row in answer.rows]
 
         return Plan(steps, writes=False)
 
@@ -163,51 +157,3 @@ class Reads(SqlBase):
     def filtered(self, where: JobFilter) -> dict[str, object]:
         """The parameters for the ids of a filter."""
         return {} if where.ids is None else self.id_list(where.ids)
-
-
-def _runner(row: Row) -> Runner:
-    id_, alive, started_at, info = row
-    return Runner(
-        id=cast(bytes, id_).hex(),
-        info=msgspec.json.decode(cast(bytes, info), type=RunnerInfo),
-        alive=bool(alive),
-        started_at=moment(cast(int, started_at)),
-    )
-
-
-def _queue(row: Row) -> QueueInfo:
-    name, paused, now, ready, scheduled, retryable, running, oldest = row
-    since = None if oldest is None else max((cast(int, now) - cast(int, oldest)) * MICROSECOND, timedelta(0))
-    return QueueInfo(
-        name=cast(str, name),
-        paused_at=None if paused is None else moment(cast(int, paused)),
-        ready=cast(int, ready),
-        scheduled=cast(int, scheduled),
-        retryable=cast(int, retryable),
-        running=cast(int, running),
-        oldest=since,
-    )
-
-
-def _ended(row: Row) -> Ended:
-    queue, after, attempted, ran = row
-    return Ended(
-        queue=cast(str, queue),
-        run_after=moment(cast(int, after)),
-        last_attempted_at=None if attempted is None else moment(cast(int, attempted)),
-        run_time=None if ran is None else cast(int, ran) * MICROSECOND,
-    )
-
-
-def _failures(row: Row) -> FailureGroup:
-    fingerprint, jobs, first, latest, sample, task, record = row
-    errors = [attempt.error for attempt in read_attempts(cast(bytes | None, record)) if attempt.error]
-    return FailureGroup(
-        fingerprint=cast(str, fingerprint),
-        error=errors[-1] if errors else Failure("", "(its record cannot be read)"),
-        jobs=cast(int, jobs),
-        first=moment(cast(int, first)),
-        latest=moment(cast(int, latest)),
-        sample=ids.text(cast(bytes, sample)),
-        task=cast(str, task),
-    )

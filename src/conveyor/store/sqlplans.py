@@ -10,11 +10,12 @@ import msgspec
 
 from conveyor.core.errors import StoreUnavailable
 from conveyor.core.judge import judge_loss
-from conveyor.core.lifecycle import TAKEN_BACK, Event, ending
+from conveyor.core.lifecycle import TAKEN_BACK, ending
 from conveyor.core.model import Claimed, Held, Outcome, Report, RunnerInfo
 from conveyor.plan import Plan, Ring, Row, Steps
 from conveyor.store.answers import Rescued, Settled
 from conveyor.store.arrivals import Arrivals
+from conveyor.store.ending import called_off, rescued
 from conveyor.store.reads import Reads
 from conveyor.store.sight import Sight
 from conveyor.store.sqlbase import number
@@ -101,7 +102,7 @@ class SqlOperations(Arrivals, Reads):
             written += (yield from self.write_again(again)) if again else 0
             if written == len(left):
                 return Settled(refused, stopped)
-            stopped |= (yield from self.write_stops(list(map(_stopped, again)))) if again else _NONE
+            stopped |= (yield from self.write_stops(list(map(called_off, again)))) if again else _NONE
             held = yield from self.still_held(left)
             gone = [outcome for outcome in left if outcome.id not in held | stopped]
             stopped |= yield from self._ended_before(gone)
@@ -118,7 +119,7 @@ class SqlOperations(Arrivals, Reads):
         Not those of dead runners that another rescuer has ended: they are told of by that one.
         """
         own = (outcome for outcome in gone if not ending(outcome.event) and outcome.event not in TAKEN_BACK)
-        again = [_stopped(outcome) for outcome in own]
+        again = [called_off(outcome) for outcome in own]
         return (yield from self.cancelled(again)) if again else _NONE
 
     def held(self, runner: bytes) -> Plan[Sequence[tuple[bytes, int]]]:
@@ -160,10 +161,7 @@ class SqlOperations(Arrivals, Reads):
             return Rescued((), more=False)
         outcomes = [judge_loss(job) for job in held]
         settled = yield from self._settle(sorted(outcomes, key=_by_id))
-        ends = [_stopped(outcome) if outcome.id in settled.stopped else outcome for outcome in outcomes]
-        pairs = zip(held, ends, strict=True)
-        taken = tuple(pair for pair in pairs if pair[0].id not in settled.refused)
-        return Rescued(taken, more=len({job.runner for job in held}) == limit)
+        return rescued(held, outcomes, settled, limit)
 
     def dead_runners(self) -> Plan[int]:
         """See ``Operations.dead_runners``."""
@@ -192,18 +190,6 @@ class SqlOperations(Arrivals, Reads):
 
 
 _by_id: Final = attrgetter("id")
-
-
-def _stopped(outcome: Outcome) -> Outcome:
-    """The end of a job that is to be cancelled, instead of its next attempt; its fence stays what it was."""
-    return outcome._replace(event=Event.CANCEL, fence=outcome.event in TAKEN_BACK, back=False)
-
-
-def in_turn(claimed: list[Claimed]) -> list[Claimed]:
-    """Claimed jobs in the order in which they are to start."""
-    claimed.sort(key=attrgetter("run_after"))
-    claimed.sort(key=attrgetter("priority"), reverse=True)
-    return claimed
 
 
 def id_set(rows: Iterable[Row]) -> frozenset[bytes]:

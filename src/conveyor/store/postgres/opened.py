@@ -19,7 +19,7 @@ from conveyor.drivers.postgres import Collided, acarry, carry, translated
 from conveyor.drivers.postgres_wire import DEADLINE, AsyncWire, Overdue, Wire
 from conveyor.plan import Plan, Ring, arun, run
 from conveyor.store.contract import LOCK_TIMEOUT, Control, Listener, Operations, Schedules
-from conveyor.store.leases import Leases
+from conveyor.store.leases import LEAST, SHARE, Leases
 from conveyor.store.locks import Locks
 from conveyor.store.postgres import migrating
 from conveyor.store.postgres.checks import CHECKS, DEEP
@@ -37,10 +37,6 @@ COLLISIONS: Final = (0.01, 0.03, 0.1, 0.3)
 """Seconds until a plan is tried again that the server took back, because it stood in another one's way."""
 WAITED: Final = (Overdue, TimeoutError, psycopg.errors.ConnectionTimeout)
 """What tells of a server that does not answer: no second try, for its caller has waited long enough."""
-SHARE: Final = 0.2
-"""Of a lease, what one renewal may take: so there is time for another one over another connection."""
-LEAST: Final = 0.5
-"""Seconds that a renewal gets, however short the lease."""
 
 
 class PostgresStore:

@@ -14,13 +14,14 @@ from conveyor.plan import Column, Plan, Row, Statement, Steps
 from conveyor.store.answers import Arranged
 from conveyor.store.arrivals import Given
 from conveyor.store.control import SqlControl
+from conveyor.store.ending import in_turn
 from conveyor.store.postgres.agenda import Agenda
 from conveyor.store.postgres.sight import LaneSight, Said, Window
 from conveyor.store.reading import Dialect, Head
 from conveyor.store.sight import Sight
 from conveyor.store.sqlbase import SqlBase, number
 from conveyor.store.sqlfiles import sql
-from conveyor.store.sqlplans import SqlOperations, id_set, in_turn
+from conveyor.store.sqlplans import SqlOperations, id_set
 
 _SAID: Final = msgspec.json.Decoder(Said)
 _FOUND: Final = msgspec.json.Decoder(list[tuple[str, int, int]])

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from conveyor.core.clock import Clock
-from conveyor.store.locks import SqlLocks, Ties
+from conveyor.store.locks import NoTies, SqlLocks, Ties
 from conveyor.store.sqlite.forking import unforked
 from conveyor.store.sqlite.plans import SqliteDialect
 from conveyor.store.sqlite.uptime import boot, uptime
@@ -55,35 +55,6 @@ class SqliteLocks(SqliteDialect, SqlLocks):
             return _seized(file)
         finally:
             os.close(file)
-
-
-class NoTies:
-    """See ``store.locks.Ties``: there are none in memory."""
-
-    patience = 0.0
-
-    @property
-    def file(self) -> None:
-        """See ``Ties``."""
-        return
-
-    def tie(self, name: str, seconds: float) -> bool:  # noqa: ARG002 - as Ties has it
-        """See ``Ties``."""
-        return False
-
-    def has(self, name: str) -> bool:  # noqa: ARG002 - as Ties has it
-        """See ``Ties``."""
-        return False
-
-    def whole(self, name: str) -> bool:  # noqa: ARG002 - as Ties has it
-        """See ``Ties``."""
-        return False
-
-    def untie(self, name: str) -> None:
-        """See ``Ties``."""
-
-    def close(self) -> None:
-        """See ``Ties``."""
 
 
 class FileTies:

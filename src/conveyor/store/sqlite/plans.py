@@ -13,11 +13,12 @@ from conveyor.core.model import Claimed, NewJob, Outcome, Report
 from conveyor.plan import Params, Row, Statement, Steps
 from conveyor.store.arrivals import Given
 from conveyor.store.control import SqlControl
+from conveyor.store.ending import in_turn
 from conveyor.store.reading import Dialect
 from conveyor.store.sight import Sight
 from conveyor.store.sqlbase import SqlBase
 from conveyor.store.sqlfiles import sql
-from conveyor.store.sqlplans import SqlOperations, id_set, in_turn
+from conveyor.store.sqlplans import SqlOperations, id_set
 
 
 class SqliteDialect(SqlBase):

@@ -1,0 +1,50 @@
+-- The names of keys, and the clock. KEYS[1] is the shard's prefix: its {tag} keeps all keys of the shard on one node.
+local P = KEYS[1] .. ':'
+
+-- Microseconds of the server's clock. Lua's numbers hold them exactly until the year 2255.
+local function clock()
+  local time = redis.call('TIME')
+  return time[1] * 1000000 + time[2]
+end
+
+-- As text, for answers and for `..`, which would write 1.7e+15.
+local function digits(number)
+  return string.format('%.0f', number)
+end
+
+-- A value that may be missing travels as nothing, or behind a mark.
+local function given(argument)
+  if argument == '' then return false end
+  return string.sub(argument, 2)
+end
+
+local function job_key(id)
+  return P .. 'job:' .. id
+end
+
+-- The jobs of one task and one priority that wait in a queue, by the time from which they may start.
+local function lane_key(queue, priority, task)
+  return P .. 'lane:' .. #queue .. ':' .. queue .. ':' .. priority .. ':' .. task
+end
+
+local function lanes_key(queue)
+  return P .. 'lanes:' .. queue
+end
+
+local function running_key(queue)
+  return P .. 'running:' .. queue
+end
+
+local function retry_key(queue)
+  return P .. 'retry:' .. queue
+end
+
+-- Who listens, and asked to be told, hears the bell; *why* is a single letter. See Ring in plan.py.
+local function ring(why)
+  redis.call('PUBLISH', P .. 'bell', why)
+end
+
+local function ring_idle(at)
+  local until_ = redis.call('GET', P .. 'idle')
+  if until_ and tonumber(until_) > at then ring('!') end
+end

@@ -1,0 +1,34 @@
+-- uses keys
+-- Leases of runners. ARGV[1] says what: 'register' RUNNER MICROSECONDS INFO, 'renew' MICROSECONDS RUNNER..., 'retire'
+-- RUNNER 'clean' or 'dirty', 'all'. One that is lost stays lost.
+local at, what = clock(), ARGV[1]
+if what == 'register' then
+  if redis.call('ZADD', P .. 'runners', 'NX', at + ARGV[3], ARGV[2]) == 1 then
+    redis.call('HSET', P .. 'runner:' .. ARGV[2], 'started_at', at, 'info', ARGV[4])
+  end
+elseif what == 'renew' then
+  local renewed = {}
+  for n = 3, #ARGV do
+    local lease = redis.call('ZSCORE', P .. 'runners', ARGV[n])
+    if lease and tonumber(lease) > at then
+      redis.call('ZADD', P .. 'runners', at + ARGV[2], ARGV[n])
+      renewed[#renewed + 1] = ARGV[n]
+    end
+  end
+  return renewed
+elseif what == 'retire' then
+  if ARGV[3] == 'clean' and redis.call('EXISTS', P .. 'held:' .. ARGV[2]) == 0 then
+    redis.call('ZREM', P .. 'runners', ARGV[2])
+    redis.call('DEL', P .. 'runner:' .. ARGV[2])
+  else
+    redis.call('ZADD', P .. 'runners', 'XX', 'LT', at, ARGV[2])
+  end
+else
+  local answer = {}
+  local runners = redis.call('ZRANGE', P .. 'runners', 0, -1, 'WITHSCORES')
+  for n = 1, #runners, 2 do
+    local runner = redis.call('HMGET', P .. 'runner:' .. runners[n], 'started_at', 'info')
+    answer[#answer + 1] = {runners[n], tonumber(runners[n + 1]) > at and 1 or 0, runner[1], runner[2]}
+  end
+  return answer
+end

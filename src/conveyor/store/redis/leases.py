@@ -1,0 +1,64 @@
+"""Runners' leases on Redis: each is a time, by the server's clock, until which its runner is alive."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Final, cast
+
+import msgspec
+
+from conveyor.core.model import RunnerInfo
+from conveyor.drivers.redis_links import DEADLINE
+from conveyor.plan import Plan, Steps
+from conveyor.store.leases import LEAST, SHARE
+from conveyor.store.redis.scripts import call
+
+Within = Callable[[Plan[object], float], object]
+"""Carries a plan out, in so many seconds."""
+REPEATABLE: Final = False
+"""A call of these may be sent again: whoever lost the answer was not told that it is dead."""
+
+
+class RedisLeases:
+    """See ``store.leases.Leases``."""
+
+    def __init__(self, within: Within, seconds: float) -> None:
+        """Leases of *seconds*."""
+        self._within = within
+        self._lease = round(seconds * 1_000_000)
+        self._patience = min(DEADLINE, max(seconds * SHARE, LEAST))
+
+    def register(self, runner: bytes, info: RunnerInfo) -> None:
+        """See ``Leases``."""
+        self._carry(partial(_register, runner, self._lease, info))
+
+    def renew(self, runners: Sequence[bytes]) -> frozenset[bytes]:
+        """See ``Leases``."""
+        return cast("frozenset[bytes]", self._carry(partial(_renew, runners, self._lease)))
+
+    def retire(self, runner: bytes, *, clean: bool) -> None:
+        """See ``Leases``."""
+        self._carry(partial(_retire, runner, clean=clean))
+
+    def witness(self, runner: bytes) -> None:
+        """See ``Leases``: none is needed."""
+
+    def close(self) -> None:
+        """See ``Leases``: the connection is the store's."""
+
+    def _carry(self, steps: Callable[[], Steps[object]]) -> object:
+        return self._within(Plan(steps, writes=REPEATABLE), self._patience)
+
+
+def _register(runner: bytes, lease: int, info: RunnerInfo) -> Steps[object]:
+    yield call("lease", "register", runner.hex(), lease, msgspec.json.encode(info))
+    return None
+
+
+def _renew(runners: Sequence[bytes], lease: int) -> Steps[object]:
+    rows = cast("list[bytes]", (yield call("lease", "renew", lease, *(one.hex() for one in runners))).rows[0][0])
+    return frozenset(bytes.fromhex(row.decode()) for row in rows)
+
+
+def _retire(runner: bytes, *, clean: bool) -> Steps[object]:
+    yield call("lease", "retire", runner.hex(), "clean" if clean else "dirty")
+    return None

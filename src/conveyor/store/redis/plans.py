@@ -1,0 +1,259 @@
+"""The operations on Redis: each is a call of a script, or a few. ``store.contract.Operations`` says what each owes."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Final, cast
+
+from conveyor.core import ids
+from conveyor.core.errors import DuplicateJob, StoreRefused, UsageError
+from conveyor.core.judge import judge_loss
+from conveyor.core.lifecycle import STORED_WAITING, TAKEN_BACK, ending
+from conveyor.core.model import Claimed, Completion, Held, NewJob, Outcome, Report
+from conveyor.plan import Plan, Steps
+from conveyor.store.answers import Rescued, Settled, Visit
+from conveyor.store.ending import called_off, in_turn, rescued
+from conveyor.store.redis.reads import RedisReads
+from conveyor.store.redis.scripts import Argument, call, given
+from conveyor.store.sight import Sight
+
+MOST: Final = 1_000
+"""Jobs that one call claims: the server does nothing else meanwhile."""
+EACH: Final = 0.001
+"""Seconds of patience for each job of many."""
+WRITTEN, STOPPED = b"ws"
+"""Letters of the answer of ``settle.lua``."""
+
+
+class RedisOperations(RedisReads):
+    """See ``store.contract.Operations``."""
+
+    def enqueue(self, jobs: Sequence[NewJob]) -> Plan[Mapping[bytes, bytes]]:
+        """See ``Operations.enqueue``."""
+        return Plan(partial(_enqueue, "first", jobs), patience=len(jobs) * EACH)
+
+    def repeat_enqueue(self, jobs: Sequence[NewJob]) -> Plan[Mapping[bytes, bytes]]:
+        """See ``Operations.repeat_enqueue``."""
+        return Plan(partial(_enqueue, "again", jobs), patience=len(jobs) * EACH)
+
+    def visit(self, visit: Visit) -> Plan[str]:
+        """There are no transactions to join: raises ``UsageError``."""
+        raise UsageError(
+            f"{visit.name} cannot lend its transaction to a store on Redis ({visit.url}): enqueue after its commit"
+        )
+
+    def join(self, jobs: Sequence[NewJob]) -> Plan[Mapping[bytes, bytes]]:
+        """As ``visit``."""
+        raise UsageError(f"{len(jobs)} jobs cannot join a transaction: the store is on Redis")
+
+    def complete(self, done: Completion) -> Plan[bool]:
+        """As ``visit``."""
+        raise UsageError(f"job {ids.text(done.id)} cannot be completed in a transaction: the store is on Redis")
+
+    def confirm(self, id_: bytes, token: int) -> Plan[bool]:
+        """See ``Operations.confirm``: nothing is ever under way."""
+
+        def steps() -> Steps[bool]:
+            state, bears = cast("list[bytes | None]", (yield call("standing", id_.hex())).rows[0][0])
+            return state not in {None, b"waiting", b"running"} and int(bears or 0) == token
+
+        return Plan(steps, writes=False)
+
+    def claim(
+        self, runner: bytes, room: Mapping[str, int], tasks: Sequence[str], sight: Sight | None = None
+    ) -> Plan[Sequence[Claimed]]:
+        """See ``Operations.claim``. Up to ``MOST`` at a time, so that nobody waits for long."""
+        return Plan(partial(_claim, runner, room, tasks, sight or Sight()), steady=True)
+
+    def next_due(self, queues: Sequence[str], sight: Sight | None = None) -> Plan[int | None]:
+        """See ``Operations.next_due``."""
+
+        def steps() -> Steps[int | None]:
+            found = (yield call("next_due", given(sight.until if sight else None), *queues)).rows[0][0]
+            return None if found is None else int(cast(bytes, found))
+
+        return Plan(steps, writes=False, steady=True)
+
+    def settle(self, outcomes: Sequence[Outcome]) -> Plan[Settled]:
+        """See ``Operations.settle``."""
+        return Plan(partial(_settle, outcomes), steady=True, patience=len(outcomes) * EACH)
+
+    def report(self, reports: Sequence[Report]) -> Plan[None]:
+        """See ``Operations.report``."""
+
+        def steps() -> Steps[None]:
+            fields = [(one.id.hex(), one.token, one.runner.hex(), one.progress) for one in reports]
+            yield call("report", *(value for row in fields for value in row))
+
+        return Plan(steps)
+
+    def asked(self, runner: bytes) -> Plan[Sequence[tuple[bytes, int, str]]]:
+        """See ``Operations.asked``."""
+
+        def steps() -> Steps[Sequence[tuple[bytes, int, str]]]:
+            rows = cast("list[tuple[bytes, bytes, bytes]]", (yield call("asked", runner.hex())).rows[0][0])
+            return [(unhex(id_), int(token), reason.decode()) for id_, token, reason in rows]
+
+        return Plan(steps, writes=False)
+
+    def held(self, runner: bytes) -> Plan[Sequence[tuple[bytes, int]]]:
+        """See ``Operations.held``."""
+
+        def steps() -> Steps[Sequence[tuple[bytes, int]]]:
+            flat = cast("list[bytes]", (yield call("held", runner.hex())).rows[0][0])
+            return [(unhex(id_), int(token)) for id_, token in zip(flat[::2], flat[1::2], strict=True)]
+
+        return Plan(steps, writes=False)
+
+    def rescue(self, limit: int) -> Plan[Rescued]:
+        """See ``Operations.rescue``. All jobs of a runner are settled by one call, so that none is left behind."""
+        return Plan(partial(_rescue, limit))
+
+
+def _enqueue(how: str, jobs: Sequence[NewJob]) -> Steps[Mapping[bytes, bytes]]:
+    if not jobs:
+        return {}
+    answer = (yield call("enqueue", how, *(value for job in jobs for value in arriving(job)))).rows[0][0]
+    what, *pairs = cast("list[bytes]", answer)
+    if what == b"known":
+        raise StoreRefused(f"job {ids.text(unhex(pairs[0]))} is in the store already; ids must be new")
+    if what == b"held":
+        holder = ids.text(unhex(pairs[1]))
+        raise DuplicateJob(f"job {holder} holds the unique key, and has not ended", holder)
+    return {unhex(id_): unhex(holder) for id_, holder in zip(pairs[::2], pairs[1::2], strict=True)}
+
+
+def arriving(job: NewJob) -> tuple[Argument, ...]:
+    """One job as ``arriving.lua`` reads it."""
+    hold = job.unique
+    return (
+        job.id.hex(),
+        job.task,
+        job.queue,
+        job.priority,
+        job.due,
+        job.delay,
+        job.max_attempts,
+        given(job.timeout),
+        job.args,
+        given(job.expires),
+        given(job.keep),
+        given(job.extras),
+        given(hold.key if hold else None),
+        given("1" if hold and hold.until_start else None),
+        hold.on_conflict if hold else "",
+    )
+
+
+def _claim(runner: bytes, room: Mapping[str, int], tasks: Sequence[str], sight: Sight) -> Steps[Sequence[Claimed]]:
+    claimed: list[Claimed] = []
+    left = {queue: count for queue, count in room.items() if count > 0}
+    began: int | None = None
+    while left and tasks:
+        now = {queue: min(count, MOST // len(left) or 1) for queue, count in left.items()}
+        places = [value for pair in now.items() for value in pair]
+        clock, *rows = cast("list[object]", (yield call("claim", runner.hex(), len(tasks), *tasks, *places)).rows[0][0])
+        began = int(cast(bytes, clock)) if began is None else began
+        jobs = [_claimed(cast("list[bytes | None]", row)) for row in rows]
+        claimed += jobs
+        taken = [job.queue for job in jobs]
+        left = {queue: count - now[queue] for queue, count in left.items() if taken.count(queue) == now[queue]}
+        left = {queue: count for queue, count in left.items() if count > 0}
+    sight.until = began if began is not None else sight.until
+    return in_turn(claimed)
+
+
+def _claimed(row: Sequence[bytes | int | None]) -> Claimed:
+    id_, task, queue, priority, after, attempt, most, crashes, token, timeout, args, attempts, *rest = row
+    at, expires, extras, cancelled = rest
+    return Claimed(
+        unhex(cast(bytes, id_)),
+        cast(bytes, task).decode(),
+        cast(bytes, queue).decode(),
+        _int(priority),
+        _int(after),
+        _int(attempt),
+        _int(most),
+        _int(crashes),
+        _int(token),
+        None if timeout is None else int(timeout),
+        cast(bytes, args),
+        cast("bytes | None", attempts),
+        _int(at),
+        None if expires is None else int(expires),
+        text(cast("bytes | None", extras)),
+        text(cast("bytes | None", cancelled)),
+    )
+
+
+def _settle(outcomes: Sequence[Outcome]) -> Steps[Settled]:
+    if not outcomes:
+        return Settled()
+    answer = yield call("settle", *(value for outcome in outcomes for value in _outcome(outcome)))
+    letters = cast(bytes, answer.rows[0][0])
+    pairs = list(zip(outcomes, letters, strict=True))
+    return Settled(
+        frozenset(outcome.id for outcome, letter in pairs if letter not in {WRITTEN, STOPPED}),
+        frozenset(outcome.id for outcome, letter in pairs if letter == STOPPED),
+    )
+
+
+def _outcome(outcome: Outcome) -> tuple[Argument, ...]:
+    """One outcome as ``settle.lua`` reads it."""
+    return (
+        outcome.id.hex(),
+        outcome.token,
+        outcome.runner.hex(),
+        ending(outcome.event) or STORED_WAITING,
+        outcome.flags,
+        outcome.due,
+        outcome.delay,
+        given(outcome.result),
+        given(outcome.record),
+        given(outcome.reason),
+        given(outcome.fingerprint),
+        outcome.run_time,
+        f"{'-' if outcome.event in TAKEN_BACK else 'o'}{called_off(outcome).flags}",
+    )
+
+
+def _rescue(limit: int) -> Steps[Rescued]:
+    rows = cast("list[list[bytes | None]]", (yield call("orphans", limit)).rows[0][0])
+    held = [_held(row) for row in rows]
+    if not held:
+        return Rescued((), more=False)
+    outcomes = [judge_loss(job) for job in held]
+    settled = yield from _settle(outcomes)
+    return rescued(held, outcomes, settled, limit)
+
+
+def _held(row: Sequence[bytes | int | None]) -> Held:
+    id_, token, runner, attempt, most, crashes, attempts, at, now, task, queue, extras, company = row
+    return Held(
+        unhex(cast(bytes, id_)),
+        _int(token),
+        unhex(cast(bytes, runner)),
+        _int(attempt),
+        _int(most),
+        _int(crashes),
+        cast("bytes | None", attempts),
+        _int(at),
+        _int(now),
+        cast(bytes, task).decode(),
+        cast(bytes, queue).decode(),
+        text(cast("bytes | None", extras)),
+        _int(company),
+    )
+
+
+def _int(value: bytes | int | None) -> int:
+    return int(value or 0)
+
+
+def unhex(value: bytes) -> bytes:
+    """An id, as it is stored."""
+    return bytes.fromhex(value.decode())
+
+
+def text(value: bytes | None) -> str | None:
+    """A text that may be missing. What somebody has spoilt must not spoil a whole answer."""
+    return None if value is None else value.decode("utf-8", "replace")
