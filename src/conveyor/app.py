@@ -354,7 +354,7 @@ def open_store(url: str, clock: Clock, listen_url: str | None = None) -> Store:
         from conveyor.store.sqlite.opened import SqliteStore
 
         return SqliteStore(url, clock)
-    if urlsplit(url).scheme in {"redis", "rediss"}:
+    if urlsplit(url).scheme.startswith("redis"):
         try:
             from conveyor.store.redis.opened import RedisStore
         except ImportError as error:
@@ -377,7 +377,7 @@ def open_ground(url: str, who: str = "bench") -> "Ground":
         from conveyor.store.sqlite.ground import SqliteGround
 
         return SqliteGround(url, who)
-    if urlsplit(url).scheme in {"redis", "rediss"}:
+    if urlsplit(url).scheme.startswith("redis"):
         raise UsageError("there is no store beside one on Redis to measure on yet")
     try:
         from conveyor.store.postgres.bench.ground import PostgresGround

@@ -84,6 +84,31 @@ def _sha(text: str) -> str:
     return sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 
+def heard(connection: Connection, replicas: int, seconds: float) -> None:
+    """Wait until so many replicas have heard of what was written over *connection*.
+
+    Raises ``OutcomeUnknown`` when they have not: it is written, and a failover may lose it.
+    """
+    connection.send_command("WAIT", replicas, _milliseconds(seconds))
+    _enough(connection.read_response(), replicas)
+
+
+async def aheard(connection: AsyncConnection, replicas: int, seconds: float) -> None:
+    """The same for async code."""
+    await connection.send_command("WAIT", replicas, _milliseconds(seconds))
+    _enough(await connection.read_response(), replicas)
+
+
+def _milliseconds(seconds: float) -> int:
+    """What the server gets, so that it answers before we hang up."""
+    return max(round(800 * seconds), 1)
+
+
+def _enough(found: object, replicas: int) -> None:
+    if cast(int, found) < replicas:
+        raise OutcomeUnknown(f"Redis: written, but only {found} of {replicas} replicas have heard of it")
+
+
 def _arguments(statement: Statement, prefix: str) -> tuple[Argument, ...]:
     return (1, prefix, *cast(tuple[Argument, ...], statement.params["arguments"]))
 

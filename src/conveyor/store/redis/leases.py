@@ -7,7 +7,7 @@ from typing import Final, cast
 import msgspec
 
 from conveyor.core.model import RunnerInfo
-from conveyor.drivers.redis_links import DEADLINE
+from conveyor.drivers.redis_sources import DEADLINE
 from conveyor.plan import Plan, Steps
 from conveyor.store.leases import LEAST, SHARE
 from conveyor.store.redis.scripts import call

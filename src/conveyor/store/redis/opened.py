@@ -9,8 +9,9 @@ from redis import exceptions
 from conveyor.core.errors import StoreUnavailable, UsageError
 from conveyor.core.health import Finding
 from conveyor.drivers.lent import Kind
-from conveyor.drivers.redis import acarry, carry, translated
-from conveyor.drivers.redis_links import DEADLINE, Links
+from conveyor.drivers.redis import acarry, aheard, carry, heard, translated
+from conveyor.drivers.redis_links import Links
+from conveyor.drivers.redis_sources import DEADLINE
 from conveyor.plan import Plan, Ring, Steps, arun, run
 from conveyor.store.contract import LOCK_TIMEOUT, Control, Listener, Operations, Schedules
 from conveyor.store.leases import Leases
@@ -45,7 +46,8 @@ class RedisStore:
         place = Place.of(url)
         self.url = place.shown
         self._prefix = place.prefix
-        self._links = Links(place.server)
+        self._links = Links(place.source)
+        self._wait = place.wait
         self._operations = RedisOperations()
         self._control = RedisControl()
         self._schedules = RedisSchedules()
@@ -102,12 +104,18 @@ class RedisStore:
     def within(self, plan: Plan[T], seconds: float) -> T:
         """Carry *plan* out from blocking code; each of its round trips has *seconds*."""
         with translated(writes=plan.writes), self._links.link(seconds) as connection:
-            return run(plan, carry(connection, self._prefix))
+            given = run(plan, carry(connection, self._prefix))
+            if plan.writes and self._wait:
+                heard(connection, self._wait, seconds)
+            return given
 
     async def _arun(self, plan: Plan[T]) -> T:
         with translated(writes=plan.writes):
             async with self._links.alink(time_of(plan)) as connection:
-                return await arun(plan, acarry(connection, self._prefix))
+                given = await arun(plan, acarry(connection, self._prefix))
+                if plan.writes and self._wait:
+                    await aheard(connection, self._wait, time_of(plan))
+                return given
 
     def migrate(self, lock_timeout: float = LOCK_TIMEOUT) -> list[str]:  # noqa: ARG002 - nobody has to be waited for
         """There is never anything left to do."""
