@@ -25,7 +25,7 @@ from tests.support.stores import number
 from tests.support.waiting import until
 from tests.support.yard import Process, Yard
 
-KILLS, MANY_KILLS = 8, 120
+KILLS, MANY_KILLS = 5, 120
 PROCESSES, RIVALS = 4, 25
 LOOK = 0.1
 SHORT = ("--lease", "1.5", "--beat", "0.3", "--rescue", "0.3")
