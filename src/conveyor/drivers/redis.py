@@ -110,7 +110,8 @@ def _enough(found: object, replicas: int) -> None:
 
 
 def _arguments(statement: Statement, prefix: str) -> tuple[Argument, ...]:
-    return (1, prefix, *cast(tuple[Argument, ...], statement.params["arguments"]))
+    shard = f"{{{prefix}:{statement.params.get('shard', 0)}}}"  # whose braces keep all its keys on one node
+    return (1, shard, *cast(tuple[Argument, ...], statement.params["arguments"]))
 
 
 def _answer(reply: object) -> Answer:

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Final, NoReturn, TypeVar
 
 from redis import exceptions
@@ -26,6 +27,9 @@ from conveyor.store.redis.plans import RedisOperations
 from conveyor.store.redis.reads import FORM
 from conveyor.store.redis.schedules import RedisSchedules
 from conveyor.store.redis.scripts import call
+from conveyor.store.redis.sharded import ShardedOperations
+from conveyor.store.redis.sharded_control import ShardedControl, ShardedLocks, ShardedSchedules
+from conveyor.store.redis.sharding import everywhere
 
 T = TypeVar("T")
 
@@ -45,13 +49,10 @@ class RedisStore:
         """Connects to nothing yet. Raises ``UsageError`` for a URL that means nothing."""
         place = Place.of(url)
         self.url = place.shown
-        self._prefix = place.prefix
+        self._prefix, self._shards = place.prefix, place.shards
         self._links = Links(place.source)
         self._wait = place.wait
-        self._operations = RedisOperations()
-        self._control = RedisControl()
-        self._schedules = RedisSchedules()
-        self._locks = RedisLocks()
+        self._operations, self._control, self._schedules, self._locks = _parts(place.shards)
 
     @property
     def migrations(self) -> int:
@@ -151,14 +152,14 @@ class RedisStore:
 
     def leases(self, seconds: float) -> Leases:
         """See ``Store``."""
-        return RedisLeases(self.within, seconds)
+        return RedisLeases(self.within, seconds, self._shards)
 
     def listener(self, runner: bytes) -> Listener:  # noqa: ARG002 - all hear the same bell
         """See ``Store``."""
 
         def ask(seconds: float) -> Awaitable[None]:
             def steps() -> Steps[None]:
-                yield call("idle", round(seconds * 1_000_000))
+                yield from everywhere(self._shards, partial(_idle, round(seconds * 1_000_000)))
 
             return self.arun(Plan(steps))
 
@@ -172,3 +173,21 @@ class RedisStore:
         """See ``Store``."""
         with suppress(exceptions.RedisError, OSError):
             await self._links.aclose()
+
+
+def _parts(shards: int) -> tuple[Operations, Control, Schedules, Locks]:
+    """What a store of so many shards can do."""
+    one = RedisOperations(), RedisControl(), RedisSchedules()
+    if shards == 1:
+        return (*one, RedisLocks())
+    operations, control, schedules = one
+    return (
+        ShardedOperations(operations, shards),
+        ShardedControl(control, shards),
+        ShardedSchedules(schedules, shards),
+        ShardedLocks(shards),
+    )
+
+
+def _idle(microseconds: int) -> Steps[None]:
+    yield call("idle", microseconds)

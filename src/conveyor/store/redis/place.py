@@ -18,6 +18,7 @@ KNOWN: Final = frozenset(
 )
 """Options of the library's that a URL may name. It would not say that it does not know one."""
 MOST_REPLICAS: Final = 16
+MOST_SHARDS: Final = 64
 _ALLOWED: Final = re.compile(r"[\w.:-]{1,64}\Z", re.ASCII)
 _HOST: Final = re.compile(r"([\w.-]+|\[[0-9a-fA-F:]+\])(?::(\d{1,5}))?\Z", re.ASCII)
 
@@ -29,7 +30,9 @@ class Place(NamedTuple):
     shown: str
     """The URL without user and password."""
     prefix: str
-    """Of all keys; its {tag} keeps them on one node."""
+    """Of all keys."""
+    shards: int
+    """Parts that the store has, each on one node."""
     wait: int
     """Replicas that a write waits for."""
 
@@ -41,16 +44,22 @@ class Place(NamedTuple):
         """
         parts = urlsplit(url)
         given = dict(parse_qsl(parts.query, keep_blank_values=True))
-        prefix, wait = given.pop("prefix", PREFIX), given.pop("wait", "0")
+        prefix = given.pop("prefix", PREFIX)
+        wait, shards = _number(given, "wait", 0, MOST_REPLICAS), _number(given, "shards", 1, MOST_SHARDS)
         if not _ALLOWED.match(prefix):
             raise UsageError("the prefix of a Redis store has up to 64 letters, digits, and . : - _")
-        if not wait.isdecimal() or int(wait) > MOST_REPLICAS:
-            raise _unread(f"wait= is a number of replicas, up to {MOST_REPLICAS}")
         if unknown := sorted(given.keys() - KNOWN):
             raise _unread(f"there is no option {unknown[0]!r}")
         source, where = _sentinels(parts, given) if "+sentinel" in parts.scheme else _server(parts, given)
         shown = f"{parts.scheme}://{where}" + ("" if prefix == PREFIX else f"?prefix={prefix}")
-        return cls(source, shown, f"{{{prefix}:0}}", int(wait))
+        return cls(source, shown, prefix, max(shards, 1), wait)
+
+
+def _number(given: dict[str, str], name: str, usual: int, most: int) -> int:
+    text = given.pop(name, str(usual))
+    if not text.isdecimal() or int(text) > most:
+        raise _unread(f"{name}= is a number, up to {most}")
+    return int(text)
 
 
 def _server(parts: SplitResult, given: Mapping[str, str]) -> tuple[Source, str]:
