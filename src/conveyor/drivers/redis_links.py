@@ -3,62 +3,76 @@
 import asyncio
 import contextlib
 import weakref
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, cast
 
 from redis import exceptions
 
-from conveyor.core.errors import StoreUnavailable
-from conveyor.drivers.redis import AsyncConnection, Connection, passes, said
-from conveyor.drivers.redis_sources import DEADLINE, Source
+from conveyor.core.errors import ConveyorError, OutcomeUnknown, StoreUnavailable
+from conveyor.drivers.redis import AsyncConnection, Connection, Moving, said
+from conveyor.drivers.redis_sources import DEADLINE, Node, Source
+
+Pools = dict[Node | None, Any]
 
 
 class Links:
-    """Blocking and async connections to a store's server."""
+    """Blocking and async connections to a store's servers."""
 
-    def __init__(self, source: Source) -> None:
-        """Connects to nothing yet."""
+    def __init__(self, source: Source, tags: Sequence[str]) -> None:
+        """*tags* of the store's shards. Connects to nothing yet."""
         self._source = source
-        self._pool = source.pool()
-        self._apools: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = weakref.WeakKeyDictionary()
+        self._tags = tags
+        self._pools: Pools = {}
+        self._apools: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Pools] = weakref.WeakKeyDictionary()
 
     @contextmanager
-    def link(self, seconds: float = DEADLINE) -> Generator[Connection]:
-        """A connection whose round trips have *seconds*. ``StoreUnavailable`` when there is none to be had."""
-        with unreachable():
-            connection = self._pool.get_connection()
+    def link(self, seconds: float = DEADLINE) -> Generator[Callable[[int], Connection]]:
+        """Gives connections to shards, whose round trips have *seconds*; ``StoreUnavailable`` for one not to be had."""
+        held: Pools = {}
+
+        def to(shard: int) -> Connection:
+            with unreachable():
+                node = self._source.node(self._tags[shard])
+                if node not in held:
+                    held[node] = self._pool(node).get_connection()
+                    allow(held[node], seconds)
+            return cast(Connection, held[node])
+
         try:
-            allow(connection, seconds)
-            yield cast(Connection, connection)
-        except exceptions.ResponseError as error:
-            if passes(error):  # another server may be the one to ask by now
-                connection.disconnect()
-            raise
-        except BaseException:
-            connection.disconnect()
+            yield to
+        except BaseException as error:
+            if doubtful(error):
+                for connection in held.values():
+                    connection.disconnect()
             raise
         finally:
-            self._pool.release(connection)
+            for node, connection in held.items():
+                self._pool(node).release(connection)
 
     @asynccontextmanager
-    async def alink(self, seconds: float = DEADLINE) -> AsyncGenerator[AsyncConnection]:
+    async def alink(self, seconds: float = DEADLINE) -> AsyncGenerator[Callable[[int], Awaitable[AsyncConnection]]]:
         """The same for the running event loop."""
-        pool = self._apool()
-        with unreachable():
-            connection = await pool.get_connection()
+        held: Pools = {}
+
+        async def to(shard: int) -> AsyncConnection:
+            with unreachable():
+                node = await self._source.anode(self._tags[shard])
+                if node not in held:
+                    held[node] = await self._apool(node).get_connection()
+            return cast(AsyncConnection, held[node])
+
         try:
             async with asyncio.timeout(seconds):
-                yield cast(AsyncConnection, connection)
-        except exceptions.ResponseError as error:
-            if passes(error):
-                await connection.disconnect(nowait=True)
-            raise
-        except BaseException:
-            await connection.disconnect(nowait=True)
+                yield to
+        except BaseException as error:
+            if doubtful(error):
+                for connection in held.values():
+                    await connection.disconnect(nowait=True)
             raise
         finally:
-            await pool.release(connection)
+            for node, connection in held.items():
+                await self._apool(node).release(connection)
 
     @asynccontextmanager
     async def subscribed(self, channel: str) -> AsyncGenerator["Subscription"]:
@@ -73,22 +87,34 @@ class Links:
             with contextlib.suppress(exceptions.RedisError, OSError):
                 await client.aclose()
 
+    def forget(self) -> None:
+        """What is known of where shards are is out of date."""
+        self._source.forget()
+
     def close(self) -> None:
         """Close the blocking ones."""
-        self._pool.disconnect()
+        for pool in self._pools.values():
+            pool.disconnect()
 
     async def aclose(self) -> None:
         """Close those of the running event loop."""
-        pool = self._apools.pop(asyncio.get_running_loop(), None)
-        if pool is not None:
+        for pool in self._apools.pop(asyncio.get_running_loop(), {}).values():
             await pool.disconnect()
 
-    def _apool(self) -> Any:
-        loop = asyncio.get_running_loop()
-        pool = self._apools.get(loop)
-        if pool is None:
-            pool = self._apools[loop] = self._source.apool()
-        return pool
+    def _pool(self, node: Node | None) -> Any:
+        pool = self._pools.get(node)
+        return self._pools.setdefault(node, self._source.pool(node)) if pool is None else pool
+
+    def _apool(self, node: Node | None) -> Any:
+        pools = self._apools.setdefault(asyncio.get_running_loop(), {})
+        if node not in pools:
+            pools[node] = self._source.apool(node)
+        return pools[node]
+
+
+def doubtful(error: BaseException) -> bool:
+    """Whether connections should not be used again after *error*: they may have an answer to come, or lead nowhere."""
+    return not isinstance(error, ConveyorError) or isinstance(error, StoreUnavailable | OutcomeUnknown)
 
 
 class Subscription:
@@ -122,5 +148,7 @@ def unreachable() -> Generator[None]:
     """A connection that could not be made: nothing was sent."""
     try:
         yield
+    except exceptions.ClusterDownError as error:
+        raise Moving(f"Redis: {error}") from error
     except (exceptions.RedisError, OSError, TimeoutError) as error:
         raise StoreUnavailable(f"Redis cannot be reached: {said(error)}") from error

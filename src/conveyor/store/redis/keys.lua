@@ -41,7 +41,7 @@ end
 
 -- Who listens, and asked to be told, hears the bell, which all shards share; *why* is a letter. See Ring in plan.py.
 local function ring(why)
-  redis.call('PUBLISH', string.match(KEYS[1], '^{(.*):%d+}$') .. ':bell', why)
+  redis.call('PUBLISH', string.match(KEYS[1], '^{(.*):[%d.]+}$') .. ':bell', why)
 end
 
 local function ring_idle(at)
