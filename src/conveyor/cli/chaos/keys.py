@@ -1,0 +1,153 @@
+"""A store on Redis as it is, read with commands and a script of our own.
+
+Of the rest of Conveyor nothing is used but what reads the address: the indexes of unfinished and of ended jobs stand
+here for the two tables, and a job's hash for its row.
+"""
+
+import json
+import secrets
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
+from typing import Final, Protocol, cast
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from conveyor.core.errors import StoreUnavailable, UsageError
+from conveyor.store.redis.place import Place
+
+HOT: Final = ("live",)
+PAST: Final = tuple(f"past:{state}" for state in ("succeeded", "failed", "cancelled", "quarantined"))
+TOGETHER: Final = 1_000
+"""Keys, or commands, that go in one round trip."""
+LOOK: Final = """
+local P, found, fields = KEYS[1] .. ':', {}, cjson.decode(ARGV[1])
+for n = 2, #ARGV do
+  for _, id in ipairs(redis.call('ZRANGE', P .. ARGV[n], 0, -1)) do
+    local row = redis.call('HMGET', P .. 'job:' .. id, unpack(fields))
+    table.insert(row, 1, id)
+    found[#found + 1] = {ARGV[n], row}
+  end
+end
+return found
+"""
+"""All jobs of some indexes, as of one moment."""
+
+Word = bytes | str | int
+Cell = bytes | None
+Found = tuple[str, Sequence[Cell]]
+"""An index, and a job of it: its id, and the fields that were asked for."""
+
+
+class _Client(Protocol):
+    def execute_command(self, *words: Word) -> object: ...
+
+    def close(self) -> None: ...
+
+
+class _Batch(Protocol):
+    def execute_command(self, *words: Word) -> object: ...
+
+    def execute(self) -> Sequence[object]: ...
+
+
+class Keys:
+    """The keys of one store."""
+
+    def __init__(self, client: _Client, batch: _Batch, prefix: str) -> None:
+        """*prefix* is what all of them begin with."""
+        self._client = client
+        self._batch = batch
+        self.prefix = f"{prefix}:"
+        self._place = prefix
+
+    def call(self, name: str, key: str, *words: Word) -> object:
+        """Ask for a command on one key."""
+        return self._client.execute_command(name, f"{self.prefix}{key}", *words)
+
+    def each(self, commands: Iterable[Sequence[Word]]) -> list[object]:
+        """The answers to several commands, their keys whole."""
+        answers: list[object] = []
+        for number, words in enumerate(commands, 1):
+            self._batch.execute_command(*words)
+            if number % TOGETHER == 0:
+                answers += self._batch.execute()
+        return [*answers, *self._batch.execute()]
+
+    def look(self, indexes: Sequence[str], *fields: str) -> Sequence[Found]:
+        """The jobs of *indexes*, with some *fields* of each."""
+        rows = self._client.execute_command("EVAL", LOOK, 1, self._place, json.dumps(fields), *indexes)
+        return [(index.decode(), cells) for index, cells in cast("list[tuple[bytes, list[Cell]]]", rows)]
+
+    def names(self) -> list[str]:
+        """All keys."""
+        found: set[bytes] = set()
+        cursor = 0
+        while True:
+            answer = self._client.execute_command("SCAN", cursor, "MATCH", f"{self.prefix}*", "COUNT", TOGETHER)
+            cursor, some = cast("tuple[int, list[bytes]]", answer)
+            found.update(some)
+            if not int(cursor):
+                return sorted(name.decode() for name in found)
+
+    def server(self, *words: Word) -> object:
+        """Ask for a command that has no key."""
+        return self._client.execute_command(*words)
+
+
+def on_redis(url: str) -> bool:
+    """Whether the store at *url* is on a server of Redis or Valkey."""
+    return urlsplit(url).scheme in {"redis", "rediss"}
+
+
+@contextmanager
+def keys(url: str) -> Generator[Keys]:
+    """The keys of the store at *url*. ``StoreUnavailable`` if its server is not there."""
+    try:
+        import redis
+    except ImportError as error:
+        raise UsageError(
+            f"Redis needs redis-py ({error}); install Conveyor with its extra: 'conveyor[redis]'"
+        ) from error
+    place = Place.of(url)
+    client = redis.Redis.from_url(place.server, protocol=2)
+    try:
+        yield Keys(cast(_Client, client), cast(_Batch, client.pipeline(transaction=False)), place.prefix)
+    except redis.ConnectionError as error:
+        raise StoreUnavailable(str(error)) from None
+    finally:
+        client.close()
+
+
+class Scratch:
+    """A new, empty store beside the one at a URL, on the same server; gone when it is closed."""
+
+    def __init__(self, url: str) -> None:
+        """Its keys bear a prefix of its own."""
+        parts = urlsplit(url)
+        given = dict(parse_qsl(parts.query, keep_blank_values=True))
+        given["prefix"] = f"conveyor-chaos-{secrets.token_hex(4)}"
+        self.url = parts._replace(query=urlencode(given)).geturl()
+
+    def close(self) -> None:
+        """Delete its keys, and no others."""
+        with keys(self.url) as here:
+            here.each(("UNLINK", name) for name in here.names())
+
+
+def registered(here: Keys) -> set[int]:
+    """The processes that are known as runners, dead or alive."""
+    runners = cast("list[bytes]", here.call("ZRANGE", "runners", 0, -1))
+    infos = here.each(("HGET", f"{here.prefix}runner:{runner.decode()}", "info") for runner in runners)
+    return {json.loads(info)["pid"] for info in infos if isinstance(info, bytes)}
+
+
+def schedules(here: Keys, *fields: str) -> Sequence[Sequence[Cell]]:
+    """The name of each schedule, and some *fields* of it."""
+    names = cast("list[bytes]", here.call("ZRANGE", "schedules", 0, -1))
+    rows = here.each(("HMGET", f"{here.prefix}schedule:{name.decode()}", *fields) for name in names)
+    return [[name, *cast("list[Cell]", row)] for name, row in zip(names, rows, strict=True)]
+
+
+def clock(here: Keys) -> int:
+    """What time it is at the server, in microseconds since 1970."""
+    seconds, rest = cast("tuple[int, int]", here.server("TIME"))
+    return int(seconds) * 1_000_000 + int(rest)
