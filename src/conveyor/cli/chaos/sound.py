@@ -9,16 +9,13 @@ FIELDS: Final = (
     *("state", "queue", "priority", "task", "run_after", "attempts", "expires_at", "delete_after", "finished_at"),
     *("runner", "token", "cancelled", "unique", "fingerprint", "last_attempted_at"),
 )
-DERIVED: Final = (
-    *("live", "past", "lane", "lanes", "queues", "running", "retry", "expiring", "gone", "error", "errors", "unique"),
-    *("held", "asked"),
-)
-"""What indexes begin with; a key of several parts has a colon behind it."""
-READ: Final[Mapping[object, Sequence[str]]] = {
-    b"zset": ("ZRANGE", "0", "-1", "WITHSCORES"),
-    b"hash": ("HGETALL",),
-    b"set": ("SMEMBERS",),
+ZSET: Final = ("ZRANGE", "0", "-1", "WITHSCORES")
+DERIVED: Final[Mapping[str, Sequence[str]]] = {
+    **dict.fromkeys(("live", "past", "lane", "lanes", "running", "retry", "expiring", "gone", "error"), ZSET),
+    **dict.fromkeys(("queues", "errors", "asked"), ("SMEMBERS",)),
+    **dict.fromkeys(("unique", "held"), ("HGETALL",)),
 }
+"""What indexes begin with, and what reads them; a key of several parts has a colon behind it."""
 SHOWN: Final = 5
 
 
@@ -35,7 +32,7 @@ def unsound(here: Keys) -> list[str]:
     names = [name.removeprefix(here.prefix) for name in here.names()]
     wanted = {entry for job in _jobs(here, names) for entry in _entries(*job)}
     wanted |= {Entry("queues", _queue(entry), "") for entry in wanted if entry.place.startswith(("lanes:", "running:"))}
-    there = set(_there(here, [name for name in names if name.partition(":")[0] in DERIVED]))
+    there = set(_there(here, names))
     dead = _nameless(here, there)
     return [
         *(f"missing: {' '.join(entry)}" for entry in sorted(wanted - there)[:SHOWN]),
@@ -91,8 +88,7 @@ def _queue(entry: Entry) -> str:
 
 
 def _there(here: Keys, names: Sequence[str]) -> Iterator[Entry]:
-    kinds = here.each(("TYPE", f"{here.prefix}{name}") for name in names)
-    known = [(name, READ[kind]) for name, kind in zip(names, kinds, strict=True) if kind in READ]
+    known = [(name, words) for name in names if (words := DERIVED.get(name.partition(":")[0]))]
     found = here.each((words[0], f"{here.prefix}{name}", *words[1:]) for name, words in known)
     for (name, _), members in zip(known, found, strict=True):
         for member, value in _pairs(members):
