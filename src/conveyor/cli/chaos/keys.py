@@ -151,3 +151,13 @@ def clock(here: Keys) -> int:
     """What time it is at the server, in microseconds since 1970."""
     seconds, rest = cast("tuple[int, int]", here.server("TIME"))
     return int(seconds) * 1_000_000 + int(rest)
+
+
+def memory(here: Keys) -> int:
+    """Bytes that the server uses, for all that is in it."""
+    return cast("dict[str, int]", here.server("INFO", "memory"))["used_memory"]
+
+
+def clients(here: Keys, name: str) -> int:
+    """The connections that say that this is their *name*, whichever store they are for."""
+    return sum(client["name"] == name for client in cast("list[dict[str, str]]", here.server("CLIENT LIST")))

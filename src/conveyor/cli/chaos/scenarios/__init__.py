@@ -26,7 +26,6 @@ from conveyor.cli.chaos.tables import Tables, sqlite
 POSTGRES: Final = ("PostgreSQL",)
 SQLITE: Final = ("SQLite",)
 SERVERS: Final = ("PostgreSQL", "Redis")
-FILES: Final = ("PostgreSQL", "SQLite")
 
 
 @dataclass(frozen=True)
@@ -68,17 +67,17 @@ ALL: Final = (
     Scenario("D05", "answers to COMMITs, and to calls, lost", d05, SERVERS, proxied=True),
     Scenario("D11", "SQLite's write lock held over three workers", d11, SQLITE),
     Scenario("D12", "SQLite's writers killed in mid-commit", d12, SQLITE),
-    Scenario("N01", "half-open connections: silence, and nobody is told", n01, POSTGRES, proxied=True),
-    Scenario("N04", "a worker cut off for three leases", n04, POSTGRES, missing=namespace.impossible, proxied=True),
+    Scenario("N01", "half-open connections: silence, and nobody is told", n01, SERVERS, proxied=True),
+    Scenario("N04", "a worker cut off for three leases", n04, SERVERS, missing=namespace.impossible, proxied=True),
     Scenario("C02", "wrong clocks, of a worker and of who enqueues", c02, SERVERS),
     Scenario("C04", "watchers of schedules killed and frozen at the tick", c04),
     Scenario("C05", "workers suspended for many leases, all at once", c05),
     Scenario("C06", "no worker over several ticks of schedules", c06),
-    Scenario("R01", "soak: jobs of all kinds, and nothing grows", r01, FILES, sampled=True),
+    Scenario("R01", "soak: jobs of all kinds, and nothing grows", r01, sampled=True),
     Scenario("R02", "full disk under a worker's log and temporary files", r02, missing=cannot_mount),
     Scenario("R03", "few file descriptors, and none", r03),
     Scenario("R04", "processor taken by busy loops", r04),
-    Scenario("R08", "results, errors and output of up to 1 GB", r08, FILES),
+    Scenario("R08", "results, errors and output of up to 1 GB", r08),
     Scenario("X02", "cancel races with the end of a job", x02),
     Scenario("U01", "jobs that an old worker does not know", u01),
     Scenario("U03", "jobs with arguments of other code", u03),
