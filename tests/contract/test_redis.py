@@ -21,3 +21,14 @@ class TestRedis(StoreContract):
     def open_store(self, server: RedisServer) -> Callable[[], Store]:
         server.flush()
         return lambda: RedisStore(server.url())
+
+
+class TestRedisInShards(StoreContract):
+    """Three of them, on one server."""
+
+    ordered = False
+
+    @pytest.fixture
+    def open_store(self, server: RedisServer) -> Callable[[], Store]:
+        server.flush()
+        return lambda: RedisStore(f"{server.url()}?shards=3")

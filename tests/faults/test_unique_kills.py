@@ -26,7 +26,7 @@ from tests.support.stores import SERVED, sound, tables
 from tests.support.waiting import until
 from tests.support.yard import Process, Yard
 
-KILLS, FEWER_KILLS, MANY_KILLS = 8, 4, 120
+KILLS, MANY_KILLS = 5, 120
 PROCESSES, RIVALS = 4, 25
 LOOK = 0.1
 SHORT = ("--lease", "1.5", "--beat", "0.3", "--rescue", "0.3")
@@ -246,7 +246,7 @@ def unanswered(lines: Sequence[Line]) -> int:
 
 @pytest.mark.timeout(180)
 def test_a_key_has_one_unfinished_job_at_every_moment_whoever_is_killed(yard: Yard, say: Say) -> None:
-    survives(yard, FEWER_KILLS if yard.store.kind == "redis" else KILLS, say)  # which is faster, and so has more to do
+    survives(yard, KILLS, say)
 
 
 @pytest.mark.soak

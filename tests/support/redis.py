@@ -68,14 +68,17 @@ class RedisServer:
         """The address of the database of that *number*."""
         return f"redis://127.0.0.1:{self.port}/{number}"
 
+    def command(self) -> list[str]:
+        """What starts it."""
+        options = [part for name, value in self._settings.items() for part in (f"--{name}", *value.split(" "))]
+        command = [str(find_binary(self.version)), "--port", str(self.port), "--bind", "127.0.0.1", *options]
+        return [*command, "--dir", str(self.root)]
+
     def start(self) -> Self:
         """Start the server and return once it answers."""
-        options = [part for name, value in self._settings.items() for part in (f"--{name}", value)]
-        command = [str(find_binary(self.version)), "--port", str(self.port), "--bind", "127.0.0.1", *options]
-        log = (self.root / "server.log").open("ab")
-        with log:
+        with (self.root / "server.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [*command, "--dir", str(self.root)],
+                self.command(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

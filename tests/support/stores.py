@@ -94,7 +94,7 @@ def tables(store: Store) -> tuple[int, int]:
     """How many jobs have not ended, and how many have: by the sizes of both tables, or of their like."""
     if store.kind == "redis":
         with keys(store.url) as here:
-            sizes = [int(str(here.call("ZCARD", index))) for index in (*HOT, *PAST)]
+            sizes = [sum(int(str(size)) for size in here.call("ZCARD", index)) for index in (*HOT, *PAST)]
         return sizes[0], sum(sizes[1:])
     hot = number(store, "SELECT count(*) FROM conveyor_job")
     return hot, number(store, "SELECT count(*) FROM conveyor_history")
@@ -114,7 +114,7 @@ def wipe(store: Store) -> None:
     """Nothing is left: no job, no runner, no queue that is paused."""
     if store.kind == "redis":
         with keys(store.url) as here:
-            here.each(("UNLINK", name) for name in here.names())
+            here.delete()
         return
     for table in ("conveyor_job", "conveyor_history", "conveyor_runner", "conveyor_queue"):
         rows(store, f"DELETE FROM {table}")

@@ -4,6 +4,7 @@ The pools' own connections are used, and not a client's commands: a client sends
 answer, and says nothing of it.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from functools import cache
@@ -15,9 +16,10 @@ from redis import exceptions
 from conveyor.core.errors import OutcomeUnknown, StoreRefused, StoreUnavailable
 from conveyor.plan import Answer, Statement
 
-AWAY: Final = ("READONLY", "MASTERDOWN", "NOREPLICAS", "LOADING", "TRYAGAIN", "CLUSTERDOWN", "OOM", "BUSY", "MISCONF")
-"""How a server's refusals begin that pass, or are somebody's to mend: nothing was done."""
-
+AWAY: Final = re.compile(
+    r"(?:^|-)(READONLY|MASTERDOWN|NOREPLICAS|LOADING|TRYAGAIN|CLUSTERDOWN|OOM|BUSY|MISCONF)\b|read only replica"
+)
+"""Refusals that pass, or are somebody's to mend: nothing was done. Of a script they stand behind its own words."""
 
 Argument = bytes | str | int
 
@@ -82,8 +84,34 @@ def _sha(text: str) -> str:
     return sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 
+def heard(connection: Connection, replicas: int, seconds: float) -> None:
+    """Wait until so many replicas have heard of what was written over *connection*.
+
+    Raises ``OutcomeUnknown`` when they have not: it is written, and a failover may lose it.
+    """
+    connection.send_command("WAIT", replicas, _milliseconds(seconds))
+    _enough(connection.read_response(), replicas)
+
+
+async def aheard(connection: AsyncConnection, replicas: int, seconds: float) -> None:
+    """The same for async code."""
+    await connection.send_command("WAIT", replicas, _milliseconds(seconds))
+    _enough(await connection.read_response(), replicas)
+
+
+def _milliseconds(seconds: float) -> int:
+    """What the server gets, so that it answers before we hang up."""
+    return max(round(800 * seconds), 1)
+
+
+def _enough(found: object, replicas: int) -> None:
+    if cast(int, found) < replicas:
+        raise OutcomeUnknown(f"Redis: written, but only {found} of {replicas} replicas have heard of it")
+
+
 def _arguments(statement: Statement, prefix: str) -> tuple[Argument, ...]:
-    return (1, prefix, *cast(tuple[Argument, ...], statement.params["arguments"]))
+    shard = f"{{{prefix}:{statement.params.get('shard', 0)}}}"  # whose braces keep all its keys on one node
+    return (1, shard, *cast(tuple[Argument, ...], statement.params["arguments"]))
 
 
 def _answer(reply: object) -> Answer:
@@ -113,4 +141,4 @@ def said(error: Exception) -> str:
 
 def passes(error: exceptions.ResponseError) -> bool:
     """Whether what the server refused may be asked of it again later, as it is."""
-    return isinstance(error, exceptions.ReadOnlyError | exceptions.OutOfMemoryError) or str(error).startswith(AWAY)
+    return isinstance(error, exceptions.ReadOnlyError | exceptions.OutOfMemoryError) or bool(AWAY.search(str(error)))

@@ -5,43 +5,23 @@ import contextlib
 import weakref
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, Final, cast
+from typing import Any, cast
 
-import redis
-import redis.asyncio
 from redis import exceptions
-from redis.asyncio.retry import Retry as AsyncRetry
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
-from conveyor.core.errors import StoreUnavailable, UsageError
-from conveyor.drivers.redis import AsyncConnection, Connection, said
-
-DEADLINE: Final = 9.5
-"""Seconds that one round trip of ours may take."""
-CONNECTING: Final = 5.0
-"""Seconds to connect in."""
-MOST: Final = 8
-"""Connections at a time, for each process, and for each event loop."""
-_BLOCKING: Final[Any] = redis
-_ASYNC: Final[Any] = redis.asyncio
-"""Much of them has no types."""
-_POOL: Final[dict[str, Any]] = {"max_connections": MOST, "timeout": DEADLINE}
+from conveyor.core.errors import StoreUnavailable
+from conveyor.drivers.redis import AsyncConnection, Connection, passes, said
+from conveyor.drivers.redis_sources import DEADLINE, Source
 
 
 class Links:
-    """Blocking and async connections to one server."""
+    """Blocking and async connections to a store's server."""
 
-    def __init__(self, url: str) -> None:
-        """Connects to nothing yet. Raises ``UsageError`` for a URL that means nothing."""
-        self._url = url
+    def __init__(self, source: Source) -> None:
+        """Connects to nothing yet."""
+        self._source = source
+        self._pool = source.pool()
         self._apools: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = weakref.WeakKeyDictionary()
-        try:
-            self._pool: Any = _BLOCKING.BlockingConnectionPool.from_url(
-                url, retry=Retry(NoBackoff(), 0), **_settings(), **_POOL
-            )
-        except (ValueError, TypeError) as error:
-            raise UsageError(f"the Redis URL cannot be read: {error}") from None
 
     @contextmanager
     def link(self, seconds: float = DEADLINE) -> Generator[Connection]:
@@ -51,7 +31,9 @@ class Links:
         try:
             allow(connection, seconds)
             yield cast(Connection, connection)
-        except exceptions.ResponseError:  # an answer, and the connection is good
+        except exceptions.ResponseError as error:
+            if passes(error):  # another server may be the one to ask by now
+                connection.disconnect()
             raise
         except BaseException:
             connection.disconnect()
@@ -68,7 +50,9 @@ class Links:
         try:
             async with asyncio.timeout(seconds):
                 yield cast(AsyncConnection, connection)
-        except exceptions.ResponseError:
+        except exceptions.ResponseError as error:
+            if passes(error):
+                await connection.disconnect(nowait=True)
             raise
         except BaseException:
             await connection.disconnect(nowait=True)
@@ -79,8 +63,7 @@ class Links:
     @asynccontextmanager
     async def subscribed(self, channel: str) -> AsyncGenerator["Subscription"]:
         """A connection of its own that hears what is said in *channel*."""
-        settings = _settings() | {"socket_timeout": None}
-        client = _ASYNC.Redis.from_url(self._url, retry=AsyncRetry(NoBackoff(), 0), **settings)
+        client = self._source.listener()
         try:
             async with client.pubsub() as subscription:
                 async with asyncio.timeout(DEADLINE):
@@ -104,9 +87,7 @@ class Links:
         loop = asyncio.get_running_loop()
         pool = self._apools.get(loop)
         if pool is None:
-            settings = _settings() | _POOL
-            pool = _ASYNC.BlockingConnectionPool.from_url(self._url, retry=AsyncRetry(NoBackoff(), 0), **settings)
-            self._apools[loop] = pool
+            pool = self._apools[loop] = self._source.apool()
         return pool
 
 
@@ -127,16 +108,6 @@ class Subscription:
     async def ping(self) -> None:
         """Ask for a sign of life."""
         await self._inner.ping()
-
-
-def _settings() -> dict[str, Any]:
-    return {
-        "protocol": 2,
-        "socket_timeout": DEADLINE,
-        "socket_connect_timeout": CONNECTING,
-        "socket_keepalive": True,
-        "client_name": "conveyor",
-    }
 
 
 def allow(connection: Any, seconds: float) -> None:

@@ -50,18 +50,17 @@ class _Batch(Protocol):
 
 
 class Keys:
-    """The keys of one store."""
+    """The keys of one store, which may have several parts."""
 
-    def __init__(self, client: _Client, batch: _Batch, prefix: str) -> None:
-        """*prefix* is what all of them begin with."""
+    def __init__(self, client: _Client, batch: _Batch, parts: Sequence[str]) -> None:
+        """*parts* are what the keys of each begin with."""
         self._client = client
         self._batch = batch
-        self.prefix = f"{prefix}:"
-        self._place = prefix
+        self.parts = parts
 
-    def call(self, name: str, key: str, *words: Word) -> object:
-        """Ask for a command on one key."""
-        return self._client.execute_command(name, f"{self.prefix}{key}", *words)
+    def call(self, name: str, key: str, *words: Word) -> list[object]:
+        """The answers of all parts to a command on one key."""
+        return [self._client.execute_command(name, f"{part}:{key}", *words) for part in self.parts]
 
     def each(self, commands: Iterable[Sequence[Word]]) -> list[object]:
         """The answers to several commands, their keys whole."""
@@ -73,20 +72,26 @@ class Keys:
         return [*answers, *self._batch.execute()]
 
     def look(self, indexes: Sequence[str], *fields: str) -> Sequence[Found]:
-        """The jobs of *indexes*, with some *fields* of each."""
-        rows = self._client.execute_command("EVAL", LOOK, 1, self._place, json.dumps(fields), *indexes)
-        return [(index.decode(), cells) for index, cells in cast("list[tuple[bytes, list[Cell]]]", rows)]
+        """The jobs of *indexes*, with some *fields* of each; each part as of one moment."""
+        words = json.dumps(fields), *indexes
+        rows = [self._client.execute_command("EVAL", LOOK, 1, part, *words) for part in self.parts]
+        found = [one for row in rows for one in cast("list[tuple[bytes, list[Cell]]]", row)]
+        return [(index.decode(), cells) for index, cells in found]
 
-    def names(self) -> list[str]:
-        """All keys."""
+    def names(self, part: str) -> list[str]:
+        """All keys of a part, without what they begin with."""
         found: set[bytes] = set()
         cursor = 0
         while True:
-            answer = self._client.execute_command("SCAN", cursor, "MATCH", f"{self.prefix}*", "COUNT", TOGETHER)
+            answer = self._client.execute_command("SCAN", cursor, "MATCH", f"{part}:*", "COUNT", TOGETHER)
             cursor, some = cast("tuple[int, list[bytes]]", answer)
             found.update(some)
             if not int(cursor):
-                return sorted(name.decode() for name in found)
+                return sorted(name.decode().removeprefix(f"{part}:") for name in found)
+
+    def delete(self) -> None:
+        """All of them."""
+        self.each(("UNLINK", f"{part}:{name}") for part in self.parts for name in self.names(part))
 
     def server(self, *words: Word) -> object:
         """Ask for a command that has no key."""
@@ -95,7 +100,7 @@ class Keys:
 
 def on_redis(url: str) -> bool:
     """Whether the store at *url* is on a server of Redis or Valkey."""
-    return urlsplit(url).scheme in {"redis", "rediss"}
+    return urlsplit(url).scheme.startswith("redis")
 
 
 @contextmanager
@@ -108,13 +113,14 @@ def keys(url: str) -> Generator[Keys]:
             f"Redis needs redis-py ({error}); install Conveyor with its extra: 'conveyor[redis]'"
         ) from error
     place = Place.of(url)
-    client = redis.Redis.from_url(place.server, protocol=2)
+    client = redis.Redis(connection_pool=place.source.pool())
+    parts = [f"{{{place.prefix}:{number}}}" for number in range(place.shards)]
     try:
-        yield Keys(cast(_Client, client), cast(_Batch, client.pipeline(transaction=False)), place.prefix)
+        yield Keys(cast(_Client, client), cast(_Batch, client.pipeline(transaction=False)), parts)
     except redis.ConnectionError as error:
         raise StoreUnavailable(str(error)) from None
     finally:
-        client.close()
+        client.connection_pool.disconnect()
 
 
 class Scratch:
@@ -130,21 +136,28 @@ class Scratch:
     def close(self) -> None:
         """Delete its keys, and no others."""
         with keys(self.url) as here:
-            here.each(("UNLINK", name) for name in here.names())
+            here.delete()
 
 
 def registered(here: Keys) -> set[int]:
     """The processes that are known as runners, dead or alive."""
-    runners = cast("list[bytes]", here.call("ZRANGE", "runners", 0, -1))
-    infos = here.each(("HGET", f"{here.prefix}runner:{runner.decode()}", "info") for runner in runners)
-    return {json.loads(info)["pid"] for info in infos if isinstance(info, bytes)}
+    infos = _of_each(here, "runners", "runner", "info")
+    return {json.loads(info)["pid"] for _, info in infos if info is not None}
 
 
 def schedules(here: Keys, *fields: str) -> Sequence[Sequence[Cell]]:
     """The name of each schedule, and some *fields* of it."""
-    names = cast("list[bytes]", here.call("ZRANGE", "schedules", 0, -1))
-    rows = here.each(("HMGET", f"{here.prefix}schedule:{name.decode()}", *fields) for name in names)
-    return [[name, *cast("list[Cell]", row)] for name, row in zip(names, rows, strict=True)]
+    return _of_each(here, "schedules", "schedule", *fields)
+
+
+def _of_each(here: Keys, index: str, key: str, *fields: str) -> list[list[Cell]]:
+    """The name of each of an index, and some *fields* of its hash."""
+    found: list[list[Cell]] = []
+    for part, names in zip(here.parts, here.call("ZRANGE", index, 0, -1), strict=True):
+        known = cast("list[bytes]", names)
+        rows = here.each(("HMGET", f"{part}:{key}:{name.decode()}", *fields) for name in known)
+        found += [[name, *cast("list[Cell]", row)] for name, row in zip(known, rows, strict=True)]
+    return found
 
 
 def clock(here: Keys) -> int:

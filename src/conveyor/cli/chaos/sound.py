@@ -29,21 +29,25 @@ class Entry(NamedTuple):
 
 def unsound(here: Keys) -> list[str]:
     """What is wrong, for people: entries that are missing, and such as should not be there."""
-    names = [name.removeprefix(here.prefix) for name in here.names()]
-    wanted = {entry for job in _jobs(here, names) for entry in _entries(*job)}
+    return [line for part in here.parts for line in _unsound(here, part)]
+
+
+def _unsound(here: Keys, part: str) -> Iterator[str]:
+    names = here.names(part)
+    wanted = {entry for job in _jobs(here, part, names) for entry in _entries(*job)}
     wanted |= {Entry("queues", _queue(entry), "") for entry in wanted if entry.place.startswith(("lanes:", "running:"))}
-    there = set(_there(here, names))
-    dead = _nameless(here, there)
-    return [
-        *(f"missing: {' '.join(entry)}" for entry in sorted(wanted - there)[:SHOWN]),
-        *(f"too much: {' '.join(entry)}" for entry in sorted(there - wanted)[:SHOWN]),
-        *(f"held by a runner that nobody knows: {entry.member}" for entry in dead[:SHOWN]),
-    ]
+    there = set(_there(here, part, names))
+    yield from (f"missing: {' '.join(entry)}" for entry in sorted(wanted - there)[:SHOWN])
+    yield from (f"too much: {' '.join(entry)}" for entry in sorted(there - wanted)[:SHOWN])
+    (runners,) = here.each([("ZRANGE", f"{part}:runners", 0, -1)])
+    known = {f"held:{runner.decode()}" for runner in cast("list[bytes]", runners)}
+    nameless = sorted(entry for entry in there if entry.place.startswith("held:") and entry.place not in known)
+    yield from (f"held by a runner that nobody knows: {entry.member}" for entry in nameless[:SHOWN])
 
 
-def _jobs(here: Keys, names: Sequence[str]) -> Iterator[tuple[str, Mapping[str, str]]]:
+def _jobs(here: Keys, part: str, names: Sequence[str]) -> Iterator[tuple[str, Mapping[str, str]]]:
     ids = [name.removeprefix("job:") for name in names if name.startswith("job:")]
-    rows = here.each(("HMGET", f"{here.prefix}job:{id_}", *FIELDS) for id_ in ids)
+    rows = here.each(("HMGET", f"{part}:job:{id_}", *FIELDS) for id_ in ids)
     for id_, row in zip(ids, rows, strict=True):
         cells = zip(FIELDS, cast("list[bytes | None]", row), strict=True)
         yield id_, {field: cell.decode("utf-8", "replace") for field, cell in cells if cell is not None}
@@ -87,9 +91,9 @@ def _queue(entry: Entry) -> str:
     return entry.place.partition(":")[2]
 
 
-def _there(here: Keys, names: Sequence[str]) -> Iterator[Entry]:
+def _there(here: Keys, part: str, names: Sequence[str]) -> Iterator[Entry]:
     known = [(name, words) for name in names if (words := DERIVED.get(name.partition(":")[0]))]
-    found = here.each((words[0], f"{here.prefix}{name}", *words[1:]) for name, words in known)
+    found = here.each((words[0], f"{part}:{name}", *words[1:]) for name, words in known)
     for (name, _), members in zip(known, found, strict=True):
         for member, value in _pairs(members):
             yield Entry(name, member.decode("utf-8", "replace"), value)
@@ -104,9 +108,3 @@ def _pairs(members: object) -> Iterator[tuple[bytes, str]]:
     else:
         flat = cast("list[bytes]", members)
         yield from ((name, f"{float(score):.0f}") for name, score in zip(flat[::2], flat[1::2], strict=True))
-
-
-def _nameless(here: Keys, there: set[Entry]) -> list[Entry]:
-    """Jobs in the hands of runners that are forgotten: nobody would ever take them back."""
-    known = {f"held:{runner.decode()}" for runner in cast("list[bytes]", here.call("ZRANGE", "runners", 0, -1))}
-    return sorted(entry for entry in there if entry.place.startswith("held:") and entry.place not in known)

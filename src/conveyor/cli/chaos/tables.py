@@ -172,7 +172,7 @@ def unfinished(url: str) -> int:
     """How many jobs have not ended."""
     if on_redis(url):
         with keys(url) as here:
-            return int(str(here.call("ZCARD", HOT[0])))
+            return sum(int(str(size)) for size in here.call("ZCARD", HOT[0]))
     with asking(url) as connection:
         return int(str(next(iter(connection.execute("SELECT count(*) FROM conveyor_job")))[0]))
 

@@ -39,9 +39,9 @@ local function retry_key(queue)
   return P .. 'retry:' .. queue
 end
 
--- Who listens, and asked to be told, hears the bell; *why* is a single letter. See Ring in plan.py.
+-- Who listens, and asked to be told, hears the bell, which all shards share; *why* is a letter. See Ring in plan.py.
 local function ring(why)
-  redis.call('PUBLISH', P .. 'bell', why)
+  redis.call('PUBLISH', string.match(KEYS[1], '^{(.*):%d+}$') .. ':bell', why)
 end
 
 local function ring_idle(at)

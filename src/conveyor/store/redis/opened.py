@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Final, NoReturn, TypeVar
 
 from redis import exceptions
@@ -9,8 +10,9 @@ from redis import exceptions
 from conveyor.core.errors import StoreUnavailable, UsageError
 from conveyor.core.health import Finding
 from conveyor.drivers.lent import Kind
-from conveyor.drivers.redis import acarry, carry, translated
-from conveyor.drivers.redis_links import DEADLINE, Links
+from conveyor.drivers.redis import acarry, aheard, carry, heard, translated
+from conveyor.drivers.redis_links import Links
+from conveyor.drivers.redis_sources import DEADLINE
 from conveyor.plan import Plan, Ring, Steps, arun, run
 from conveyor.store.contract import LOCK_TIMEOUT, Control, Listener, Operations, Schedules
 from conveyor.store.leases import Leases
@@ -25,6 +27,9 @@ from conveyor.store.redis.plans import RedisOperations
 from conveyor.store.redis.reads import FORM
 from conveyor.store.redis.schedules import RedisSchedules
 from conveyor.store.redis.scripts import call
+from conveyor.store.redis.sharded import ShardedOperations
+from conveyor.store.redis.sharded_control import ShardedControl, ShardedLocks, ShardedSchedules
+from conveyor.store.redis.sharding import everywhere
 
 T = TypeVar("T")
 
@@ -44,12 +49,10 @@ class RedisStore:
         """Connects to nothing yet. Raises ``UsageError`` for a URL that means nothing."""
         place = Place.of(url)
         self.url = place.shown
-        self._prefix = place.prefix
-        self._links = Links(place.server)
-        self._operations = RedisOperations()
-        self._control = RedisControl()
-        self._schedules = RedisSchedules()
-        self._locks = RedisLocks()
+        self._prefix, self._shards = place.prefix, place.shards
+        self._links = Links(place.source)
+        self._wait = place.wait
+        self._operations, self._control, self._schedules, self._locks = _parts(place.shards)
 
     @property
     def migrations(self) -> int:
@@ -102,12 +105,18 @@ class RedisStore:
     def within(self, plan: Plan[T], seconds: float) -> T:
         """Carry *plan* out from blocking code; each of its round trips has *seconds*."""
         with translated(writes=plan.writes), self._links.link(seconds) as connection:
-            return run(plan, carry(connection, self._prefix))
+            given = run(plan, carry(connection, self._prefix))
+            if plan.writes and self._wait:
+                heard(connection, self._wait, seconds)
+            return given
 
     async def _arun(self, plan: Plan[T]) -> T:
         with translated(writes=plan.writes):
             async with self._links.alink(time_of(plan)) as connection:
-                return await arun(plan, acarry(connection, self._prefix))
+                given = await arun(plan, acarry(connection, self._prefix))
+                if plan.writes and self._wait:
+                    await aheard(connection, self._wait, time_of(plan))
+                return given
 
     def migrate(self, lock_timeout: float = LOCK_TIMEOUT) -> list[str]:  # noqa: ARG002 - nobody has to be waited for
         """There is never anything left to do."""
@@ -143,14 +152,14 @@ class RedisStore:
 
     def leases(self, seconds: float) -> Leases:
         """See ``Store``."""
-        return RedisLeases(self.within, seconds)
+        return RedisLeases(self.within, seconds, self._shards)
 
     def listener(self, runner: bytes) -> Listener:  # noqa: ARG002 - all hear the same bell
         """See ``Store``."""
 
         def ask(seconds: float) -> Awaitable[None]:
             def steps() -> Steps[None]:
-                yield call("idle", round(seconds * 1_000_000))
+                yield from everywhere(self._shards, partial(_idle, round(seconds * 1_000_000)))
 
             return self.arun(Plan(steps))
 
@@ -164,3 +173,21 @@ class RedisStore:
         """See ``Store``."""
         with suppress(exceptions.RedisError, OSError):
             await self._links.aclose()
+
+
+def _parts(shards: int) -> tuple[Operations, Control, Schedules, Locks]:
+    """What a store of so many shards can do."""
+    one = RedisOperations(), RedisControl(), RedisSchedules()
+    if shards == 1:
+        return (*one, RedisLocks())
+    operations, control, schedules = one
+    return (
+        ShardedOperations(operations, shards),
+        ShardedControl(control, shards),
+        ShardedSchedules(schedules, shards),
+        ShardedLocks(shards),
+    )
+
+
+def _idle(microseconds: int) -> Steps[None]:
+    yield call("idle", microseconds)

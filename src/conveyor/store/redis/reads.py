@@ -12,6 +12,7 @@ from typing import Final, cast
 
 from conveyor.core import ids
 from conveyor.core.clock import MICROSECOND, stored
+from conveyor.core.errors import UsageError
 from conveyor.core.extras import needle
 from conveyor.core.lifecycle import FINAL, State
 from conveyor.core.model import (
@@ -112,10 +113,14 @@ class RedisReads:
         """See ``Operations.latest``."""
 
         def steps() -> Steps[Sequence[Ended]]:
-            rows = cast("list[list[bytes | None]]", (yield call("latest", limit)).rows[0][0])
-            return [_ended(row) for row in rows]
+            return [ended for _, ended in (yield from self.latest_by_id(limit))]
 
         return Plan(steps, writes=False)
+
+    def latest_by_id(self, limit: int) -> Steps[Sequence[tuple[bytes, Ended]]]:
+        """The steps of ``latest`` in one shard, with the jobs' ids, in hexadecimal."""
+        rows = cast("list[list[bytes]]", (yield call("latest", limit)).rows[0][0])
+        return [(id_, _ended(row)) for id_, *row in rows]
 
     def ahead(self, job: JobInfo, limit: int) -> Plan[int]:
         """See ``Operations.ahead``."""
@@ -165,19 +170,19 @@ class RedisReads:
         """See ``Operations.clock``."""
         return _number("clock")
 
-    def identity(self) -> Plan[str]:
-        """See ``Operations.identity``."""
+    def identity(self, shards: int = 1) -> Plan[str]:
+        """See ``Operations.identity``. Raises ``UsageError`` when the store has another number of shards."""
 
         def steps() -> Steps[str]:
-            return (yield from _meta())[0]
+            return (yield from _meta(shards))[0]
 
         return Plan(steps)
 
-    def schema(self) -> Plan[int]:
-        """See ``Operations.schema``."""
+    def schema(self, shards: int = 1) -> Plan[int]:
+        """See ``Operations.schema``. Raises as ``identity``."""
 
         def steps() -> Steps[int]:
-            return int((yield from _meta())[1])
+            return int((yield from _meta(shards))[1])
 
         return Plan(steps)
 
@@ -342,7 +347,12 @@ def _number(name: str) -> Plan[int]:
     return Plan(steps, writes=False)
 
 
-def _meta() -> Steps[tuple[str, str]]:
+def _meta(shards: int) -> Steps[tuple[str, str]]:
     fresh = ids.new().hex()
-    identity, form = cast("list[bytes]", (yield call("identity", fresh, FORM)).rows[0][0])
+    identity, form, found = cast("list[bytes]", (yield call("identity", fresh, FORM, shards)).rows[0][0])
+    if int(found) != shards:
+        raise UsageError(
+            f"this store has {int(found)} shards, and the URL says {shards}: the number is settled by the first use; "
+            f"write shards={int(found)}, or move the jobs to a store with another prefix"
+        )
     return identity.decode(), form.decode()

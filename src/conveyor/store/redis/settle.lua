@@ -1,6 +1,7 @@
 -- uses keys, jobs
 -- What became of attempts: 13 arguments for each. The answer has a letter for each: w written, r refused (no longer
--- the runner's, and another wrote its end), s stopped: somebody wants it cancelled, so it ended instead of waiting.
+-- the runner's, and another wrote its end), m missing: no such job is here, s stopped: somebody wants it cancelled, so
+-- it ended instead of waiting.
 local at, answer, waits = clock(), {}, false
 
 local function has(flags, bit_)
@@ -57,6 +58,7 @@ local function settle(n)
   local got = redis.call('HMGET', key, 'state', 'token', 'runner', 'queue', 'priority', 'task', 'attempt', 'crashes',
                          'keep', 'unique', 'until_start', 'cancelled', 'expires_at')
   local state, bears = got[1], tonumber(got[2] or 0)
+  if not state then return 'm' end
   if state ~= 'running' or bears ~= token or got[3] ~= runner then return before(state, bears, token, given_) end
   local job = {token = bears, queue = got[4], priority = got[5], task = got[6], attempt = got[7], crashes = got[8],
                keep = got[9], unique = got[10], until_start = got[11], cancelled = got[12], expires_at = got[13]}

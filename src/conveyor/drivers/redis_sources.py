@@ -1,0 +1,107 @@
+"""Where connections to Redis come from: a server, or whichever server some Sentinels name as the primary just now."""
+
+from typing import Any, Final, Protocol
+
+import redis
+import redis.asyncio
+import redis.asyncio.sentinel
+import redis.sentinel
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from conveyor.core.errors import UsageError
+
+DEADLINE: Final = 9.5
+"""Seconds that one round trip of ours may take."""
+CONNECTING: Final = 5.0
+"""Seconds to connect in."""
+ASKING: Final = 1.0
+"""Seconds that one Sentinel gets to answer."""
+MOST: Final = 8
+"""Connections at a time, for each process, and for each event loop."""
+_BLOCKING: Final[Any] = redis
+_ASYNC: Final[Any] = redis.asyncio
+"""Much of them has no types."""
+_POOL: Final[dict[str, Any]] = {"max_connections": MOST, "timeout": DEADLINE}
+_USUAL: Final[dict[str, Any]] = {
+    "protocol": 2,
+    "socket_timeout": DEADLINE,
+    "socket_connect_timeout": CONNECTING,
+    "socket_keepalive": True,
+    "client_name": "conveyor",
+}
+
+
+class Source(Protocol):
+    """Makes pools of connections; connects to nothing by itself. redis-py sends nothing again by itself."""
+
+    def pool(self) -> Any:
+        """Of blocking ones."""
+        ...
+
+    def apool(self) -> Any:
+        """Of async ones, for one event loop."""
+        ...
+
+    def listener(self) -> Any:
+        """A client of the running loop's that waits as long as it takes for what it is told."""
+        ...
+
+
+class Server:
+    """One server."""
+
+    def __init__(self, url: str) -> None:
+        """Raises ``UsageError`` for a URL that means nothing."""
+        self._url = url
+        try:
+            self.pool()
+        except (ValueError, TypeError) as error:
+            raise UsageError(f"the Redis URL cannot be read: {error}") from None
+
+    def pool(self) -> Any:
+        """See ``Source``."""
+        return _BLOCKING.BlockingConnectionPool.from_url(self._url, retry=Retry(NoBackoff(), 0), **_USUAL, **_POOL)
+
+    def apool(self) -> Any:
+        """See ``Source``."""
+        return _ASYNC.BlockingConnectionPool.from_url(self._url, retry=AsyncRetry(NoBackoff(), 0), **_USUAL, **_POOL)
+
+    def listener(self) -> Any:
+        """See ``Source``."""
+        settings = _USUAL | {"socket_timeout": None}
+        return _ASYNC.Redis.from_url(self._url, retry=AsyncRetry(NoBackoff(), 0), **settings)
+
+
+class Sentinels:
+    """The primary of a service, as Sentinels tell it; they are asked anew for each new connection."""
+
+    def __init__(self, hosts: list[tuple[str, int]], service: str, options: dict[str, Any]) -> None:
+        """*options* are for connections to the servers; Sentinels are asked without a password."""
+        self._hosts = hosts
+        self._service = service
+        self._options = options
+
+    def pool(self) -> Any:
+        """See ``Source``."""
+        sentinel = _BLOCKING.sentinel.Sentinel(self._hosts, sentinel_kwargs=_asking(Retry(NoBackoff(), 0)))
+        settings = _USUAL | self._options | {"retry": Retry(NoBackoff(), 0)}
+        return sentinel.master_for(self._service, **settings).connection_pool
+
+    def apool(self) -> Any:
+        """See ``Source``."""
+        return self._client(_USUAL).connection_pool
+
+    def listener(self) -> Any:
+        """See ``Source``."""
+        return self._client(_USUAL | {"socket_timeout": None})
+
+    def _client(self, settings: dict[str, Any]) -> Any:
+        asking = _asking(AsyncRetry(NoBackoff(), 0))
+        sentinel = _ASYNC.sentinel.Sentinel(self._hosts, sentinel_kwargs=asking)
+        return sentinel.master_for(self._service, **settings | self._options, retry=AsyncRetry(NoBackoff(), 0))
+
+
+def _asking(retry: Any) -> dict[str, Any]:
+    return {"protocol": 2, "socket_timeout": ASKING, "socket_connect_timeout": ASKING, "retry": retry}
