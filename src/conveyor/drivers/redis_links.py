@@ -17,10 +17,10 @@ from conveyor.drivers.redis_sources import DEADLINE, Source
 class Links:
     """Blocking and async connections to a store's server."""
 
-    def __init__(self, source: Source) -> None:
-        """Connects to nothing yet."""
+    def __init__(self, source: Source, seconds: float = DEADLINE) -> None:
+        """Connects to nothing yet. A blocking connection has *seconds* to be there."""
         self._source = source
-        self._pool = source.pool()
+        self._pool = source.pool(seconds)
         self._apools: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = weakref.WeakKeyDictionary()
 
     @contextmanager

@@ -23,7 +23,6 @@ MOST: Final = 8
 _BLOCKING: Final[Any] = redis
 _ASYNC: Final[Any] = redis.asyncio
 """Much of them has no types."""
-_POOL: Final[dict[str, Any]] = {"max_connections": MOST, "timeout": DEADLINE}
 _USUAL: Final[dict[str, Any]] = {
     "protocol": 2,
     "socket_timeout": DEADLINE,
@@ -36,8 +35,8 @@ _USUAL: Final[dict[str, Any]] = {
 class Source(Protocol):
     """Makes pools of connections; connects to nothing by itself. redis-py sends nothing again by itself."""
 
-    def pool(self) -> Any:
-        """Of blocking ones."""
+    def pool(self, seconds: float = DEADLINE) -> Any:
+        """Of blocking ones, which have *seconds* at most to be there: for each step of that."""
         ...
 
     def apool(self) -> Any:
@@ -60,13 +59,15 @@ class Server:
         except (ValueError, TypeError) as error:
             raise UsageError(f"the Redis URL cannot be read: {error}") from None
 
-    def pool(self) -> Any:
+    def pool(self, seconds: float = DEADLINE) -> Any:
         """See ``Source``."""
-        return _BLOCKING.BlockingConnectionPool.from_url(self._url, retry=Retry(NoBackoff(), 0), **_USUAL, **_POOL)
+        settings = _within(seconds) | _waiting(seconds)
+        return _BLOCKING.BlockingConnectionPool.from_url(self._url, retry=Retry(NoBackoff(), 0), **settings)
 
     def apool(self) -> Any:
         """See ``Source``."""
-        return _ASYNC.BlockingConnectionPool.from_url(self._url, retry=AsyncRetry(NoBackoff(), 0), **_USUAL, **_POOL)
+        settings = _USUAL | _waiting(DEADLINE)
+        return _ASYNC.BlockingConnectionPool.from_url(self._url, retry=AsyncRetry(NoBackoff(), 0), **settings)
 
     def listener(self) -> Any:
         """See ``Source``."""
@@ -83,10 +84,10 @@ class Sentinels:
         self._service = service
         self._options = options
 
-    def pool(self) -> Any:
+    def pool(self, seconds: float = DEADLINE) -> Any:
         """See ``Source``."""
         sentinel = _BLOCKING.sentinel.Sentinel(self._hosts, sentinel_kwargs=_asking(Retry(NoBackoff(), 0)))
-        settings = _USUAL | self._options | {"retry": Retry(NoBackoff(), 0)}
+        settings = _within(seconds) | self._options | {"retry": Retry(NoBackoff(), 0)}
         return sentinel.master_for(self._service, **settings).connection_pool
 
     def apool(self) -> Any:
@@ -101,6 +102,16 @@ class Sentinels:
         asking = _asking(AsyncRetry(NoBackoff(), 0))
         sentinel = _ASYNC.sentinel.Sentinel(self._hosts, sentinel_kwargs=asking)
         return sentinel.master_for(self._service, **settings | self._options, retry=AsyncRetry(NoBackoff(), 0))
+
+
+def _within(seconds: float) -> dict[str, Any]:
+    """The usual, for who has only so long: what a new connection begins with is said in that time as well."""
+    return _USUAL | {"socket_timeout": seconds, "socket_connect_timeout": min(CONNECTING, seconds)}
+
+
+def _waiting(seconds: float) -> dict[str, Any]:
+    """For a connection that others use."""
+    return {"max_connections": MOST, "timeout": seconds}
 
 
 def _asking(retry: Any) -> dict[str, Any]:

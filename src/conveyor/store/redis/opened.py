@@ -19,7 +19,7 @@ from conveyor.store.leases import Leases
 from conveyor.store.locks import Locks
 from conveyor.store.redis.control import RedisControl
 from conveyor.store.redis.health import examined
-from conveyor.store.redis.leases import RedisLeases
+from conveyor.store.redis.leases import RedisLeases, patience_of
 from conveyor.store.redis.listen import RedisListener
 from conveyor.store.redis.locks import RedisLocks
 from conveyor.store.redis.place import Place
@@ -50,6 +50,7 @@ class RedisStore:
         place = Place.of(url)
         self.url = place.shown
         self._prefix, self._shards = place.prefix, place.shards
+        self._source = place.source
         self._links = Links(place.source)
         self._wait = place.wait
         self._operations, self._control, self._schedules, self._locks = _parts(place.shards)
@@ -104,7 +105,10 @@ class RedisStore:
 
     def within(self, plan: Plan[T], seconds: float) -> T:
         """Carry *plan* out from blocking code; each of its round trips has *seconds*."""
-        with translated(writes=plan.writes), self._links.link(seconds) as connection:
+        return self._over(self._links, plan, seconds)
+
+    def _over(self, links: Links, plan: Plan[T], seconds: float) -> T:
+        with translated(writes=plan.writes), links.link(seconds) as connection:
             given = run(plan, carry(connection, self._prefix))
             if plan.writes and self._wait:
                 heard(connection, self._wait, seconds)
@@ -151,8 +155,9 @@ class RedisStore:
         return ()
 
     def leases(self, seconds: float) -> Leases:
-        """See ``Store``."""
-        return RedisLeases(self.within, seconds, self._shards)
+        """See ``Store``. They have a connection of their own: no number of others in use keeps a renewal waiting."""
+        links = Links(self._source, patience_of(seconds))
+        return RedisLeases(partial(self._over, links), links.close, seconds, self._shards)
 
     def listener(self, runner: bytes) -> Listener:  # noqa: ARG002 - all hear the same bell
         """See ``Store``."""
