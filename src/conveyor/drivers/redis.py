@@ -4,6 +4,7 @@ The pools' own connections are used, and not a client's commands: a client sends
 answer, and says nothing of it.
 """
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
@@ -107,20 +108,21 @@ def carry(to: Callable[[int], Connection], tags: Sequence[str], carried: Carried
 
 
 def acarry(
-    to: Callable[[int], Awaitable[AsyncConnection]], tags: Sequence[str], carried: Carried
+    to: Callable[[int], Awaitable[AsyncConnection]], tags: Sequence[str], carried: Carried, seconds: float
 ) -> Callable[[Statement], Awaitable[Answer]]:
-    """Carries script calls over async connections."""
+    """Carries script calls over async connections; each round trip has *seconds*."""
 
     async def execute(statement: Statement) -> Answer:
         shard, arguments = _addressed(statement, tags)
         with carried.call(shard):
             connection = await to(shard)
-            await connection.send_command("EVALSHA", _sha(statement.text), *arguments)
-            try:
-                return _answer(await connection.read_response())
-            except exceptions.NoScriptError:
-                await connection.send_command("EVAL", statement.text, *arguments)
-                return _answer(await connection.read_response())
+            async with asyncio.timeout(seconds):
+                await connection.send_command("EVALSHA", _sha(statement.text), *arguments)
+                try:
+                    return _answer(await connection.read_response())
+                except exceptions.NoScriptError:
+                    await connection.send_command("EVAL", statement.text, *arguments)
+                    return _answer(await connection.read_response())
 
     return execute
 
@@ -142,8 +144,9 @@ def heard(connection: Connection, replicas: int, seconds: float) -> None:
 
 async def aheard(connection: AsyncConnection, replicas: int, seconds: float) -> None:
     """The same for async code."""
-    await connection.send_command("WAIT", replicas, _milliseconds(seconds))
-    _enough(await connection.read_response(), replicas)
+    async with asyncio.timeout(seconds):
+        await connection.send_command("WAIT", replicas, _milliseconds(seconds))
+        _enough(await connection.read_response(), replicas)
 
 
 def _milliseconds(seconds: float) -> int:

@@ -14,7 +14,7 @@ from redis.backoff import NoBackoff
 from redis.crc import key_slot
 from redis.retry import Retry
 
-from conveyor.drivers.redis_sources import ASKING, ASYNC, BLOCKING, POOL, USUAL, Node
+from conveyor.drivers.redis_sources import ASKING, ASYNC, BLOCKING, DEADLINE, USUAL, Node, waiting, within
 
 SLOTS: Final = 16_384
 _ASK: Final = {"socket_timeout": ASKING, "socket_connect_timeout": ASKING}
@@ -60,13 +60,14 @@ class Cluster:
         """See ``Source``."""
         self._known = {}
 
-    def pool(self, node: Node | None) -> Any:
+    def pool(self, node: Node | None, seconds: float = DEADLINE) -> Any:
         """See ``Source``."""
-        return BLOCKING.BlockingConnectionPool(**self._at(node), retry=Retry(NoBackoff(), 0), **POOL)
+        settings = self._at(node) | within(seconds) | waiting(seconds)
+        return BLOCKING.BlockingConnectionPool(**settings, retry=Retry(NoBackoff(), 0))
 
     def apool(self, node: Node | None) -> Any:
         """See ``Source``."""
-        return ASYNC.BlockingConnectionPool(**self._at(node), retry=AsyncRetry(NoBackoff(), 0), **POOL)
+        return ASYNC.BlockingConnectionPool(**self._at(node) | waiting(DEADLINE), retry=AsyncRetry(NoBackoff(), 0))
 
     def listener(self) -> Any:
         """See ``Source``: what is said at one node is heard at all."""

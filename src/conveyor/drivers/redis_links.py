@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from redis import exceptions
 
-from conveyor.core.errors import ConveyorError, OutcomeUnknown, StoreUnavailable
+from conveyor.core.errors import ConveyorError, OutcomeUnknown, StoreRefused, StoreUnavailable
 from conveyor.drivers.redis import AsyncConnection, Connection, Moving, said
 from conveyor.drivers.redis_sources import DEADLINE, Node, Source
 
@@ -19,10 +19,11 @@ Pools = dict[Node | None, Any]
 class Links:
     """Blocking and async connections to a store's servers."""
 
-    def __init__(self, source: Source, tags: Sequence[str]) -> None:
-        """*tags* of the store's shards. Connects to nothing yet."""
+    def __init__(self, source: Source, tags: Sequence[str], seconds: float = DEADLINE) -> None:
+        """*tags* of the store's shards. Connects to nothing yet. A blocking connection has *seconds* to be there."""
         self._source = source
         self._tags = tags
+        self._seconds = seconds
         self._pools: Pools = {}
         self._apools: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Pools] = weakref.WeakKeyDictionary()
 
@@ -51,8 +52,8 @@ class Links:
                 self._pool(node).release(connection)
 
     @asynccontextmanager
-    async def alink(self, seconds: float = DEADLINE) -> AsyncGenerator[Callable[[int], Awaitable[AsyncConnection]]]:
-        """The same for the running event loop."""
+    async def alink(self) -> AsyncGenerator[Callable[[int], Awaitable[AsyncConnection]]]:
+        """The same for the running event loop; who uses one bounds each round trip."""
         held: Pools = {}
 
         async def to(shard: int) -> AsyncConnection:
@@ -63,8 +64,7 @@ class Links:
             return cast(AsyncConnection, held[node])
 
         try:
-            async with asyncio.timeout(seconds):
-                yield to
+            yield to
         except BaseException as error:
             if doubtful(error):
                 for connection in held.values():
@@ -93,6 +93,7 @@ class Links:
 
     def close(self) -> None:
         """Close the blocking ones."""
+        self._bury()
         for pool in self._pools.values():
             pool.disconnect()
 
@@ -103,13 +104,33 @@ class Links:
 
     def _pool(self, node: Node | None) -> Any:
         pool = self._pools.get(node)
-        return self._pools.setdefault(node, self._source.pool(node)) if pool is None else pool
+        return self._pools.setdefault(node, self._source.pool(node, self._seconds)) if pool is None else pool
 
     def _apool(self, node: Node | None) -> Any:
-        pools = self._apools.setdefault(asyncio.get_running_loop(), {})
+        loop = asyncio.get_running_loop()
+        if loop not in self._apools:
+            self._bury()
+            self._apools[loop] = {}
+        pools = self._apools[loop]
         if node not in pools:
             pools[node] = self._source.apool(node)
         return pools[node]
+
+    def _bury(self) -> None:
+        """Close the connections of event loops that are over: they hold their loop, and so would stay for ever."""
+        for loop in [loop for loop in self._apools if loop.is_closed()]:
+            for pool in self._apools.pop(loop).values():
+                for connection in (*pool._available_connections, *pool._in_use_connections):  # noqa: SLF001 - as below
+                    _hang_up(connection)
+
+
+def _hang_up(connection: Any) -> None:
+    """Close the socket of a connection whose event loop is over; uvloop has done so by itself."""
+    writer, connection._writer, connection._reader = connection._writer, None, None  # noqa: SLF001 - no other way
+    sock = writer and writer.transport.get_extra_info("socket")
+    inner = getattr(sock, "_sock", None)
+    if inner is not None:
+        inner.close()
 
 
 def doubtful(error: BaseException) -> bool:
@@ -148,6 +169,8 @@ def unreachable() -> Generator[None]:
     """A connection that could not be made: nothing was sent."""
     try:
         yield
+    except (exceptions.AuthenticationError, exceptions.NoPermissionError) as error:
+        raise StoreRefused(f"Redis: {error}") from error
     except exceptions.ClusterDownError as error:
         raise Moving(f"Redis: {error}") from error
     except (exceptions.RedisError, OSError, TimeoutError) as error:

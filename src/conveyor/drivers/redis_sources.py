@@ -23,7 +23,6 @@ MOST: Final = 8
 BLOCKING: Final[Any] = redis
 ASYNC: Final[Any] = redis.asyncio
 """Much of them has no types."""
-POOL: Final[dict[str, Any]] = {"max_connections": MOST, "timeout": DEADLINE}
 USUAL: Final[dict[str, Any]] = {
     "protocol": 2,
     "socket_timeout": DEADLINE,
@@ -52,8 +51,8 @@ class Source(Protocol):
         """What is known of nodes is out of date."""
         ...
 
-    def pool(self, node: Node | None) -> Any:
-        """Of blocking connections to it."""
+    def pool(self, node: Node | None, seconds: float = DEADLINE) -> Any:
+        """Of blocking connections to it, which have *seconds* at most to be there: for each step of that."""
         ...
 
     def apool(self, node: Node | None) -> Any:
@@ -91,13 +90,15 @@ class Server(OnePlace):
         except (ValueError, TypeError) as error:
             raise UsageError(f"the Redis URL cannot be read: {error}") from None
 
-    def pool(self, node: Node | None) -> Any:  # noqa: ARG002 - there is one
+    def pool(self, node: Node | None, seconds: float = DEADLINE) -> Any:  # noqa: ARG002 - there is one
         """See ``Source``."""
-        return BLOCKING.BlockingConnectionPool.from_url(self._url, retry=Retry(NoBackoff(), 0), **USUAL, **POOL)
+        settings = within(seconds) | waiting(seconds)
+        return BLOCKING.BlockingConnectionPool.from_url(self._url, retry=Retry(NoBackoff(), 0), **settings)
 
     def apool(self, node: Node | None) -> Any:  # noqa: ARG002 - as above
         """See ``Source``."""
-        return ASYNC.BlockingConnectionPool.from_url(self._url, retry=AsyncRetry(NoBackoff(), 0), **USUAL, **POOL)
+        settings = USUAL | waiting(DEADLINE)
+        return ASYNC.BlockingConnectionPool.from_url(self._url, retry=AsyncRetry(NoBackoff(), 0), **settings)
 
     def listener(self) -> Any:
         """See ``Source``."""
@@ -114,10 +115,10 @@ class Sentinels(OnePlace):
         self._service = service
         self._options = options
 
-    def pool(self, node: Node | None) -> Any:  # noqa: ARG002 - there is one
+    def pool(self, node: Node | None, seconds: float = DEADLINE) -> Any:  # noqa: ARG002 - there is one
         """See ``Source``."""
         sentinel = BLOCKING.sentinel.Sentinel(self._hosts, sentinel_kwargs=_asking(Retry(NoBackoff(), 0)))
-        settings = USUAL | self._options | {"retry": Retry(NoBackoff(), 0)}
+        settings = within(seconds) | self._options | {"retry": Retry(NoBackoff(), 0)}
         return sentinel.master_for(self._service, **settings).connection_pool
 
     def apool(self, node: Node | None) -> Any:  # noqa: ARG002 - as above
@@ -132,6 +133,16 @@ class Sentinels(OnePlace):
         asking = _asking(AsyncRetry(NoBackoff(), 0))
         sentinel = ASYNC.sentinel.Sentinel(self._hosts, sentinel_kwargs=asking)
         return sentinel.master_for(self._service, **settings | self._options, retry=AsyncRetry(NoBackoff(), 0))
+
+
+def within(seconds: float) -> dict[str, Any]:
+    """The usual, for who has only so long: what a new connection begins with is said in that time as well."""
+    return USUAL | {"socket_timeout": seconds, "socket_connect_timeout": min(CONNECTING, seconds)}
+
+
+def waiting(seconds: float) -> dict[str, Any]:
+    """For a connection that others use."""
+    return {"max_connections": MOST, "timeout": seconds}
 
 
 def _asking(retry: Any) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Final, TypeVar, cast
 
 import msgspec
 
+from conveyor.core.errors import OutcomeUnknown, StoreUnavailable
 from conveyor.core.model import RunnerInfo
 from conveyor.drivers.redis_sources import DEADLINE
 from conveyor.plan import Plan, Steps
@@ -20,15 +21,24 @@ REPEATABLE: Final = False
 """A call of these may be sent again: whoever lost the answer was not told that it is dead."""
 
 
+def patience_of(seconds: float) -> float:
+    """How long anything about a lease of *seconds* may take: a second try needs some of it as well."""
+    return min(DEADLINE, max(seconds * SHARE, LEAST))
+
+
 class RedisLeases:
     """See ``store.leases.Leases``."""
 
-    def __init__(self, within: Within, seconds: float, shards: int) -> None:
-        """Leases of *seconds*, one in each shard: whoever has lost one of them has lost all."""
+    def __init__(self, within: Within, close: Callable[[], None], seconds: float, shards: int) -> None:
+        """Leases of *seconds*, one in each shard: whoever has lost one of them has lost all.
+
+        *close* closes what *within* goes over.
+        """
         self._within = within
+        self._close = close
         self._shards = shards
         self._lease = round(seconds * 1_000_000)
-        self._patience = min(DEADLINE, max(seconds * SHARE, LEAST))
+        self._patience = patience_of(seconds)
 
     def register(self, runner: bytes, info: RunnerInfo) -> None:
         """See ``Leases``."""
@@ -46,11 +56,15 @@ class RedisLeases:
         """See ``Leases``: none is needed."""
 
     def close(self) -> None:
-        """See ``Leases``: the connection is the store's."""
+        """See ``Leases``."""
+        self._close()
 
     def _carry(self, steps: Callable[[], Steps[T]]) -> list[T]:
         plan = Plan(lambda: everywhere(self._shards, steps), writes=REPEATABLE)
-        return cast("list[T]", self._within(cast("Plan[object]", plan), self._patience))
+        try:
+            return cast("list[T]", self._within(cast("Plan[object]", plan), self._patience))
+        except OutcomeUnknown as error:  # too few replicas have heard of it
+            raise StoreUnavailable(str(error)) from error
 
 
 def _register(runner: bytes, lease: int, info: RunnerInfo) -> Steps[None]:

@@ -22,7 +22,7 @@ from conveyor.store.leases import Leases
 from conveyor.store.locks import Locks
 from conveyor.store.redis.control import RedisControl
 from conveyor.store.redis.health import examined
-from conveyor.store.redis.leases import RedisLeases
+from conveyor.store.redis.leases import RedisLeases, patience_of
 from conveyor.store.redis.listen import RedisListener
 from conveyor.store.redis.locks import RedisLocks
 from conveyor.store.redis.place import Place
@@ -55,6 +55,7 @@ class RedisStore:
         place = Place.of(url)
         self.url = place.shown
         self._prefix, self._tags = place.prefix, place.tags
+        self._source = place.source
         self._links = Links(place.source, place.tags)
         self._wait = place.wait
         self._operations, self._control, self._schedules, self._locks = _parts(len(place.tags))
@@ -105,18 +106,18 @@ class RedisStore:
 
     def _tried(self, plan: Plan[T]) -> T:
         try:
-            return self.within(plan, time_of(plan))
+            return self._over(self._links, plan, time_of(plan), waits=plan.writes)
         except StoreUnavailable as error:
             if plan.writes or isinstance(error, Moving) or isinstance(error.__cause__, WAITED):
                 raise
-        return self.within(plan, time_of(plan))
+        return self._over(self._links, plan, time_of(plan), waits=plan.writes)
 
-    def within(self, plan: Plan[T], seconds: float) -> T:
-        """Carry *plan* out from blocking code; each of its round trips has *seconds*."""
-        carried = Carried(self._links.forget, writes=plan.writes)
-        with carried.plan(), self._links.link(seconds) as to:
+    def _over(self, links: Links, plan: Plan[T], seconds: float, *, waits: bool) -> T:
+        """Carry *plan* out; each round trip has *seconds*. *waits*: for the replicas of which the URL speaks."""
+        carried = Carried(links.forget, writes=plan.writes)
+        with carried.plan(), links.link(seconds) as to:
             given = run(plan, carry(to, self._tags, carried))
-            if plan.writes and self._wait:
+            if waits and self._wait:
                 for connection in {id(found): found for found in map(to, carried.shards)}.values():
                     heard(connection, self._wait, seconds)
             return given
@@ -141,8 +142,8 @@ class RedisStore:
     async def _arun(self, plan: Plan[T]) -> T:
         carried = Carried(self._links.forget, writes=plan.writes)
         with carried.plan():
-            async with self._links.alink(time_of(plan)) as to:
-                given = await arun(plan, acarry(to, self._tags, carried))
+            async with self._links.alink() as to:
+                given = await arun(plan, acarry(to, self._tags, carried, time_of(plan)))
                 if plan.writes and self._wait:
                     found = [await to(shard) for shard in carried.shards]
                     for connection in {id(one): one for one in found}.values():
@@ -182,8 +183,9 @@ class RedisStore:
         return ()
 
     def leases(self, seconds: float) -> Leases:
-        """See ``Store``."""
-        return RedisLeases(self.within, seconds, len(self._tags))
+        """See ``Store``. They have a connection of their own: no number of others in use keeps a renewal waiting."""
+        links = Links(self._source, self._tags, patience_of(seconds))
+        return RedisLeases(partial(self._over, links, waits=True), links.close, seconds, len(self._tags))
 
     def listener(self, runner: bytes) -> Listener:  # noqa: ARG002 - all hear the same bell
         """See ``Store``."""

@@ -18,8 +18,10 @@ KNOWN: Final = frozenset(
     | {"ssl_ca_certs", "ssl_cert_reqs", "ssl_certfile", "ssl_keyfile", "ssl_check_hostname"}
 )
 """Options of the library's that a URL may name. It would not say that it does not know one."""
+LAST_PORT: Final = 65_535
 MOST_REPLICAS: Final = 16
 MOST_SHARDS: Final = 64
+ENCODE: Final = "what is no letter or digit in a user's name or password is to be percent-encoded"
 _ALLOWED: Final = re.compile(r"[\w.:-]{1,64}\Z", re.ASCII)
 _HOST: Final = re.compile(r"([\w.-]+|\[[0-9a-fA-F:]+\])(?::(\d{1,5}))?\Z", re.ASCII)
 
@@ -43,7 +45,12 @@ class Place(NamedTuple):
 
         Raises ``UsageError``.
         """
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError:  # whose message may repeat a part of a password
+            raise _unread(ENCODE) from None
+        if "@" in parts.path + parts.query + parts.fragment or parts.fragment:
+            raise _unread(ENCODE)
         given = dict(parse_qsl(parts.query, keep_blank_values=True))
         prefix = given.pop("prefix", PREFIX)
         wait, shards = _number(given, "wait", 0, MOST_REPLICAS), _number(given, "shards", 1, MOST_SHARDS)
@@ -51,6 +58,8 @@ class Place(NamedTuple):
             raise UsageError("the prefix of a Redis store has up to 64 letters, digits, and . : - _")
         if unknown := sorted(given.keys() - KNOWN):
             raise _unread(f"there is no option {unknown[0]!r}")
+        if not (timeout := given.get("socket_connect_timeout", "1")).isdecimal() or timeout == "0":
+            raise _unread("socket_connect_timeout= is a number of seconds")
         kind = parts.scheme.partition("+")[2]
         source, where = {"sentinel": _sentinels, "cluster": _cluster}.get(kind, _server)(parts, given)
         shown = f"{parts.scheme}://{where}" + ("" if prefix == PREFIX else f"?prefix={prefix}")
@@ -66,9 +75,13 @@ def _number(given: dict[str, str], name: str, usual: int, most: int) -> int:
 
 def _server(parts: SplitResult, given: Mapping[str, str]) -> tuple[Source, str]:
     try:
-        where = f"{parts.hostname or 'localhost'}:{parts.port or PORT}{parts.path or '/0'}"
-    except ValueError as error:
-        raise _unread(str(error)) from None
+        port = parts.port or PORT
+    except ValueError:  # whose message may repeat a part of a password
+        raise _unread(ENCODE) from None
+    number = parts.path.strip("/") or "0"
+    if not number.isdecimal():
+        raise _unread("behind the host stands the number of a database")
+    where = f"{parts.hostname or 'localhost'}:{port}/{number}"
     return Server(parts._replace(query=urlencode(given)).geturl()), where
 
 
@@ -94,10 +107,19 @@ def _several(parts: SplitResult, given: Mapping[str, str], port: int) -> tuple[l
     user, _, named = parts.netloc.rpartition("@")
     found = [_HOST.match(host) for host in named.split(",")]
     hosts = [(match[1].strip("[]"), int(match[2] or port)) for match in found if match]
+    if any(number > LAST_PORT for _, number in hosts):
+        hosts = []
     name, _, password = user.partition(":")
-    options: dict[str, Any] = dict(given)
+    options: dict[str, Any] = {key: _read(key, value) for key, value in given.items()}
     options |= {key: unquote(value) for key, value in (("username", name), ("password", password)) if value}
     return (hosts if all(found) else []), options, named
+
+
+def _read(option: str, value: str) -> object:
+    """The value of an option of the library's, as its own URLs read it."""
+    if option == "socket_connect_timeout":
+        return float(value)
+    return value.lower() not in {"0", "f", "false", "n", "no"} if option == "ssl_check_hostname" else value
 
 
 def _unread(why: str) -> UsageError:
