@@ -13,41 +13,43 @@ end
 
 -- Jobs of one call come due 1 us apart, which keeps their order.
 local function stamped(job, at, place)
-  job.run_after = math.max(job.due, at + job.delay) + place
-  if job.expires then job.expires_at = job.run_after + job.expires end
+  local run_after = math.max(job.due, at + job.delay) + place
+  job.run_after = digits(run_after)
+  if job.expires then job.expires_at = digits(run_after + job.expires) end
   return job
 end
 
-local function write(job)
-  local rest = {}
+-- *fields* are written with those that each waiting job has: names and values in turn.
+local function write(job, fields)
   for _, name in ipairs({'timeout', 'keep', 'extras', 'unique', 'until_start', 'expires_at'}) do
-    if job[name] then
-      rest[#rest + 1] = name
-      rest[#rest + 1] = job[name]
+    local value = job[name]
+    if value then
+      fields[#fields + 1] = name
+      fields[#fields + 1] = value
     end
   end
   redis.call('HSET', job_key(job.id), 'state', 'waiting', 'task', job.task, 'queue', job.queue,
              'priority', job.priority, 'run_after', job.run_after, 'max_attempts', job.max_attempts,
-             'args', job.args, 'attempt', 0, 'crashes', 0, unpack(rest))
+             'args', job.args, 'attempt', '0', 'crashes', '0', unpack(fields))
   line_up(job.id, job.queue, job.priority, job.task, job.run_after, false, job.expires_at)
 end
 
 local function store(job, at)
-  write(job)
-  redis.call('HSET', job_key(job.id), 'token', 0, 'enqueued_at', at)
-  redis.call('ZADD', P .. 'live', 0, job.id)
+  write(job, {'token', '0', 'enqueued_at', digits(at)})
+  note('ZADD', P .. 'live', '0', job.id)
   if job.unique then redis.call('HSET', P .. 'unique', job.unique, job.id) end
 end
 
 -- Write *job* over the *holder* of its key, if that waits: as a new one, but for its id, token, and time of enqueueing.
 local function replace(holder, job)
+  write_noted() -- the holder may have come with this call
   local key = job_key(holder)
   local old = redis.call('HMGET', key, 'state', 'queue', 'priority', 'task')
   if old[1] ~= 'waiting' then return end
-  leave_line(old[2], old[3], old[4], {holder})
+  leave_line(holder, old[2], old[3], old[4])
   redis.call('HDEL', key, 'timeout', 'keep', 'extras', 'until_start', 'expires_at', 'attempts', 'progress', 'started_at',
              'last_attempted_at')
   job.id = holder
-  write(job)
-  forget_empty(old[2])
+  write(job, {})
+  emptied[old[2]] = true
 end

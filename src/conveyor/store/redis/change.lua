@@ -23,20 +23,20 @@ end
 local function hasten(id, state, queue)
   if state ~= 'scheduled' and state ~= 'retryable' then return end
   local job = redis.call('HMGET', job_key(id), 'priority', 'task', 'expires_at')
-  leave_line(queue, job[1], job[2], {id})
-  redis.call('HSET', job_key(id), 'run_after', at)
-  line_up(id, queue, job[1], job[2], at, state == 'retryable', job[3])
+  leave_line(id, queue, job[1], job[2])
+  redis.call('HSET', job_key(id), 'run_after', digits(at))
+  line_up(id, queue, job[1], job[2], digits(at), state == 'retryable', job[3])
   return true
 end
 
 local function delete_waiting(id, _, queue, stored)
   if stored ~= 'waiting' then return end
   local job = redis.call('HMGET', job_key(id), 'priority', 'task', 'unique')
-  leave_line(queue, job[1], job[2], {id})
+  leave_line(id, queue, job[1], job[2])
   redis.call('ZREM', P .. 'live', id)
   if job[3] then give_key_up(id, job[3]) end
   redis.call('DEL', job_key(id))
-  forget_empty(queue)
+  emptied[queue] = true
   return true
 end
 
@@ -61,7 +61,7 @@ local function revive(id, state, queue, stored)
              'max_attempts', math.min(math.max(job[6], job[5] + 1), 32767),
              'keep', job[7] and job[7] - job[8] or -1)
   redis.call('ZADD', P .. 'live', 0, id)
-  line_up(id, queue, job[1], job[2], at, redis.call('HEXISTS', key, 'attempts') == 1, false)
+  line_up(id, queue, job[1], job[2], digits(at), redis.call('HEXISTS', key, 'attempts') == 1, false)
   return true
 end
 
@@ -84,6 +84,7 @@ local last, all = look(5 + FILTER, ARGV[3], false, function(id)
   end
   return picked >= limit
 end)
+write_noted()
 if changed > 0 and (what == 'hasten' or what == 'revive') then ring('!') end
 if asked > 0 then ring('c') end
 local answer = {last, all, last_picked, picked, changed, asked}

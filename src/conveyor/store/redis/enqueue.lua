@@ -2,10 +2,21 @@
 -- All jobs are stored, or none. ARGV: 'first' or 'again', then the jobs. The answer: what, and ids in pairs.
 -- Again: a job that is known is passed over, wherever it stands by now. A call twice sent is no harm then.
 local again, at = ARGV[1] == 'again', clock()
-local jobs, taken = {}, {}
+
+-- Whether any of the jobs is known; mostly none is, and that is one question for many.
+local function any_known()
+  local keys = {}
+  for n = 2, #ARGV, FIELDS do keys[#keys + 1] = job_key(ARGV[n]) end
+  for first = 1, #keys, MANY do
+    if redis.call('EXISTS', unpack(keys, first, math.min(first + MANY - 1, #keys))) > 0 then return true end
+  end
+  return false
+end
+
+local jobs, taken, doubtful = {}, {}, any_known()
 for n = 2, #ARGV, FIELDS do
   local job = arriving(n)
-  local known = redis.call('EXISTS', job_key(job.id)) == 1
+  local known = doubtful and redis.call('EXISTS', job_key(job.id)) == 1
   if known and not again then return {'known', job.id} end
   if not known then
     local key = job.unique
@@ -26,5 +37,6 @@ for _, job in ipairs(jobs) do
     store(job, at)
   end
 end
+write_noted()
 ring_idle(at)
 return answer

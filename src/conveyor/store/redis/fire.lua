@@ -37,5 +37,6 @@ while n <= #ARGV do
     answer[#answer + 1] = made
   end
 end
+write_noted()
 if made_any then ring_idle(at) end
 return answer

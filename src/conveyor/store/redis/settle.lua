@@ -7,29 +7,37 @@ local function has(flags, bit_)
   return bit.band(flags, bit_) ~= 0 and 1 or 0
 end
 
--- The counters and the record, as both ends of an attempt write them. Flags: 1 a crash, 2 a new token, 4 attempt back.
-local function counted(key, job, flags, record)
-  redis.call('HSET', key, 'token', job.token + has(flags, 2), 'attempt', job.attempt - has(flags, 4),
-             'crashes', job.crashes + has(flags, 1))
-  if record then redis.call('HSET', key, 'attempts', record) end
+-- The fields of counters and record, as both ends of an attempt write them. Flags: 1 a crash, 2 a new token, 4 attempt
+-- back.
+local function counted(job, flags, record)
+  local fields = {}
+  if flags ~= 0 then
+    fields = {'token', digits(job.token + has(flags, 2)), 'attempt', job.attempt - has(flags, 4),
+              'crashes', job.crashes + has(flags, 1)}
+  end
+  if record then
+    fields[#fields + 1] = 'attempts'
+    fields[#fields + 1] = record
+  end
+  return fields
 end
 
-local function finish(id, key, job, state, flags, given_)
-  counted(key, job, flags, given_.record)
-  redis.call('HSET', key, 'state', state, 'finished_at', at, 'run_time', given_.run_time)
-  if given_.result then redis.call('HSET', key, 'result', given_.result) end
-  if state == 'cancelled' then
-    redis.call('HSET', key, 'cancelled', given_.reason or job.cancelled or '')
-  else
-    redis.call('HDEL', key, 'cancelled')
+local function finish(id, job, state, flags, given_)
+  local fields = counted(job, flags, given_.record)
+  local n = #fields
+  fields[n + 1], fields[n + 2] = 'run_time', given_.run_time
+  if given_.result then
+    fields[n + 3], fields[n + 4] = 'result', given_.result
+    n = n + 2
   end
-  put_away(id, state, at, job.queue, job.keep, job.unique, job.until_start, given_.fingerprint)
+  if state == 'cancelled' then fields[n + 3], fields[n + 4] = 'cancelled', given_.reason or job.cancelled or '' end
+  put_away(id, state, at, job, fields, given_.fingerprint)
 end
 
 local function again(id, key, job, flags, given_)
-  counted(key, job, flags, given_.record)
-  local run_after = math.max(given_.due, at + given_.delay)
-  redis.call('HSET', key, 'state', 'waiting', 'run_after', run_after)
+  local fields = counted(job, flags, given_.record)
+  local run_after = digits(math.max(given_.due, at + given_.delay))
+  redis.call('HSET', key, 'state', 'waiting', 'run_after', run_after, unpack(fields))
   redis.call('HDEL', key, 'runner')
   line_up(id, job.queue, job.priority, job.task, run_after, given_.record or job.failed, job.expires_at)
   waits = true
@@ -62,11 +70,11 @@ local function settle(n)
                keep = got[9], unique = got[10], until_start = got[11], cancelled = got[12], expires_at = got[13]}
   let_go(id, job.queue, runner)
   if given_.target ~= 'waiting' then
-    finish(id, key, job, given_.target, given_.flags, given_)
+    finish(id, job, given_.target, given_.flags, given_)
     return 'w'
   end
   if job.cancelled then
-    finish(id, key, job, 'cancelled', given_.stop, given_)
+    finish(id, job, 'cancelled', given_.stop, given_)
     return 's'
   end
   job.failed = redis.call('HEXISTS', key, 'attempts') == 1
@@ -75,5 +83,6 @@ local function settle(n)
 end
 
 for n = 1, #ARGV, 13 do answer[#answer + 1] = settle(n) end
+write_noted()
 if waits then ring('!') end
 return table.concat(answer)
