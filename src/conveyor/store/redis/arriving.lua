@@ -1,42 +1,38 @@
--- One job on its way into the store: FIELDS arguments from *n* on, as plans.py lists them.
+-- Jobs on their way into the store: FIELDS arguments for each, as plans.py lists them.
 local FIELDS = 15
 
-local function arriving(n)
-  return {
-    id = ARGV[n], task = ARGV[n + 1], queue = ARGV[n + 2], priority = ARGV[n + 3],
-    due = tonumber(ARGV[n + 4]), delay = tonumber(ARGV[n + 5]), max_attempts = ARGV[n + 6],
-    timeout = given(ARGV[n + 7]), args = ARGV[n + 8], expires = given(ARGV[n + 9]), keep = given(ARGV[n + 10]),
-    extras = given(ARGV[n + 11]), unique = given(ARGV[n + 12]), until_start = given(ARGV[n + 13]),
-    on_conflict = ARGV[n + 14],
-  }
+-- The job whose arguments begin at *n*. Jobs of one call come due 1 us apart, which keeps their order.
+local function arriving(n, at, place)
+  local run_after = math.max(tonumber(ARGV[n + 4]), at + ARGV[n + 5]) + place
+  local expires, unique = given(ARGV[n + 9]), given(ARGV[n + 12])
+  return {n = n, id = ARGV[n], run_after = digits(run_after), expires_at = expires and digits(run_after + expires),
+          unique = unique, on_conflict = unique and ARGV[n + 14]}
 end
 
--- Jobs of one call come due 1 us apart, which keeps their order.
-local function stamped(job, at, place)
-  local run_after = math.max(job.due, at + job.delay) + place
-  job.run_after = digits(run_after)
-  if job.expires then job.expires_at = digits(run_after + job.expires) end
-  return job
+local function add(fields, name, value)
+  if not value then return end
+  fields[#fields + 1] = name
+  fields[#fields + 1] = value
 end
 
--- *fields* are written with those that each waiting job has: names and values in turn.
+-- *fields* are written besides those that each waiting job has: names and values in turn.
 local function write(job, fields)
-  for _, name in ipairs({'timeout', 'keep', 'extras', 'unique', 'until_start', 'expires_at'}) do
-    local value = job[name]
-    if value then
-      fields[#fields + 1] = name
-      fields[#fields + 1] = value
-    end
-  end
-  redis.call('HSET', job_key(job.id), 'state', 'waiting', 'task', job.task, 'queue', job.queue,
-             'priority', job.priority, 'run_after', job.run_after, 'max_attempts', job.max_attempts,
-             'args', job.args, 'attempt', '0', 'crashes', '0', unpack(fields))
-  line_up(job.id, job.queue, job.priority, job.task, job.run_after, false, job.expires_at)
+  local n = job.n
+  add(fields, 'timeout', given(ARGV[n + 7]))
+  add(fields, 'expires_at', job.expires_at)
+  add(fields, 'keep', given(ARGV[n + 10]))
+  add(fields, 'extras', given(ARGV[n + 11]))
+  add(fields, 'unique', job.unique)
+  add(fields, 'until_start', given(ARGV[n + 13]))
+  local task, queue, priority = ARGV[n + 1], ARGV[n + 2], ARGV[n + 3]
+  redis.call('HSET', job_key(job.id), 'state', 'waiting', 'task', task, 'queue', queue, 'priority', priority,
+             'run_after', job.run_after, 'max_attempts', ARGV[n + 6], 'args', ARGV[n + 8], unpack(fields))
+  line_up(job.id, lane_of(queue, priority, task), job.run_after, false, job.expires_at)
 end
 
-local function store(job, at)
-  write(job, {'token', '0', 'enqueued_at', digits(at)})
-  note('ZADD', P .. 'live', '0', job.id)
+local function store(job, now)
+  write(job, {'enqueued_at', now})
+  note('ZADD', LIVE, '0', job.id)
   if job.unique then redis.call('HSET', P .. 'unique', job.unique, job.id) end
 end
 
@@ -46,9 +42,9 @@ local function replace(holder, job)
   local key = job_key(holder)
   local old = redis.call('HMGET', key, 'state', 'queue', 'priority', 'task')
   if old[1] ~= 'waiting' then return end
-  leave_line(holder, old[2], old[3], old[4])
+  leave_line(holder, lane_of(old[2], old[3], old[4]))
   redis.call('HDEL', key, 'timeout', 'keep', 'extras', 'until_start', 'expires_at', 'attempts', 'progress', 'started_at',
-             'last_attempted_at')
+             'last_attempted_at', 'attempt', 'crashes')
   job.id = holder
   write(job, {})
   emptied[old[2]] = true

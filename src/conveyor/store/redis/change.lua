@@ -23,16 +23,16 @@ end
 local function hasten(id, state, queue)
   if state ~= 'scheduled' and state ~= 'retryable' then return end
   local job = redis.call('HMGET', job_key(id), 'priority', 'task', 'expires_at')
-  leave_line(id, queue, job[1], job[2])
+  leave_line(id, lane_of(queue, job[1], job[2]))
   redis.call('HSET', job_key(id), 'run_after', digits(at))
-  line_up(id, queue, job[1], job[2], digits(at), state == 'retryable', job[3])
+  line_up(id, lane_of(queue, job[1], job[2]), digits(at), state == 'retryable', job[3])
   return true
 end
 
 local function delete_waiting(id, _, queue, stored)
   if stored ~= 'waiting' then return end
   local job = redis.call('HMGET', job_key(id), 'priority', 'task', 'unique')
-  leave_line(id, queue, job[1], job[2])
+  leave_line(id, lane_of(queue, job[1], job[2]))
   redis.call('ZREM', P .. 'live', id)
   if job[3] then give_key_up(id, job[3]) end
   redis.call('DEL', job_key(id))
@@ -57,11 +57,11 @@ local function revive(id, state, queue, stored)
   take_out(id, state, job[4])
   redis.call('HDEL', key, 'finished_at', 'run_time', 'result', 'cancelled', 'fingerprint', 'delete_after', 'progress',
              'runner')
-  redis.call('HSET', key, 'state', 'waiting', 'run_after', at, 'crashes', 0,
-             'max_attempts', math.min(math.max(job[6], job[5] + 1), 32767),
+  redis.call('HSET', key, 'state', 'waiting', 'run_after', digits(at), 'crashes', 0,
+             'max_attempts', math.min(math.max(job[6], (job[5] or 0) + 1), 32767),
              'keep', job[7] and job[7] - job[8] or -1)
   redis.call('ZADD', P .. 'live', 0, id)
-  line_up(id, queue, job[1], job[2], digits(at), redis.call('HEXISTS', key, 'attempts') == 1, false)
+  line_up(id, lane_of(queue, job[1], job[2]), digits(at), redis.call('HEXISTS', key, 'attempts') == 1, false)
   return true
 end
 

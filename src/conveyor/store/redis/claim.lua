@@ -1,5 +1,6 @@
 -- uses keys, jobs
 -- Due jobs are the runner's, if its lease lives. ARGV: runner, how many tasks, these, then queues with their room.
+-- The answer: the clock, then by lane its queue, priority and task, and its jobs.
 local runner, at = ARGV[1], clock()
 local now = digits(at)
 local answer = {now}
@@ -26,29 +27,39 @@ local function heads(queue, priority, tasks, room)
   return found
 end
 
-local function start(id, task, queue, priority)
+-- The job is the runner's; what a claim gives of it. What few jobs have comes last, if there is any of it.
+local function start(id, lane)
   local key = job_key(id)
   local job = redis.call('HMGET', key, 'run_after', 'attempt', 'max_attempts', 'crashes', 'token', 'timeout', 'args',
-                         'attempts', 'expires_at', 'extras', 'cancelled', 'started_at', 'unique', 'until_start')
-  local token, attempt = job[5] + 1, job[2] + 1
-  token = token > at and digits(token) or now
+                         'started_at', 'until_start', 'attempts', 'expires_at', 'extras', 'cancelled')
+  local token = job[5] and tonumber(job[5]) >= at and digits(job[5] + 1) or now
+  local attempt = job[2] and digits(job[2] + 1) or '1'
   redis.call('HSET', key, 'state', 'running', 'runner', runner, 'attempt', attempt, 'token', token,
-             'started_at', job[12] or now, 'last_attempted_at', now)
-  if job[13] and job[14] then
-    give_key_up(id, job[13])
+             job[8] and 'last_attempted_at' or 'started_at', now)
+  if job[9] then
+    give_key_up(id, redis.call('HGET', key, 'unique'))
     redis.call('HDEL', key, 'unique')
   end
-  leave_line(id, queue, priority, task)
-  note('ZADD', running_key(queue), now, id)
+  leave_line(id, lane)
+  note('ZADD', running_key(lane.queue), now, id)
   note('HSET', held, id, token)
-  return {id, task, queue, priority, job[1], attempt, job[3], job[4], token, job[6], job[7], job[8], now, job[9],
-          job[10], job[11]}
+  if job[10] or job[11] or job[12] or job[13] then
+    return {id, job[1], attempt, job[3], job[4] or '0', token, job[6], job[7], job[10], job[11], job[12], job[13]}
+  end
+  return {id, job[1], attempt, job[3], job[4] or '0', token, job[6], job[7]}
 end
 
 -- What is left of the *room* of a queue, after its due jobs of one priority have been taken.
 local function take(queue, priority, tasks, room)
+  local taken = {}
   for _, head in ipairs(heads(queue, priority, tasks, room)) do
-    answer[#answer + 1] = start(head.id, head.task, queue, priority)
+    local of = taken[head.task]
+    if not of then
+      of = {queue, priority, head.task}
+      taken[head.task] = of
+      answer[#answer + 1] = of
+    end
+    of[#of + 1] = start(head.id, lane_of(queue, priority, head.task))
     room = room - 1
   end
   return room

@@ -2,6 +2,7 @@
 -- All jobs are stored, or none. ARGV: 'first' or 'again', then the jobs. The answer: what, and ids in pairs.
 -- Again: a job that is known is passed over, wherever it stands by now. A call twice sent is no harm then.
 local again, at = ARGV[1] == 'again', clock()
+local now = digits(at)
 
 -- Whether any of the jobs is known; mostly none is, and that is one question for many.
 local function any_known()
@@ -15,7 +16,7 @@ end
 
 local jobs, taken, doubtful = {}, {}, any_known()
 for n = 2, #ARGV, FIELDS do
-  local job = arriving(n)
+  local job = arriving(n, at, (n - 2) / FIELDS)
   local known = doubtful and redis.call('EXISTS', job_key(job.id)) == 1
   if known and not again then return {'known', job.id} end
   if not known then
@@ -23,7 +24,7 @@ for n = 2, #ARGV, FIELDS do
     local holder = key and (redis.call('HGET', P .. 'unique', key) or taken[key])
     if holder and job.on_conflict == 'raise' then return {'held', job.id, holder} end
     if key and not holder then taken[key] = job.id end
-    jobs[#jobs + 1] = stamped(job, at, (n - 2) / FIELDS)
+    jobs[#jobs + 1] = job
   end
 end
 local answer = {'stored'}
@@ -34,7 +35,7 @@ for _, job in ipairs(jobs) do
     answer[#answer + 1] = holder
     if job.on_conflict == 'replace' then replace(holder, job) end
   else
-    store(job, at)
+    store(job, now)
   end
 end
 write_noted()

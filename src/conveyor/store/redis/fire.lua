@@ -19,9 +19,9 @@ while n <= #ARGV do
     local made, last = 0, row[5]
     if not skips({overlap = row[4], job = row[5]}) then
       for place = 0, count - 1 do
-        local job = stamped(arriving(first + place * FIELDS), at, place)
+        local job = arriving(first + place * FIELDS, at, place)
         if not (job.unique and redis.call('HEXISTS', P .. 'unique', job.unique) == 1) then
-          store(job, at)
+          store(job, digits(at))
           made, last = made + 1, job.id
         end
       end

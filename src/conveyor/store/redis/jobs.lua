@@ -4,7 +4,7 @@
 local STAY = 2592000000000 -- microseconds that an ended job stays: 30 days
 local MANY = 4000 -- arguments of one command; Lua has room for 8,000
 local ORDER = {'ZREM', 'HDEL', 'SREM', 'ZADD', 'HSET', 'SADD'} -- who leaves a place and comes back is there
-local noted, lined, left, emptied = {}, {}, {}, {}
+local noted, lanes, lined, left, emptied = {}, {}, {}, {}, {}
 
 local function note(command, key, one, two)
   local keys = noted[command]
@@ -35,7 +35,7 @@ local function write_noted()
     end
   end
   for lane, place in pairs(left) do
-    if redis.call('EXISTS', lane) == 0 then redis.call('ZREM', lanes_key(place[1]), place[2]) end
+    if redis.call('EXISTS', lane) == 0 then redis.call('ZREM', place.lanes, place.name) end
   end
   -- A queue is known for as long as it has unfinished jobs.
   for queue in pairs(emptied) do
@@ -44,24 +44,32 @@ local function write_noted()
   noted, lined, left, emptied = {}, {}, {}, {}
 end
 
-local function line_up(id, queue, priority, task, run_after, failed, expires_at)
-  local lane = lane_key(queue, priority, task)
-  note('ZADD', lane, run_after, id)
-  if not lined[lane] then
-    lined[lane] = true
-    note('ZADD', lanes_key(queue), 0 - priority, priority .. ':' .. task)
-    note('SADD', P .. 'queues', queue)
-  end
-  if failed then note('ZADD', retry_key(queue), run_after, id) end
-  if expires_at then note('ZADD', P .. 'expiring', expires_at, id) end
+-- Where a lane is, and how it is known; most jobs of a script are of few.
+local function lane_of(queue, priority, task)
+  local known = lanes[task]
+  if known and known.queue == queue and known.priority == priority then return known end
+  local lane = {key = lane_key(queue, priority, task), queue = queue, priority = priority, retry = retry_key(queue),
+                lanes = lanes_key(queue), name = priority .. ':' .. task}
+  lanes[task] = lane
+  return lane
 end
 
-local function leave_line(id, queue, priority, task)
-  local lane = lane_key(queue, priority, task)
-  note('ZREM', lane, id)
-  note('ZREM', retry_key(queue), id)
-  note('ZREM', P .. 'expiring', id)
-  if not left[lane] then left[lane] = {queue, priority .. ':' .. task} end
+local function line_up(id, lane, run_after, failed, expires_at)
+  note('ZADD', lane.key, run_after, id)
+  if not lined[lane.key] then
+    lined[lane.key] = true
+    note('ZADD', lane.lanes, 0 - lane.priority, lane.name)
+    note('SADD', P .. 'queues', lane.queue)
+  end
+  if failed then note('ZADD', lane.retry, run_after, id) end
+  if expires_at then note('ZADD', EXPIRING, expires_at, id) end
+end
+
+local function leave_line(id, lane)
+  note('ZREM', lane.key, id)
+  note('ZREM', lane.retry, id)
+  note('ZREM', EXPIRING, id)
+  left[lane.key] = lane
 end
 
 local function give_key_up(id, key)
@@ -84,7 +92,7 @@ local function put_away(id, state, at, job, fields, fingerprint)
   if stay >= 0 then
     local until_ = digits(at + stay)
     fields[n + 5], fields[n + 6] = 'delete_after', until_
-    note('ZADD', P .. 'gone', until_, id)
+    note('ZADD', GONE, until_, id)
   end
   if fingerprint then
     fields[#fields + 1] = 'fingerprint'
@@ -98,7 +106,7 @@ local function put_away(id, state, at, job, fields, fingerprint)
     redis.call('HDEL', key, 'expires_at', 'keep', 'until_start', job.until_start and 'unique' or 'until_start')
   end
   if job.cancelled and state ~= 'cancelled' then redis.call('HDEL', key, 'cancelled') end
-  note('ZREM', P .. 'live', id)
+  note('ZREM', LIVE, id)
   note('ZADD', P .. 'past:' .. state, '0', id)
   emptied[job.queue] = true
 end
@@ -116,7 +124,7 @@ end
 -- A job that waits ends as cancelled.
 local function cancel_waiting(id, reason, at)
   local job = redis.call('HMGET', job_key(id), 'queue', 'priority', 'task', 'keep', 'unique', 'until_start', 'expires_at')
-  leave_line(id, job[1], job[2], job[3])
+  leave_line(id, lane_of(job[1], job[2], job[3]))
   put_away(id, 'cancelled', at, {queue = job[1], keep = job[4], unique = job[5], until_start = job[6],
                                  expires_at = job[7]}, {'cancelled', reason})
   return job[1]

@@ -1,5 +1,6 @@
 -- The names of keys, and the clock. KEYS[1] is the shard's prefix: its {tag} keeps all keys of the shard on one node.
 local P = KEYS[1] .. ':'
+local LIVE, GONE, EXPIRING = P .. 'live', P .. 'gone', P .. 'expiring'
 
 -- Microseconds of the server's clock. Lua's numbers hold them exactly until the year 2255.
 local function clock()
