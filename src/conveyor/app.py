@@ -378,7 +378,11 @@ def open_ground(url: str, who: str = "bench") -> "Ground":
 
         return SqliteGround(url, who)
     if urlsplit(url).scheme in {"redis", "rediss"}:
-        raise UsageError("there is no store beside one on Redis to measure on yet")
+        try:
+            from conveyor.store.redis.bench.ground import RedisGround
+        except ImportError as error:
+            raise _without("Redis", "redis-py", "redis", error) from error
+        return RedisGround(url, who)
     try:
         from conveyor.store.postgres.bench.ground import PostgresGround
     except ImportError as error:
