@@ -1,29 +1,38 @@
--- Jobs on their way into the store: FIELDS arguments for each, as plans.py lists them.
-local FIELDS = 15
+-- Jobs on their way into the store. Each is FIELDS arguments, the last of which says how many pairs follow, of a name and
+-- a value: what few jobs have. plans.py lists them.
+local FIELDS = 10
+local RARE = {'keep', 'extras', 'unique', 'until_start', 'expires_at'}
 
--- The job whose arguments begin at *n*. Jobs of one call come due 1 us apart, which keeps their order.
+-- The job whose arguments begin at *n*, and where those of the next one do. Jobs of one call come due 1 us apart, which
+-- keeps their order.
 local function arriving(n, at, place)
   local run_after = math.max(tonumber(ARGV[n + 4]), at + ARGV[n + 5]) + place
-  local expires, unique = given(ARGV[n + 9]), given(ARGV[n + 12])
-  return {n = n, id = ARGV[n], run_after = digits(run_after), expires_at = expires and digits(run_after + expires),
-          unique = unique, on_conflict = unique and ARGV[n + 14]}
+  local job = {n = n, id = ARGV[n], run_after = digits(run_after)}
+  if ARGV[n + 9] == '0' then return job, n + FIELDS end
+  local next_ = n + FIELDS + 2 * ARGV[n + 9]
+  for pair = n + FIELDS, next_ - 1, 2 do job[ARGV[pair]] = ARGV[pair + 1] end
+  if job.expires then job.expires_at = digits(run_after + job.expires) end
+  job.more = true
+  return job, next_
 end
 
-local function add(fields, name, value)
-  if not value then return end
-  fields[#fields + 1] = name
-  fields[#fields + 1] = value
-end
-
--- *fields* are written besides those that each waiting job has: names and values in turn.
+-- *fields* are written besides those that each waiting job has: names and values in turn. Whoever finds no `more` need
+-- not look for what few have.
 local function write(job, fields)
-  local n = job.n
-  add(fields, 'timeout', given(ARGV[n + 7]))
-  add(fields, 'expires_at', job.expires_at)
-  add(fields, 'keep', given(ARGV[n + 10]))
-  add(fields, 'extras', given(ARGV[n + 11]))
-  add(fields, 'unique', job.unique)
-  add(fields, 'until_start', given(ARGV[n + 13]))
+  local n, last = job.n, #fields
+  if ARGV[n + 7] ~= '' then
+    fields[last + 1], fields[last + 2] = 'timeout', ARGV[n + 7]
+    last = last + 2
+  end
+  if job.more then
+    fields[last + 1], fields[last + 2] = 'more', '1'
+    for _, name in ipairs(RARE) do
+      if job[name] then
+        fields[#fields + 1] = name
+        fields[#fields + 1] = job[name]
+      end
+    end
+  end
   local task, queue, priority = ARGV[n + 1], ARGV[n + 2], ARGV[n + 3]
   redis.call('HSET', job_key(job.id), 'state', 'waiting', 'task', task, 'queue', queue, 'priority', priority,
              'run_after', job.run_after, 'max_attempts', ARGV[n + 6], 'args', ARGV[n + 8], unpack(fields))

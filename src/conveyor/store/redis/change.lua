@@ -59,7 +59,7 @@ local function revive(id, state, queue, stored)
              'runner')
   redis.call('HSET', key, 'state', 'waiting', 'run_after', digits(at), 'crashes', 0,
              'max_attempts', math.min(math.max(job[6], (job[5] or 0) + 1), 32767),
-             'keep', job[7] and job[7] - job[8] or -1)
+             'more', '1', 'keep', job[7] and job[7] - job[8] or -1)
   redis.call('ZADD', P .. 'live', 0, id)
   line_up(id, lane_of(queue, job[1], job[2]), digits(at), redis.call('HEXISTS', key, 'attempts') == 1, false)
   return true

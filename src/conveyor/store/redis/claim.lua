@@ -30,23 +30,25 @@ end
 -- The job is the runner's; what a claim gives of it. What few jobs have comes last, if there is any of it.
 local function start(id, lane)
   local key = job_key(id)
-  local job = redis.call('HMGET', key, 'run_after', 'attempt', 'max_attempts', 'crashes', 'token', 'timeout', 'args',
-                         'started_at', 'until_start', 'attempts', 'expires_at', 'extras', 'cancelled')
-  local token = job[5] and tonumber(job[5]) >= at and digits(job[5] + 1) or now
-  local attempt = job[2] and digits(job[2] + 1) or '1'
+  local job = redis.call('HMGET', key, 'run_after', 'attempt', 'max_attempts', 'token', 'timeout', 'args', 'more')
+  local first_ = not job[2]
+  local attempt = first_ and '1' or digits(job[2] + 1)
+  local token = job[4] and tonumber(job[4]) >= at and digits(job[4] + 1) or now
   redis.call('HSET', key, 'state', 'running', 'runner', runner, 'attempt', attempt, 'token', token,
-             job[8] and 'last_attempted_at' or 'started_at', now)
-  if job[9] then
-    give_key_up(id, redis.call('HGET', key, 'unique'))
+             first_ and 'started_at' or 'last_attempted_at', now)
+  leave_line(id, lane)
+  note('ZADD', lane.running, now, id)
+  note('HSET', held, id, token)
+  local row = {id, job[1], attempt, job[3], token, job[5], job[6]}
+  if first_ and not job[7] then return row end
+  local rare = redis.call('HMGET', key, 'crashes', 'attempts', 'expires_at', 'extras', 'cancelled', 'unique',
+                          'until_start')
+  if rare[6] and rare[7] then
+    give_key_up(id, rare[6])
     redis.call('HDEL', key, 'unique')
   end
-  leave_line(id, lane)
-  note('ZADD', running_key(lane.queue), now, id)
-  note('HSET', held, id, token)
-  if job[10] or job[11] or job[12] or job[13] then
-    return {id, job[1], attempt, job[3], job[4] or '0', token, job[6], job[7], job[10], job[11], job[12], job[13]}
-  end
-  return {id, job[1], attempt, job[3], job[4] or '0', token, job[6], job[7]}
+  for place = 1, 5 do row[#row + 1] = rare[place] end
+  return row
 end
 
 -- What is left of the *room* of a queue, after its due jobs of one priority have been taken.

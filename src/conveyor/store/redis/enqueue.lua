@@ -4,10 +4,15 @@
 local again, at = ARGV[1] == 'again', clock()
 local now = digits(at)
 
+local arrived, keys, n = {}, {}, 2
+while n <= #ARGV do
+  local place = #arrived + 1
+  arrived[place], n = arriving(n, at, place - 1)
+  keys[place] = job_key(arrived[place].id)
+end
+
 -- Whether any of the jobs is known; mostly none is, and that is one question for many.
 local function any_known()
-  local keys = {}
-  for n = 2, #ARGV, FIELDS do keys[#keys + 1] = job_key(ARGV[n]) end
   for first = 1, #keys, MANY do
     if redis.call('EXISTS', unpack(keys, first, math.min(first + MANY - 1, #keys))) > 0 then return true end
   end
@@ -15,9 +20,8 @@ local function any_known()
 end
 
 local jobs, taken, doubtful = {}, {}, any_known()
-for n = 2, #ARGV, FIELDS do
-  local job = arriving(n, at, (n - 2) / FIELDS)
-  local known = doubtful and redis.call('EXISTS', job_key(job.id)) == 1
+for place, job in ipairs(arrived) do
+  local known = doubtful and redis.call('EXISTS', keys[place]) == 1
   if known and not again then return {'known', job.id} end
   if not known then
     local key = job.unique

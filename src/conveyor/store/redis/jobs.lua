@@ -49,7 +49,7 @@ local function lane_of(queue, priority, task)
   local known = lanes[task]
   if known and known.queue == queue and known.priority == priority then return known end
   local lane = {key = lane_key(queue, priority, task), queue = queue, priority = priority, retry = retry_key(queue),
-                lanes = lanes_key(queue), name = priority .. ':' .. task}
+                running = running_key(queue), lanes = lanes_key(queue), name = priority .. ':' .. task}
   lanes[task] = lane
   return lane
 end
@@ -83,6 +83,13 @@ local function let_go(id, queue, runner)
   note('SREM', P .. 'asked:' .. runner, id)
 end
 
+-- As text, how long the one that ends at *at* stays, by what it says of that; most say nothing.
+local stays = {}
+local function leaves(at, stay)
+  if not stays[stay] then stays[stay] = digits(at + stay) end
+  return stays[stay]
+end
+
 -- The job ends, as *state*. *fields* are those that its end writes besides, names and values in turn; *job* is what it
 -- has of queue, keep, unique, until_start, expires_at and cancelled.
 local function put_away(id, state, at, job, fields, fingerprint)
@@ -90,7 +97,7 @@ local function put_away(id, state, at, job, fields, fingerprint)
   fields[n + 1], fields[n + 2], fields[n + 3], fields[n + 4] = 'state', state, 'finished_at', digits(at)
   local stay = tonumber(job.keep or STAY)
   if stay >= 0 then
-    local until_ = digits(at + stay)
+    local until_ = leaves(at, stay)
     fields[n + 5], fields[n + 6] = 'delete_after', until_
     note('ZADD', GONE, until_, id)
   end

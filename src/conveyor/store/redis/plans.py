@@ -23,8 +23,8 @@ EACH: Final = 0.001
 """Seconds of patience for each job of many."""
 WRITTEN, STOPPED = b"ws"
 """Letters of the answer of ``settle.lua``."""
-NOTHING_RARE: Final[Sequence[None]] = (None, None, None, None)
-"""What few jobs have: attempts before this one, an expiry, extras, and that somebody wants it cancelled."""
+NOTHING_RARE: Final[Sequence[None]] = (None, None, None, None, None)
+"""What few jobs have: crashes, attempts before this one, an expiry, extras, and that somebody wants it cancelled."""
 _USUAL: Final = Outcome(b"", 0, b"", Event.SUCCEED)
 PLAIN: Final = (*_USUAL[4:9], *_USUAL[10:13])
 """What an outcome has, besides its result and its time, of which there is no more to be said."""
@@ -130,24 +130,16 @@ def _enqueue(how: str, jobs: Sequence[NewJob]) -> Steps[Mapping[bytes, bytes]]:
 
 def arriving(job: NewJob) -> tuple[Argument, ...]:
     """One job as ``arriving.lua`` reads it."""
+    timeout = b"" if job.timeout is None else job.timeout
+    usual = (job.id.hex(), job.task, job.queue, job.priority, job.due, job.delay, job.max_attempts, timeout, job.args)
     hold = job.unique
-    return (
-        job.id.hex(),
-        job.task,
-        job.queue,
-        job.priority,
-        job.due,
-        job.delay,
-        job.max_attempts,
-        given(job.timeout),
-        job.args,
-        given(job.expires),
-        given(job.keep),
-        given(job.extras),
-        given(hold.key if hold else None),
-        given("1" if hold and hold.until_start else None),
-        hold.on_conflict if hold else "",
-    )
+    if hold is None and job.expires is None and job.keep is None and job.extras is None:
+        return (*usual, 0)
+    values = {"expires": job.expires, "keep": job.keep, "extras": job.extras}
+    if hold is not None:
+        values |= {"unique": hold.key, "on_conflict": hold.on_conflict, "until_start": 1 if hold.until_start else None}
+    rare = [(name, value) for name, value in values.items() if value is not None]
+    return (*usual, len(rare), *(part for pair in rare for part in pair))
 
 
 def _claim(runner: bytes, room: Mapping[str, int], tasks: Sequence[str], sight: Sight) -> Steps[Sequence[Claimed]]:
@@ -175,8 +167,8 @@ def _claimed(lane: Sequence[object], at: int) -> Iterator[Claimed]:
     queue, priority, task = cast("list[bytes]", lane[:3])
     of, level, name = queue.decode(), int(priority), task.decode()
     for row in cast("list[list[bytes]]", lane[3:]):
-        id_, after, attempt, most, crashes, token, timeout, args, *rare = row
-        attempts, expires, extras, cancelled = cast("list[bytes | None]", rare) or NOTHING_RARE
+        id_, after, attempt, most, token, timeout, args, *rare = row
+        crashes, attempts, expires, extras, cancelled = cast("list[bytes | None]", rare) or NOTHING_RARE
         yield Claimed(
             unhex(id_),
             name,
@@ -185,7 +177,7 @@ def _claimed(lane: Sequence[object], at: int) -> Iterator[Claimed]:
             int(after),
             int(attempt),
             int(most),
-            int(crashes),
+            _int(crashes),
             int(token),
             None if timeout is None else int(timeout),  # type: ignore[redundant-expr]  # the only one that may be missing
             args,

@@ -4,6 +4,7 @@
 -- r refused (no longer the runner's, and another wrote its end), s stopped: somebody wants it cancelled, so it ended
 -- instead of waiting.
 local PLAIN, OUTCOME = 4, 13
+local NONE = {}
 local at, answer, waits = clock(), {}, false
 local plain, first = tonumber(ARGV[2]), 3 + PLAIN * ARGV[2]
 
@@ -97,10 +98,11 @@ local function succeed(n)
   local id, token = ARGV[n], ARGV[n + 1]
   local given_ = {target = 'succeeded', flags = 0, token = token, run_time = ARGV[n + 2], result = given(ARGV[n + 3])}
   if not stops(ARGV[1], id, token) then return before(id, given_) end
-  local got = redis.call('HMGET', job_key(id), 'queue', 'keep', 'unique', 'until_start', 'cancelled', 'expires_at')
+  local got = redis.call('HMGET', job_key(id), 'queue', 'cancelled', 'more')
+  local rare = got[3] and redis.call('HMGET', job_key(id), 'keep', 'unique', 'until_start', 'expires_at') or NONE
   let_go(id, got[1], ARGV[1])
-  finish(id, {queue = got[1], keep = got[2], unique = got[3], until_start = got[4], cancelled = got[5],
-              expires_at = got[6]}, 'succeeded', 0, given_)
+  finish(id, {queue = got[1], cancelled = got[2], keep = rare[1], unique = rare[2], until_start = rare[3],
+              expires_at = rare[4]}, 'succeeded', 0, given_)
   return 'w'
 end
 
