@@ -79,8 +79,8 @@ end
 -- The job is not its runner's any more.
 local function let_go(id, queue, runner)
   note('ZREM', running_key(queue), id)
-  note('HDEL', P .. 'held:' .. runner, id)
-  note('SREM', P .. 'asked:' .. runner, id)
+  note('HDEL', held_key(runner), id)
+  note('SREM', asked_key(runner), id)
 end
 
 -- As text, how long the one that ends at *at* stays, by what it says of that; most say nothing.
@@ -93,7 +93,7 @@ end
 -- The job ends, as *state*. *fields* are those that its end writes besides, names and values in turn; *job* is what it
 -- has of queue, keep, unique, until_start, expires_at and cancelled.
 local function put_away(id, state, at, job, fields, fingerprint)
-  local key, n = job_key(id), #fields
+  local key, n = job.key or job_key(id), #fields
   fields[n + 1], fields[n + 2], fields[n + 3], fields[n + 4] = 'state', state, 'finished_at', digits(at)
   local stay = tonumber(job.keep or STAY)
   if stay >= 0 then
@@ -114,13 +114,13 @@ local function put_away(id, state, at, job, fields, fingerprint)
   end
   if job.cancelled and state ~= 'cancelled' then redis.call('HDEL', key, 'cancelled') end
   note('ZREM', LIVE, id)
-  note('ZADD', P .. 'past:' .. state, '0', id)
+  note('ZADD', past_key(state), '0', id)
   emptied[job.queue] = true
 end
 
 -- An ended job leaves what is kept of ended jobs.
 local function take_out(id, state, fingerprint)
-  redis.call('ZREM', P .. 'past:' .. state, id)
+  redis.call('ZREM', past_key(state), id)
   redis.call('ZREM', P .. 'gone', id)
   if fingerprint then
     redis.call('ZREM', P .. 'error:' .. fingerprint, id)

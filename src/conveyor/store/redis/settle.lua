@@ -28,7 +28,7 @@ local function tokens()
     local of = {}
     for start = 1, #ids, MANY do
       local last = math.min(start + MANY - 1, #ids)
-      local held = redis.call('HMGET', P .. 'held:' .. runner, unpack(ids, start, last))
+      local held = redis.call('HMGET', held_key(runner), unpack(ids, start, last))
       for place = 1, #held do of[ids[start + place - 1]] = held[place] end
     end
     found[runner] = of
@@ -98,10 +98,11 @@ local function succeed(n)
   local id, token = ARGV[n], ARGV[n + 1]
   local given_ = {target = 'succeeded', flags = 0, token = token, run_time = ARGV[n + 2], result = given(ARGV[n + 3])}
   if not stops(ARGV[1], id, token) then return before(id, given_) end
-  local got = redis.call('HMGET', job_key(id), 'queue', 'cancelled', 'more')
-  local rare = got[3] and redis.call('HMGET', job_key(id), 'keep', 'unique', 'until_start', 'expires_at') or NONE
+  local key = job_key(id)
+  local got = redis.call('HMGET', key, 'queue', 'cancelled', 'more')
+  local rare = got[3] and redis.call('HMGET', key, 'keep', 'unique', 'until_start', 'expires_at') or NONE
   let_go(id, got[1], ARGV[1])
-  finish(id, {queue = got[1], cancelled = got[2], keep = rare[1], unique = rare[2], until_start = rare[3],
+  finish(id, {key = key, queue = got[1], cancelled = got[2], keep = rare[1], unique = rare[2], until_start = rare[3],
               expires_at = rare[4]}, 'succeeded', 0, given_)
   return 'w'
 end
