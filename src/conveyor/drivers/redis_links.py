@@ -64,7 +64,8 @@ class Links:
         """The same for the running event loop."""
         pool = self._apool()
         with unreachable():
-            connection = await pool.get_connection()
+            async with asyncio.timeout(DEADLINE):
+                connection = await pool.get_connection()
         try:
             async with asyncio.timeout(seconds):
                 yield cast(AsyncConnection, connection)
@@ -104,7 +105,8 @@ class Links:
         loop = asyncio.get_running_loop()
         pool = self._apools.get(loop)
         if pool is None:
-            settings = _settings() | _POOL
+            # Its own timeout would make a task of each send; whoever uses a connection has one around all.
+            settings = _settings() | _POOL | {"socket_timeout": None}
             pool = _ASYNC.BlockingConnectionPool.from_url(self._url, retry=AsyncRetry(NoBackoff(), 0), **settings)
             self._apools[loop] = pool
         return pool
