@@ -5,7 +5,7 @@ answer, and says nothing of it. What is sent is packed here: redis-py does that 
 which costs a microsecond for each of the thousand arguments that a call may have.
 """
 
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from hashlib import sha1
@@ -27,7 +27,7 @@ Argument = bytes | str | int
 class Connection(Protocol):
     """What redis-py's connections have."""
 
-    def send_packed_command(self, command: bytes) -> None:
+    def send_packed_command(self, command: Sequence[bytes]) -> None:
         """Send it."""
         ...
 
@@ -39,7 +39,7 @@ class Connection(Protocol):
 class AsyncConnection(Protocol):
     """The same for async code."""
 
-    def send_packed_command(self, command: bytes) -> Awaitable[None]:
+    def send_packed_command(self, command: Sequence[bytes]) -> Awaitable[None]:
         """Send it."""
         ...
 
@@ -78,9 +78,9 @@ def acarry(connection: AsyncConnection, prefix: str) -> Callable[[Statement], Aw
     return execute
 
 
-def packed(*arguments: Argument) -> bytes:
-    """A command as it goes over the wire."""
-    return pack_command(arguments)
+def packed(*arguments: Argument) -> Sequence[bytes]:
+    """A command as it goes over the wire, in one piece."""
+    return [cast(bytes, pack_command(arguments))]
 
 
 @cache

@@ -10,7 +10,7 @@ from typing import Final, cast
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from conveyor.core.errors import ConveyorError
-from conveyor.drivers.redis import Argument, carry, translated
+from conveyor.drivers.redis import Argument, carry, packed, translated
 from conveyor.drivers.redis_links import Links
 from conveyor.plan import Statement
 from conveyor.store.redis.place import Place
@@ -41,7 +41,7 @@ class Scratch:
     def said(self, *words: Argument) -> object:
         """What the server answers to a command."""
         with translated(writes=False), self._links.link() as connection:
-            connection.send_command(*words)
+            connection.send_packed_command(packed(*words))
             return connection.read_response()
 
     def carried(self, statement: Statement) -> object:
