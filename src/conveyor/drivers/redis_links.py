@@ -15,7 +15,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from conveyor.core.errors import StoreUnavailable, UsageError
-from conveyor.drivers.redis import AsyncConnection, Connection, said
+from conveyor.drivers.redis import AsyncConnection, Connection, packed, said
 
 DEADLINE: Final = 9.5
 """Seconds that one round trip of ours may take."""
@@ -81,15 +81,16 @@ class Links:
     async def subscribed(self, channel: str) -> AsyncGenerator["Subscription"]:
         """A connection of its own that hears what is said in *channel*."""
         settings = _settings() | {"socket_timeout": None}
-        client = _ASYNC.Redis.from_url(self._url, retry=AsyncRetry(NoBackoff(), 0), **settings)
+        pool = _ASYNC.ConnectionPool.from_url(self._url, retry=AsyncRetry(NoBackoff(), 0), **settings)
+        connection = pool.make_connection()
         try:
-            async with client.pubsub() as subscription:
-                async with asyncio.timeout(DEADLINE):
-                    await subscription.subscribe(channel)
-                yield Subscription(subscription)
+            async with asyncio.timeout(DEADLINE):
+                await connection.connect()
+                await connection.send_packed_command(packed("SUBSCRIBE", channel))
+                await connection.read_response()
+            yield Subscription(connection)
         finally:
-            with contextlib.suppress(exceptions.RedisError, OSError):
-                await client.aclose()
+            await connection.disconnect(nowait=True)
 
     def close(self) -> None:
         """Close the blocking ones."""
@@ -116,19 +117,19 @@ class Subscription:
     """What is heard in a channel."""
 
     def __init__(self, inner: Any) -> None:
-        """*inner* is redis-py's."""
+        """*inner* is a connection of redis-py's: its own subscriptions do much for each message."""
         self._inner = inner
 
     async def heard(self, seconds: float) -> bytes | None:
         """The next that is said, within *seconds*; empty for a sign of life, ``None`` for none."""
-        message = await self._inner.get_message(timeout=seconds)
-        if message is None:
+        said = cast("list[bytes] | None", await self._inner.read_response(timeout=seconds))
+        if said is None:
             return None
-        return cast(bytes, message["data"]) if message["type"] == "message" else b""
+        return said[2] if said[0] == b"message" else b""
 
     async def ping(self) -> None:
         """Ask for a sign of life."""
-        await self._inner.ping()
+        await self._inner.send_packed_command(packed("PING"))
 
 
 def _settings() -> dict[str, Any]:
