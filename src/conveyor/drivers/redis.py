@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from hashlib import sha1
-from typing import Final, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
-from hiredis import pack_command
+import hiredis
 from redis import exceptions
 
 from conveyor.core.errors import OutcomeUnknown, StoreRefused, StoreUnavailable
@@ -21,6 +21,8 @@ AWAY: Final = ("READONLY", "MASTERDOWN", "NOREPLICAS", "LOADING", "TRYAGAIN", "C
 """How a server's refusals begin that pass, or are somebody's to mend: nothing was done."""
 
 
+_HIREDIS: Final[Any] = hiredis
+"""What types it has are wrong here."""
 Argument = bytes | str | int
 
 
@@ -80,7 +82,7 @@ def acarry(connection: AsyncConnection, prefix: str) -> Callable[[Statement], Aw
 
 def packed(*arguments: Argument) -> Sequence[bytes]:
     """A command as it goes over the wire, in one piece."""
-    return [cast(bytes, pack_command(arguments))]
+    return [_HIREDIS.pack_command(arguments)]
 
 
 @cache

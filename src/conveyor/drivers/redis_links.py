@@ -1,7 +1,6 @@
 """Connections to Redis, kept while they are good: redis-py's own pools, for each process and each event loop one."""
 
 import asyncio
-import contextlib
 import weakref
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager

@@ -19,7 +19,9 @@ end
 -- *fields* are written besides those that each waiting job has: names and values in turn. Whoever finds no `more` need
 -- not look for what few have.
 local function write(job, fields)
-  local n, last = job.n, #fields
+  local n = job.n
+  put(fields, 'args', ARGV[n + 8])
+  local last = #fields
   if ARGV[n + 7] ~= '' then
     fields[last + 1], fields[last + 2] = 'timeout', ARGV[n + 7]
     last = last + 2
@@ -35,7 +37,7 @@ local function write(job, fields)
   end
   local task, queue, priority = ARGV[n + 1], ARGV[n + 2], ARGV[n + 3]
   redis.call('HSET', job_key(job.id), 'state', 'waiting', 'task', task, 'queue', queue, 'priority', priority,
-             'run_after', job.run_after, 'max_attempts', ARGV[n + 6], 'args', ARGV[n + 8], unpack(fields))
+             'run_after', job.run_after, 'max_attempts', ARGV[n + 6], unpack(fields))
   line_up(job.id, lane_of(queue, priority, task), job.run_after, false, job.expires_at)
 end
 
@@ -53,7 +55,7 @@ local function replace(holder, job)
   if old[1] ~= 'waiting' then return end
   leave_line(holder, lane_of(old[2], old[3], old[4]))
   redis.call('HDEL', key, 'timeout', 'keep', 'extras', 'until_start', 'expires_at', 'attempts', 'progress', 'started_at',
-             'last_attempted_at', 'attempt', 'crashes')
+             'last_attempted_at', 'attempt', 'crashes', unpack(LATER.args))
   job.id = holder
   write(job, {})
   emptied[old[2]] = true

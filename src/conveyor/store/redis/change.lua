@@ -1,4 +1,4 @@
--- uses keys, jobs, reading
+-- uses keys, parts, jobs, reading
 -- What people do to jobs. ARGV: what, up to how many, from behind which id, why, the filter, the indexes.
 -- The answer: the last id that was looked at, 1 when there are no more, the last that was picked, how many were picked,
 -- changed, and asked; then the queues of those that were changed.
@@ -56,7 +56,7 @@ local function revive(id, state, queue, stored)
   if job[3] and redis.call('HSETNX', P .. 'unique', job[3], id) == 0 then return false end
   take_out(id, state, job[4])
   redis.call('HDEL', key, 'finished_at', 'run_time', 'result', 'cancelled', 'fingerprint', 'delete_after', 'progress',
-             'runner')
+             'runner', unpack(LATER.result))
   redis.call('HSET', key, 'state', 'waiting', 'run_after', digits(at), 'crashes', 0,
              'max_attempts', math.min(math.max(job[6], (job[5] or 0) + 1), 32767),
              'more', '1', 'keep', job[7] and job[7] - job[8] or -1)

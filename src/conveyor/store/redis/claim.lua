@@ -1,4 +1,4 @@
--- uses keys, jobs
+-- uses keys, parts, jobs
 -- Due jobs are the runner's, if its lease lives. ARGV: runner, how many tasks, these, then queues with their room.
 -- The answer: the clock, then by lane its queue, priority and task, and its jobs.
 local runner, at = ARGV[1], clock()
@@ -39,7 +39,7 @@ local function start(id, lane)
   leave_line(id, lane)
   note('ZADD', lane.running, now, id)
   note('HSET', held, id, token)
-  local row = {id, job[1], attempt, job[3], token, job[5], job[6]}
+  local row = {id, job[1], attempt, job[3], token, job[5], whole(key, 'args', job[6])}
   if first_ and not job[7] then return row end
   local rare = redis.call('HMGET', key, 'crashes', 'attempts', 'expires_at', 'extras', 'cancelled', 'unique',
                           'until_start')

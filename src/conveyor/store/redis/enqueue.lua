@@ -1,4 +1,4 @@
--- uses keys, jobs, arriving
+-- uses keys, parts, jobs, arriving
 -- All jobs are stored, or none. ARGV: 'first' or 'again', then the jobs. The answer: what, and ids in pairs.
 -- Again: a job that is known is passed over, wherever it stands by now. A call twice sent is no harm then.
 local again, at = ARGV[1] == 'again', clock()

@@ -1,4 +1,4 @@
--- uses keys, reading
+-- uses keys, parts, reading
 -- The newest that succeeded or failed, up to ARGV[1].
 local answer = {}
 for _, id in ipairs(following({'past:succeeded', 'past:failed'}, '', true, tonumber(ARGV[1]))) do

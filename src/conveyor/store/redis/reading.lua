@@ -8,7 +8,9 @@ local RECORD = {'task', 'queue', 'priority', 'state', 'attempt', 'max_attempts',
 local COUNTERS = {5, 7, 8} -- places in it of what is not there while it is 0
 
 local function record(id, at)
-  local answer = redis.call('HMGET', job_key(id), unpack(RECORD))
+  local key = job_key(id)
+  local answer = redis.call('HMGET', key, unpack(RECORD))
+  answer[17], answer[18] = whole(key, 'args', answer[17]), whole(key, 'result', answer[18])
   for _, place in ipairs(COUNTERS) do answer[place] = answer[place] or '0' end
   answer[13] = answer[13] or answer[12] -- the first attempt was the last
   table.insert(answer, 1, id)

@@ -1,4 +1,4 @@
--- uses keys, jobs
+-- uses keys, parts, jobs
 -- What became of attempts. ARGV: a runner, how many jobs of its have succeeded, without a word more, and PLAIN arguments
 -- for each of these; then OUTCOME arguments for each of the others. The answer has a letter for each: w written,
 -- r refused (no longer the runner's, and another wrote its end), s stopped: somebody wants it cancelled, so it ended
@@ -65,11 +65,8 @@ local function finish(id, job, state, flags, given_)
   local fields = counted(given_.token, job, flags, given_.record)
   local n = #fields
   fields[n + 1], fields[n + 2] = 'run_time', given_.run_time
-  if given_.result then
-    fields[n + 3], fields[n + 4] = 'result', given_.result
-    n = n + 2
-  end
   if state == 'cancelled' then fields[n + 3], fields[n + 4] = 'cancelled', given_.reason or job.cancelled or '' end
+  if given_.result then put(fields, 'result', given_.result) end
   put_away(id, state, at, job, fields, given_.fingerprint)
 end
 
