@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, cast
 
 import redis
 
@@ -123,6 +123,11 @@ class RedisServer:
         """Have nothing in it any more."""
         with redis.Redis(port=self.port) as client:
             client.flushall()
+
+    def said(self, *words: str) -> object:
+        """What it answers to a command."""
+        with redis.Redis(port=self.port) as client:
+            return cast(object, client.execute_command(*words))
 
     def __enter__(self) -> Self:
         try:

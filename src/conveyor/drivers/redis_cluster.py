@@ -14,7 +14,7 @@ from redis.backoff import NoBackoff
 from redis.crc import key_slot
 from redis.retry import Retry
 
-from conveyor.drivers.redis_sources import ASKING, ASYNC, BLOCKING, DEADLINE, USUAL, Node, waiting, within
+from conveyor.drivers.redis_sources import ASKING, ASYNC, BLOCKING, DEADLINE, UNTIMED, USUAL, Node, waiting, within
 
 SLOTS: Final = 16_384
 _ASK: Final = {"socket_timeout": ASKING, "socket_connect_timeout": ASKING}
@@ -67,14 +67,14 @@ class Cluster:
 
     def apool(self, node: Node | None) -> Any:
         """See ``Source``."""
-        return ASYNC.BlockingConnectionPool(**self._at(node) | waiting(DEADLINE), retry=AsyncRetry(NoBackoff(), 0))
+        settings = self._at(node) | UNTIMED | waiting(DEADLINE)
+        return ASYNC.BlockingConnectionPool(**settings, retry=AsyncRetry(NoBackoff(), 0))
 
     def listener(self) -> Any:
         """See ``Source``: what is said at one node is heard at all."""
         nodes = self._seen or self._hosts
-        settings = self._at(nodes[0]) | {"socket_timeout": None}
         self._seen = (*nodes[1:], nodes[0])  # another one next time, for this one may be gone
-        return ASYNC.Redis(**settings, retry=AsyncRetry(NoBackoff(), 0))
+        return self.apool(nodes[0]).make_connection()
 
     def _at(self, node: Node | None) -> dict[str, Any]:
         host, port = cast(Node, node)

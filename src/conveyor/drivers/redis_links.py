@@ -1,7 +1,6 @@
 """Connections to Redis, kept while they are good: redis-py's own pools, for each process and each event loop one."""
 
 import asyncio
-import contextlib
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -10,7 +9,7 @@ from typing import Any, cast
 from redis import exceptions
 
 from conveyor.core.errors import ConveyorError, OutcomeUnknown, StoreRefused, StoreUnavailable
-from conveyor.drivers.redis import AsyncConnection, Connection, Moving, said
+from conveyor.drivers.redis import AsyncConnection, Connection, Moving, packed, said
 from conveyor.drivers.redis_sources import DEADLINE, Node, Source
 
 Pools = dict[Node | None, Any]
@@ -60,7 +59,8 @@ class Links:
             with unreachable():
                 node = await self._source.anode(self._tags[shard])
                 if node not in held:
-                    held[node] = await self._apool(node).get_connection()
+                    async with asyncio.timeout(DEADLINE):
+                        held[node] = await self._apool(node).get_connection()
             return cast(AsyncConnection, held[node])
 
         try:
@@ -77,15 +77,15 @@ class Links:
     @asynccontextmanager
     async def subscribed(self, channel: str) -> AsyncGenerator["Subscription"]:
         """A connection of its own that hears what is said in *channel*."""
-        client = self._source.listener()
+        connection = self._source.listener()
         try:
-            async with client.pubsub() as subscription:
-                async with asyncio.timeout(DEADLINE):
-                    await subscription.subscribe(channel)
-                yield Subscription(subscription)
+            async with asyncio.timeout(DEADLINE):
+                await connection.connect()
+                await connection.send_packed_command(packed("SUBSCRIBE", channel))
+                await connection.read_response()
+            yield Subscription(connection)
         finally:
-            with contextlib.suppress(exceptions.RedisError, OSError):
-                await client.aclose()
+            await connection.disconnect(nowait=True)
 
     def forget(self) -> None:
         """What is known of where shards are is out of date."""
@@ -142,19 +142,19 @@ class Subscription:
     """What is heard in a channel."""
 
     def __init__(self, inner: Any) -> None:
-        """*inner* is redis-py's."""
+        """*inner* is a connection of redis-py's: its own subscriptions do much for each message."""
         self._inner = inner
 
     async def heard(self, seconds: float) -> bytes | None:
         """The next that is said, within *seconds*; empty for a sign of life, ``None`` for none."""
-        message = await self._inner.get_message(timeout=seconds)
-        if message is None:
+        said = cast("list[bytes] | None", await self._inner.read_response(timeout=seconds))
+        if said is None:
             return None
-        return cast(bytes, message["data"]) if message["type"] == "message" else b""
+        return said[2] if said[0] == b"message" else b""
 
     async def ping(self) -> None:
         """Ask for a sign of life."""
-        await self._inner.ping()
+        await self._inner.send_packed_command(packed("PING"))
 
 
 def allow(connection: Any, seconds: float) -> None:

@@ -31,7 +31,8 @@ USUAL: Final[dict[str, Any]] = {
     "client_name": "conveyor",
 }
 
-
+UNTIMED: Final[dict[str, Any]] = USUAL | {"socket_timeout": None}
+"""For async connections: the library makes a task of each send that has a time, and whoever uses one bounds it."""
 Node = tuple[str, int]
 """A server's host and port."""
 
@@ -60,7 +61,7 @@ class Source(Protocol):
         ...
 
     def listener(self) -> Any:
-        """A client of the running loop's that waits as long as it takes for what it is told."""
+        """An async connection, to be made, that waits as long as it takes for what it is told."""
         ...
 
 
@@ -97,13 +98,12 @@ class Server(OnePlace):
 
     def apool(self, node: Node | None) -> Any:  # noqa: ARG002 - as above
         """See ``Source``."""
-        settings = USUAL | waiting(DEADLINE)
+        settings = UNTIMED | waiting(DEADLINE)
         return ASYNC.BlockingConnectionPool.from_url(self._url, retry=AsyncRetry(NoBackoff(), 0), **settings)
 
     def listener(self) -> Any:
         """See ``Source``."""
-        settings = USUAL | {"socket_timeout": None}
-        return ASYNC.Redis.from_url(self._url, retry=AsyncRetry(NoBackoff(), 0), **settings)
+        return self.apool(None).make_connection()
 
 
 class Sentinels(OnePlace):
@@ -123,16 +123,14 @@ class Sentinels(OnePlace):
 
     def apool(self, node: Node | None) -> Any:  # noqa: ARG002 - as above
         """See ``Source``."""
-        return self._client(USUAL).connection_pool
+        asking = _asking(AsyncRetry(NoBackoff(), 0))
+        sentinel = ASYNC.sentinel.Sentinel(self._hosts, sentinel_kwargs=asking)
+        settings = UNTIMED | self._options
+        return sentinel.master_for(self._service, **settings, retry=AsyncRetry(NoBackoff(), 0)).connection_pool
 
     def listener(self) -> Any:
         """See ``Source``."""
-        return self._client(USUAL | {"socket_timeout": None})
-
-    def _client(self, settings: dict[str, Any]) -> Any:
-        asking = _asking(AsyncRetry(NoBackoff(), 0))
-        sentinel = ASYNC.sentinel.Sentinel(self._hosts, sentinel_kwargs=asking)
-        return sentinel.master_for(self._service, **settings | self._options, retry=AsyncRetry(NoBackoff(), 0))
+        return self.apool(None).make_connection()
 
 
 def within(seconds: float) -> dict[str, Any]:
