@@ -2,7 +2,7 @@
 
 import os
 import sqlite3
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NoReturn, TypeVar, cast
 
@@ -12,7 +12,7 @@ from psycopg.waiting import Ready, Wait
 from redis import exceptions
 
 from conveyor.drivers.postgres_wire import Wire
-from conveyor.drivers.redis import Connection, carry
+from conveyor.drivers.redis import Carried, Connection, carry
 from conveyor.plan import Answer, Statement
 from conveyor.store.postgres import links
 from conveyor.store.redis import opened
@@ -57,9 +57,11 @@ class Faults:
         patch.setattr(sqlite3, "connect", self._sqlite(sqlite3.connect))
         patch.setattr(opened, "carry", self._redis)
 
-    def _redis(self, connection: Connection, prefix: str) -> Callable[[Statement], Answer]:
+    def _redis(
+        self, to: Callable[[int], Connection], tags: Sequence[str], progress: Carried
+    ) -> Callable[[Statement], Answer]:
         """A call of a script is one round trip; whoever gets an error from it gives the connection up."""
-        carried = carry(connection, prefix)
+        carried = carry(to, tags, progress)
 
         def lose() -> NoReturn:
             raise exceptions.ConnectionError("the connection is lost, said the test")

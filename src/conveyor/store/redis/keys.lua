@@ -53,3 +53,15 @@ local function ring_idle(at)
   local until_ = redis.call('GET', P .. 'idle')
   if until_ and tonumber(until_) > at then ring('!') end
 end
+
+-- First of all in what must go on when the server is full: it refuses a script that begins with a write that may need
+-- memory. Behind one that frees some, all others may follow.
+local function despite_want()
+  redis.call('DEL', P .. 'none')
+end
+
+-- What was written before, by a call whose answer was lost, is not written again. Whoever then waits for replicas would
+-- wait for nothing (Valkey), so something is written each time.
+local function touch()
+  redis.call('INCR', P .. 'calls')
+end

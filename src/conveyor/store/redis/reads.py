@@ -14,6 +14,7 @@ from conveyor.core import ids
 from conveyor.core.clock import MICROSECOND, stored
 from conveyor.core.errors import UsageError
 from conveyor.core.extras import needle
+from conveyor.core.failure import Failure
 from conveyor.core.lifecycle import FINAL, State
 from conveyor.core.model import (
     COUNTED,
@@ -306,6 +307,8 @@ def _at_most(queue: QueueInfo, enough: int) -> QueueInfo:
 
 
 def _failures(where: JobFilter, limit: int) -> Steps[Sequence[FailureGroup]]:
+    if where.ids is not None:
+        return grouped_failures((yield from _list(where, len(where.ids), None, "oldest")))[:limit]
     prints = [where.fingerprint] if where.fingerprint else (yield from _fingerprints())
     found: list[FailureGroup] = []
     for fingerprint in prints:
@@ -319,6 +322,23 @@ def _failures(where: JobFilter, limit: int) -> Steps[Sequence[FailureGroup]]:
             place, done = place + BUDGET, bool(all_)
         found += [group] if group else []
     return sorted(found, key=lambda one: (-one.jobs, one.fingerprint))[:limit]
+
+
+def grouped_failures(jobs: Sequence[JobInfo]) -> Sequence[FailureGroup]:
+    """The ended ones of *jobs* that have an error, by its fingerprint, the largest group first."""
+    found: dict[str, list[JobInfo]] = {}
+    for job in jobs:
+        if job.error is not None and job.error.fingerprint and job.finished_at is not None:
+            found.setdefault(job.error.fingerprint, []).append(job)
+    groups = [_of_jobs(fingerprint, part) for fingerprint, part in found.items()]
+    return sorted(groups, key=lambda one: (-one.jobs, one.fingerprint))
+
+
+def _of_jobs(fingerprint: str, jobs: Sequence[JobInfo]) -> FailureGroup:
+    times = sorted((job.finished_at, job.id) for job in jobs if job.finished_at is not None)
+    last = next(job for job in jobs if job.id == times[-1][1])
+    error = last.error or Failure("", "(its record cannot be read)")
+    return FailureGroup(fingerprint, error, len(jobs), times[0][0], times[-1][0], last.id, last.task)
 
 
 def _fingerprints() -> Steps[Sequence[str]]:
