@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import sqlite3
 import threading
@@ -12,10 +13,12 @@ import redis
 
 from conveyor import Conveyor
 from conveyor.core.errors import OutcomeUnknown, StoreRefused, StoreUnavailable, UsageError, WrongStore
+from conveyor.core.lifecycle import Event
 from conveyor.core.model import JobFilter
-from conveyor.plan import Plan
+from conveyor.plan import Plan, Ring
 from conveyor.store.redis.opened import RedisStore
-from tests.support.jobs import Hand, enqueue, new_job, new_jobs, see
+from tests.support.docs import ROOT
+from tests.support.jobs import Hand, enqueue, key, new_job, new_jobs, outcome, see
 from tests.support.redis import RedisServer, versions
 
 
@@ -202,3 +205,77 @@ def test_a_transaction_of_the_users_cannot_be_joined(server: RedisServer, store:
     connection.close()
     app.close()
     assert number(store) == 0
+
+
+def test_the_rights_that_the_page_names_are_enough(server: RedisServer, admin: redis.Redis) -> None:
+    page = (ROOT / "docs" / "how-to" / "redis.md").read_text("utf-8")
+    found = re.search(r"ACL SETUSER conveyor ((?:.*\n)*?)```", page)
+    assert found
+    admin.execute_command("ACL", "SETUSER", "conveyor", "reset", *found[1].split())
+    try:
+        store = RedisStore(f"redis://conveyor:secret@127.0.0.1:{server.port}/0")
+        enqueue(store, *new_jobs(3), new_job(unique=key()))
+        hand = Hand(store, 60.0)
+        taken = hand.take(4)
+        hand.settle(*(outcome(job, hand.id, Event.RETRY) for job in taken[:2]))
+        store.run(store.control.ask(JobFilter(), "enough", 10, None))
+        hand.settle(*(outcome(job, hand.id, Event.FAIL) for job in taken[2:]))
+        store.run(store.control.revive(JobFilter(), 10, None))
+        store.run(store.control.expire(10))
+        store.run(store.control.prune(10))
+        store.run(store.control.delete_waiting(JobFilter(), 10, None))
+        store.run(store.operations.failures(JobFilter(), 10))
+        assert [finding.check for finding in store.examine(deep=True) if finding.severity == "trouble"] == [
+            "durability"
+        ]
+        assert asyncio.run(rung(store, hand))
+        hand.die()
+        store.run(store.operations.rescue(10))
+        store.close()
+    finally:
+        admin.acl_deluser("conveyor")
+
+
+async def rung(store: RedisStore, hand: Hand) -> bool:
+    """Whether a ring is heard."""
+    heard: asyncio.Queue[Ring] = asyncio.Queue()
+    listener = store.listener(hand.id)
+    task = asyncio.create_task(listener.listen(heard.put_nowait))
+    try:
+        await heard.get()  # which a listener tells itself when it has begun to hear
+        await listener.idle(5.0)
+        await asyncio.to_thread(enqueue, store, new_job())
+        async with asyncio.timeout(5):
+            return await heard.get() is Ring.WORK
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+        await store.aclose()
+
+
+def test_a_full_server_takes_no_living_worker_for_dead(store: RedisStore, admin: redis.Redis) -> None:
+    hand = Hand(store, 60.0)
+    enqueue(store, *new_jobs(3))
+    (job,) = hand.take(1)
+    admin.config_set("maxmemory", "1")
+    assert hand.leases.renew([hand.id]) == {hand.id}
+    assert not hand.settle(outcome(job, hand.id, Event.SUCCEED))
+    assert len(hand.take(2)) == 2
+    with pytest.raises(StoreUnavailable):
+        enqueue(store, new_job())
+
+
+def test_a_job_that_somebody_deletes_holds_up_no_other(store: RedisStore, admin: redis.Redis) -> None:
+    hand = Hand(store, 60.0)
+    jobs = [new_job()._replace(expires=1 if number == 3 else None) for number in range(4)]
+    enqueue(store, *jobs)
+    delete = [f"{{conveyor:0}}:job:{job.id.hex()}" for job in (jobs[0], jobs[3])]
+    admin.delete(*delete)
+    assert store.run(store.control.expire(10)).picked <= 1
+    assert [job.id for job in hand.take(2)] == [job.id for job in jobs[1:3]]
+    assert not hand.claim()
+    admin.delete(f"{{conveyor:0}}:job:{jobs[1].id.hex()}")
+    hand.die()
+    assert [job.id for job, _ in store.run(store.operations.rescue(10)).jobs] == [jobs[2].id]
+    assert not store.run(store.operations.rescue(10)).jobs
+    assert store.run(store.operations.runners()) == []

@@ -31,6 +31,8 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "postgres":
         address: str = request.getfixturevalue("postgres_url")
         return address
+    if request.param == "redis":
+        return str(request.getfixturevalue("redis_url"))
     return sqlite_url(tmp_path)
 
 

@@ -9,6 +9,7 @@ from typing import cast
 import psycopg
 import pytest
 
+from conveyor.cli.chaos.keys import keys
 from conveyor.cli.chaos.namespace import NotRun, namespace
 from conveyor.cli.chaos.scenarios.scarce import cannot_mount
 from conveyor.cli.chaos.scenarios.ticks import SCHEDULES
@@ -111,6 +112,19 @@ def test_a_soak_is_sampled_and_drawn_and_wrong_clocks_cost_no_lease(
     assert {"supervisor1_rss_bytes", "runner2_descriptors", "connections", "table_bytes"} <= series[-1].keys()
     assert picture.read_text("utf-8").count("<polyline") > 10
     assert (living(scratch), [*scratch.iterdir()]) == ([], [])
+
+
+def test_killed_workers_and_lost_calls_lose_nothing_on_redis_and_no_key_is_left(
+    terminal: Terminal, scratch: Path, redis_url: str
+) -> None:
+    told = found(terminal, "P01", "D05", "D12", "--rounds", "1", "--store", redis_url)
+    killed, lossy, other = told["P01"], told["D05"], told["D12"]
+    assert (killed["outcome"], killed["faults"], killed["lost"]) == ("ok", 1, 0)
+    assert (lossy["outcome"], lossy["lost"]) == ("ok", 0)
+    assert other == {"outcome": "not run", "why": "it is about SQLite"}
+    with keys(redis_url) as here:
+        left = here.server("KEYS", "{conveyor-chaos-*")
+    assert (living(scratch), [*scratch.iterdir()], left) == ([], [], [])
 
 
 def test_jobs_that_kill_their_workers_are_put_away_on_sqlite(terminal: Terminal, scratch: Path) -> None:
