@@ -36,7 +36,7 @@ dev: $(VENV)/.dev ## Install Conveyor editable, with its tools and test servers,
 	@echo "Ready: . $(BIN)/activate"
 
 test: $(VENV)/.dev ## Run all tests but the soak; PostgreSQL included
-	$(BIN)/pytest -n 4 --dist worksteal $(ARGS)
+	$(BIN)/pytest -n 3 --dist worksteal $(ARGS)
 
 fast: $(VENV)/.dev ## Run the unit tests and the SQLite contract: seconds
 	$(BIN)/pytest -n 2 --dist worksteal tests/unit tests/contract -m fast $(ARGS)

@@ -34,7 +34,7 @@ def tag_of(prefix: str, shard: int, shards: int) -> str:
 class Cluster:
     """See ``redis_sources.Source``."""
 
-    def __init__(self, hosts: Sequence[Node], options: dict[str, Any]) -> None:
+    def __init__(self, hosts: Sequence[Node], options: dict[str, object]) -> None:
         """*hosts* are some of the nodes, to begin with; *options* are for connections to all."""
         self._hosts = tuple(hosts)
         self._options = options

@@ -22,6 +22,8 @@ MOST: Final = 8
 """Connections at a time, for each process, and for each event loop."""
 BLOCKING: Final[Any] = redis
 ASYNC: Final[Any] = redis.asyncio
+_SENTINEL: Final[Any] = redis.sentinel
+_ASENTINEL: Final[Any] = redis.asyncio.sentinel
 """Much of them has no types."""
 USUAL: Final[dict[str, Any]] = {
     "protocol": 2,
@@ -109,7 +111,7 @@ class Server(OnePlace):
 class Sentinels(OnePlace):
     """The primary of a service, as Sentinels tell it; they are asked anew for each new connection."""
 
-    def __init__(self, hosts: list[tuple[str, int]], service: str, options: dict[str, Any]) -> None:
+    def __init__(self, hosts: list[tuple[str, int]], service: str, options: dict[str, object]) -> None:
         """*options* are for connections to the servers; Sentinels are asked without a password."""
         self._hosts = hosts
         self._service = service
@@ -117,14 +119,14 @@ class Sentinels(OnePlace):
 
     def pool(self, node: Node | None, seconds: float = DEADLINE) -> Any:  # noqa: ARG002 - there is one
         """See ``Source``."""
-        sentinel = BLOCKING.sentinel.Sentinel(self._hosts, sentinel_kwargs=_asking(Retry(NoBackoff(), 0)))
+        sentinel = _SENTINEL.Sentinel(self._hosts, sentinel_kwargs=_asking(Retry(NoBackoff(), 0)))
         settings = within(seconds) | self._options | {"retry": Retry(NoBackoff(), 0)}
         return sentinel.master_for(self._service, **settings).connection_pool
 
     def apool(self, node: Node | None) -> Any:  # noqa: ARG002 - as above
         """See ``Source``."""
         asking = _asking(AsyncRetry(NoBackoff(), 0))
-        sentinel = ASYNC.sentinel.Sentinel(self._hosts, sentinel_kwargs=asking)
+        sentinel = _ASENTINEL.Sentinel(self._hosts, sentinel_kwargs=asking)
         settings = UNTIMED | self._options
         return sentinel.master_for(self._service, **settings, retry=AsyncRetry(NoBackoff(), 0)).connection_pool
 

@@ -37,16 +37,22 @@ Found = tuple[str, Sequence[Cell]]
 """An index, and a job of it: its id, and the fields that were asked for."""
 
 
-class _Client(Protocol):
-    def execute_command(self, *words: Word) -> object: ...
-
-    def close(self) -> None: ...
-
-
 class _Batch(Protocol):
     def execute_command(self, *words: Word) -> object: ...
 
     def execute(self) -> Sequence[object]: ...
+
+
+class _Pool(Protocol):
+    def disconnect(self) -> None: ...
+
+
+class _Client(Protocol):
+    connection_pool: _Pool
+
+    def execute_command(self, *words: Word) -> object: ...
+
+    def pipeline(self, *, transaction: bool) -> _Batch: ...
 
 
 class Keys:
@@ -113,10 +119,9 @@ def keys(url: str) -> Generator[Keys]:
             f"Redis needs redis-py ({error}); install Conveyor with its extra: 'conveyor[redis]'"
         ) from error
     place = Place.of(url)
-    client = redis.Redis(connection_pool=place.source.pool(place.source.node(place.tags[0])))
-    parts = place.tags
+    client = cast(_Client, redis.Redis(connection_pool=place.source.pool(place.source.node(place.tags[0]))))
     try:
-        yield Keys(cast(_Client, client), cast(_Batch, client.pipeline(transaction=False)), parts)
+        yield Keys(client, client.pipeline(transaction=False), place.tags)
     except redis.ConnectionError as error:
         raise StoreUnavailable(str(error)) from None
     finally:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
 
 from conveyor.core.errors import UsageError
@@ -102,7 +102,7 @@ def _cluster(parts: SplitResult, given: Mapping[str, str]) -> tuple[Source, str]
     return Cluster(hosts, options), f"{named}/0"
 
 
-def _several(parts: SplitResult, given: Mapping[str, str], port: int) -> tuple[list[Node], dict[str, Any], str]:
+def _several(parts: SplitResult, given: Mapping[str, str], port: int) -> tuple[list[Node], dict[str, object], str]:
     """Several hosts, the options for connections, and the hosts as they were named; no hosts where one is none."""
     user, _, named = parts.netloc.rpartition("@")
     found = [_HOST.match(host) for host in named.split(",")]
@@ -110,7 +110,7 @@ def _several(parts: SplitResult, given: Mapping[str, str], port: int) -> tuple[l
     if any(number > LAST_PORT for _, number in hosts):
         hosts = []
     name, _, password = user.partition(":")
-    options: dict[str, Any] = {key: _read(key, value) for key, value in given.items()}
+    options: dict[str, object] = {key: _read(key, value) for key, value in given.items()}
     options |= {key: unquote(value) for key, value in (("username", name), ("password", password)) if value}
     return (hosts if all(found) else []), options, named
 
