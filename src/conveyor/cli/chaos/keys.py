@@ -40,7 +40,7 @@ Found = tuple[str, Sequence[Cell]]
 class _Client(Protocol):
     def execute_command(self, *words: Word) -> object: ...
 
-    def close(self) -> None: ...
+    def pipeline(self, *, transaction: bool) -> "_Batch": ...
 
 
 class _Batch(Protocol):
@@ -52,10 +52,10 @@ class _Batch(Protocol):
 class Keys:
     """The keys of one store, which may have several parts."""
 
-    def __init__(self, client: _Client, batch: _Batch, parts: Sequence[str]) -> None:
+    def __init__(self, client: _Client, parts: Sequence[str]) -> None:
         """*parts* are what the keys of each begin with."""
         self._client = client
-        self._batch = batch
+        self._batch = client.pipeline(transaction=False)
         self.parts = parts
 
     def call(self, name: str, key: str, *words: Word) -> list[object]:
@@ -113,14 +113,14 @@ def keys(url: str) -> Generator[Keys]:
             f"Redis needs redis-py ({error}); install Conveyor with its extra: 'conveyor[redis]'"
         ) from error
     place = Place.of(url)
-    client = redis.Redis(connection_pool=place.source.pool())
+    pool = place.source.pool()
     parts = [f"{{{place.prefix}:{number}}}" for number in range(place.shards)]
     try:
-        yield Keys(cast(_Client, client), cast(_Batch, client.pipeline(transaction=False)), parts)
+        yield Keys(cast(_Client, redis.Redis(connection_pool=pool)), parts)
     except redis.ConnectionError as error:
         raise StoreUnavailable(str(error)) from None
     finally:
-        client.connection_pool.disconnect()
+        pool.disconnect()
 
 
 class Scratch:
