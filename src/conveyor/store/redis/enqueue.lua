@@ -15,13 +15,15 @@ for n = 2, #ARGV, FIELDS do
     jobs[#jobs + 1] = stamped(job, at, (n - 2) / FIELDS)
   end
 end
+-- What is written over has its turn behind all that is new, as in the other stores, which do that afterwards.
+local behind = (#ARGV - 1) / FIELDS
 local answer = {'stored'}
 for _, job in ipairs(jobs) do
   local holder = job.unique and redis.call('HGET', P .. 'unique', job.unique)
   if holder then
     answer[#answer + 1] = job.id
     answer[#answer + 1] = holder
-    if job.on_conflict == 'replace' then replace(holder, job) end
+    if job.on_conflict == 'replace' then replace(holder, stamped(job, at, behind)) end
   else
     store(job, at)
   end
