@@ -1,6 +1,7 @@
 """Where connections to Redis come from: a server, or whichever server some Sentinels name as the primary just now."""
 
-from typing import Any, Final, Protocol
+import asyncio
+from typing import Any, Final, Protocol, cast
 
 import redis
 import redis.asyncio
@@ -67,7 +68,7 @@ class Server:
     def apool(self) -> Any:
         """See ``Source``."""
         settings = _USUAL | _waiting(DEADLINE)
-        return _ASYNC.BlockingConnectionPool.from_url(self._url, retry=AsyncRetry(NoBackoff(), 0), **settings)
+        return _brisk(_ASYNC.BlockingConnectionPool.from_url(self._url, retry=AsyncRetry(NoBackoff(), 0), **settings))
 
     def listener(self) -> Any:
         """See ``Source``."""
@@ -92,7 +93,7 @@ class Sentinels:
 
     def apool(self) -> Any:
         """See ``Source``."""
-        return self._client(_USUAL).connection_pool
+        return _brisk(self._client(_USUAL).connection_pool)
 
     def listener(self) -> Any:
         """See ``Source``."""
@@ -102,6 +103,23 @@ class Sentinels:
         asking = _asking(AsyncRetry(NoBackoff(), 0))
         sentinel = _ASYNC.sentinel.Sentinel(self._hosts, sentinel_kwargs=asking)
         return sentinel.master_for(self._service, **settings | self._options, retry=AsyncRetry(NoBackoff(), 0))
+
+
+class _Brisk:
+    """An async connection that is there in ``CONNECTING``, and has had answers to all that it begins with.
+
+    Each of these has the time of any round trip else: a worker that is to end would wait for a mute server so long.
+    """
+
+    async def connect(self) -> None:
+        """Connect, unless that is done."""
+        async with asyncio.timeout(CONNECTING):
+            await cast(Any, super()).connect()
+
+
+def _brisk(pool: Any) -> Any:
+    pool.connection_class = type("Brisk", (_Brisk, pool.connection_class), {})
+    return pool
 
 
 def _within(seconds: float) -> dict[str, Any]:
