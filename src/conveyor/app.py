@@ -377,8 +377,14 @@ def open_ground(url: str, who: str = "bench") -> "Ground":
         from conveyor.store.sqlite.ground import SqliteGround
 
         return SqliteGround(url, who)
+    if urlsplit(url).scheme == "redis+cluster":
+        raise UsageError("a Redis Cluster cannot be measured yet; name one server")
     if urlsplit(url).scheme.startswith("redis"):
-        raise UsageError("there is no store beside one on Redis to measure on yet")
+        try:
+            from conveyor.store.redis.bench.ground import RedisGround
+        except ImportError as error:
+            raise _without("Redis", "redis-py", "redis", error) from error
+        return RedisGround(url, who)
     try:
         from conveyor.store.postgres.bench.ground import PostgresGround
     except ImportError as error:

@@ -4,9 +4,13 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from conveyor.core import ids
+from conveyor.core.lifecycle import Event
+from conveyor.core.model import JobFilter, Outcome
 from conveyor.store.contract import Store
 from conveyor.store.redis.opened import RedisStore
 from conveyor.testing.contract import StoreContract
+from tests.support.jobs import INFO, QUEUE, TASK, enqueue, key, new_job, see
 from tests.support.redis import RedisServer, versions
 
 
@@ -32,3 +36,33 @@ class TestRedisInShards(StoreContract):
     def open_store(self, server: RedisServer) -> Callable[[], Store]:
         server.flush()
         return lambda: RedisStore(f"{server.url()}?shards=3")
+
+
+@pytest.mark.parametrize("size", [0, 63, 64, 65, 128, 512, 513, 5_000])
+def test_arguments_and_results_are_whole_whatever_their_size(server: RedisServer, size: int) -> None:
+    server.flush()
+    store, value = RedisStore(server.url()), bytes(place % 251 for place in range(size))
+    runner = ids.new()
+    store.leases(20.0).register(runner, INFO)
+    enqueue(store, new_job(args=value))
+
+    (job,) = store.run(store.operations.claim(runner, {QUEUE: 1}, [TASK]))
+    store.run(store.operations.settle([Outcome(job.id, job.token, runner, Event.SUCCEED, result=value)]))
+
+    assert job.args == value
+    assert (see(store, job.id).payload, see(store, job.id).result) == (value, value)
+    form = server.said("OBJECT", "ENCODING", f"{{conveyor:0}}:job:{job.id.hex()}")
+    assert (form == b"hashtable") == (size > 512)  # which takes twice the room
+    store.run(store.control.revive(JobFilter(ids=(job.id,)), 1, None))
+    assert (see(store, job.id).payload, see(store, job.id).result) == (value, None)
+    store.close()
+
+
+def test_a_job_that_replaces_another_leaves_nothing_of_its_arguments(server: RedisServer) -> None:
+    server.flush()
+    store = RedisStore(server.url())
+    long, short = (new_job(args=args, unique=key(on_conflict="replace")) for args in (b"x" * 200, b"y" * 64))
+    enqueue(store, long)
+    enqueue(store, short)
+    assert see(store, long.id).payload == b"y" * 64
+    store.close()

@@ -7,6 +7,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import cast
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -14,13 +15,17 @@ import pytest
 from conveyor.app import open_ground
 from conveyor.cli.bench.figures import STANDARD
 from conveyor.core.errors import UsageError
+from conveyor.core.lifecycle import State
+from conveyor.core.model import JobFilter
 from conveyor.store.contract import Store
 from conveyor.store.postgres.bench import scratch
 from conveyor.store.postgres.bench.scratch import PREFIX
 from conveyor.store.postgres.opened import PostgresStore
+from conveyor.store.redis.opened import RedisStore
 from tests.support.cli import PATIENCE, Terminal
 from tests.support.jobs import enqueue, new_job
 from tests.support.postgres import PostgresServer
+from tests.support.redis import RedisServer
 from tests.support.waiting import until
 
 # Several commands, each of which starts workers, on a machine that is busy.
@@ -107,6 +112,94 @@ def test_what_sqlite_has_not_is_said(terminal: Terminal) -> None:
     assert "not measured: SQLite has no server" in told
     assert "not measured: SQLite keeps no count of it" in told
     assert "pss_bytes" in told
+
+
+@pytest.fixture(scope="module")
+def redis_server() -> Iterator[RedisServer]:
+    with RedisServer("valkey") as started:
+        yield started
+
+
+def keys(server: RedisServer) -> set[str]:
+    return {key.decode() for key in cast("list[bytes]", server.said("KEYS", "*"))}
+
+
+def test_jobs_on_redis_are_measured_beside_those_that_are_there(terminal: Terminal, redis_server: RedisServer) -> None:
+    redis_server.flush()
+    with contextlib.closing(RedisStore(redis_server.url())) as store:
+        enqueue(store, *(new_job(queue="bench") for _ in range(3)))
+    before = keys(redis_server)
+    what = ("enqueue", "drain", "latency", "backlog", "steady")
+    words = (*what, "--jobs", "300", "--waiting", "1200", "--finished", "1500")
+
+    told = measured(terminal, *words, "--rate", "100", "--seconds", "0.5", "--url", redis_server.url())
+
+    parts = ["enqueue.bulk", "enqueue.callers", "enqueue.single", "drain", "latency", "backlog.empty", "backlog.full"]
+    assert [*told] == [*parts, "steady"]
+    assert [told[name]["jobs"] for name in told] == [300, 300, 15, 300, 50, 300, 300, 50]
+    assert told["drain"]["history_rows"] == 300
+    assert all(told["drain"][name] for name in ("jobs_per_second", "transactions_per_job"))
+    assert all(told["latency"][name] for name in ("p50_ms", "probe_p50_ms", "ratio_p50"))
+    assert (told["backlog.full"]["waiting"], told["backlog.full"]["finished"]) == (1200, 1500)
+    assert keys(redis_server) == before
+
+
+def test_schedules_on_redis_are_measured(terminal: Terminal, redis_server: RedisServer) -> None:
+    words = ("schedules", "--jobs", "3", "--seconds", "1", "--url", redis_server.url())
+    told = measured(terminal, *words)["schedules"]
+    assert (told["jobs"], told["history_rows"], told["ticks"]) == (3, 3, 1)
+
+
+def test_what_redis_has_not_is_said(terminal: Terminal, redis_server: RedisServer) -> None:
+    address = redis_server.url()
+    assert "measure PostgreSQL: --store postgresql" in terminal.refuses("bench", "held-snapshot", "--url", address)
+    told = said(terminal, "drain", "idle", "--jobs", "50", "--seconds", "1", "--url", address)
+    assert "not measured: the append-only file is off (wal_bytes_per_job)" in told
+    assert "not measured: Redis keeps no count of it (fsyncs_per_job)" in told
+    assert "pss_bytes" in told
+
+
+def test_what_is_filled_in_on_redis_is_what_jobs_are(redis_server: RedisServer) -> None:
+    redis_server.flush()
+    with contextlib.closing(open_ground(redis_server.url())) as ground:
+        ground.fill(1_500, 1_200)
+        with contextlib.closing(RedisStore(ground.url)) as store:
+            counts = store.run(store.operations.counts(JobFilter()))
+            groups = store.run(store.operations.failures(JobFilter(), 100))
+            (oldest,) = store.run(store.operations.list(JobFilter(), limit=1, after=None, direction="oldest"))
+            assert {state: number for state, number in counts.items() if number} == {
+                State.READY: 750,
+                State.SCHEDULED: 750,
+                State.SUCCEEDED: 1_188,
+                State.FAILED: 12,
+            }
+            assert sum(group.jobs for group in groups) == 12
+            assert store.run(store.operations.get(UUID(oldest.id).bytes)) == oldest
+        assert ground.tally()[:3] == (0, 0, 0)
+        assert ground.sizes().values["memory_bytes"] > 0
+    assert keys(redis_server) == set()
+
+
+def test_the_append_only_file_tells_what_was_written() -> None:
+    with (
+        RedisServer("valkey", appendonly="yes") as server,
+        contextlib.closing(open_ground(server.url())) as ground,
+        contextlib.closing(RedisStore(ground.url)) as store,
+    ):
+        before = ground.written()
+        enqueue(store, new_job(args=b"x" * 1_000))
+        assert ground.written().since(before).values["wal_bytes"] > 1_000
+        assert ground.about["appendfsync"] == "everysec"
+
+
+def test_keys_of_a_run_that_was_killed_are_named(redis_server: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
+    redis_server.flush()
+    left = open_ground(redis_server.url())
+    prefix = left.url.partition("prefix=")[2]
+    with contextlib.closing(open_ground(redis_server.url())):
+        assert f"redis-cli --scan --pattern '{{{prefix}:*'" in caplog.text
+    left.close()
+    assert keys(redis_server) == set()
 
 
 def test_a_role_must_be_allowed_to_make_databases(terminal: Terminal, postgres_url: str, poor_role: str) -> None:

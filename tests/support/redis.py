@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, cast
 
 import redis
 
@@ -57,12 +57,16 @@ class RedisServer:
         """Make the data folder; start() starts the server on it."""
         self.version = version
         self.root = Path(tempfile.mkdtemp(prefix="conveyor-redis-"))
-        self.port = _free_port()
+        self.port = self.free_port()
         self.process: subprocess.Popen[bytes] | None = None
         self._guard = _start_guard(self.root)
         self._settings = {"save": "", "appendonly": "no", "pidfile": str(self.root / "redis.pid")} | {
             name.replace("_", "-"): value for name, value in settings.items()
         }
+
+    def free_port(self) -> int:
+        """A port that nobody has."""
+        return _free_port()
 
     def url(self, number: int = 0) -> str:
         """The address of the database of that *number*."""
@@ -119,6 +123,11 @@ class RedisServer:
         """Have nothing in it any more."""
         with redis.Redis(port=self.port) as client:
             client.flushall()
+
+    def said(self, *words: str) -> object:
+        """What it answers to a command."""
+        with redis.Redis(port=self.port) as client:
+            return cast(object, client.execute_command(*words))
 
     def __enter__(self) -> Self:
         try:

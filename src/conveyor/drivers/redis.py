@@ -1,16 +1,19 @@
 """redis-py, blocking and async: how one call of a script goes over a connection.
 
 The pools' own connections are used, and not a client's commands: a client sends a command again when it lost the
-answer, and says nothing of it.
+answer, and says nothing of it. What is sent is packed here: redis-py does that in Python for its async connections,
+which costs a microsecond for each of the thousand arguments that a call may have.
 """
 
+import asyncio
 import re
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from hashlib import sha1
-from typing import Final, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
+import hiredis
 from redis import exceptions
 
 from conveyor.core.errors import OutcomeUnknown, StoreRefused, StoreUnavailable
@@ -21,13 +24,21 @@ AWAY: Final = re.compile(
 )
 """Refusals that pass, or are somebody's to mend: nothing was done. Of a script they stand behind its own words."""
 
+MOVED: Final = re.compile(r"(?:^|-)(MOVED|ASK|TRYAGAIN|CLUSTERDOWN)\b|non local key|[Ss]lot .* not served|^Hash slot")
+"""Refusals of a Cluster's node that is not, or not just now, the one to ask."""
+_HIREDIS: Final[Any] = hiredis
+"""What types it has are wrong here."""
 Argument = bytes | str | int
+
+
+class Moving(StoreUnavailable):
+    """A shard is at another node by now, or on its way there: nothing was done, and it is worth to try again soon."""
 
 
 class Connection(Protocol):
     """What redis-py's connections have."""
 
-    def send_command(self, *arguments: Argument) -> None:
+    def send_packed_command(self, command: Sequence[bytes]) -> None:
         """Send it."""
         ...
 
@@ -39,7 +50,7 @@ class Connection(Protocol):
 class AsyncConnection(Protocol):
     """The same for async code."""
 
-    def send_command(self, *arguments: Argument) -> Awaitable[None]:
+    def send_packed_command(self, command: Sequence[bytes]) -> Awaitable[None]:
         """Send it."""
         ...
 
@@ -48,34 +59,81 @@ class AsyncConnection(Protocol):
         ...
 
 
-def carry(connection: Connection, prefix: str) -> Callable[[Statement], Answer]:
-    """Carries script calls over a blocking *connection*, to the keys behind *prefix*."""
+class Carried:
+    """How far a plan has come."""
+
+    def __init__(self, forget: Callable[[], None], *, writes: bool) -> None:
+        """Nothing is carried out yet. *forget*: what is known of where shards are is out of date."""
+        self._forget = forget
+        self._writes = writes
+        self._calls = 0
+        self.shards: set[int] = set()
+        """To which it went."""
+
+    @contextmanager
+    def call(self, shard: int) -> Generator[None]:
+        """Around one call."""
+        self.shards.add(shard)
+        try:
+            with translated(writes=self._writes):
+                yield
+        except StoreUnavailable:
+            self._forget()
+            raise
+        self._calls += 1
+
+    @contextmanager
+    def plan(self) -> Generator[None]:
+        """Around the whole: behind a first call that was answered nobody can say that nothing was written."""
+        try:
+            with translated(writes=self._writes):
+                yield
+        except StoreUnavailable as error:
+            if self._writes and self._calls:
+                raise OutcomeUnknown(f"a part was written: {error}") from error
+            raise
+
+
+def carry(to: Callable[[int], Connection], tags: Sequence[str], carried: Carried) -> Callable[[Statement], Answer]:
+    """Carries script calls over blocking connections: *to* gives that of a shard, whose keys bear its tag."""
 
     def execute(statement: Statement) -> Answer:
-        arguments = _arguments(statement, prefix)
-        connection.send_command("EVALSHA", _sha(statement.text), *arguments)
-        try:
-            return _answer(connection.read_response())
-        except exceptions.NoScriptError:
-            connection.send_command("EVAL", statement.text, *arguments)
-            return _answer(connection.read_response())
+        shard, arguments = _addressed(statement, tags)
+        with carried.call(shard):
+            connection = to(shard)
+            connection.send_packed_command(packed("EVALSHA", _sha(statement.text), *arguments))
+            try:
+                return _answer(connection.read_response())
+            except exceptions.NoScriptError:
+                connection.send_packed_command(packed("EVAL", statement.text, *arguments))
+                return _answer(connection.read_response())
 
     return execute
 
 
-def acarry(connection: AsyncConnection, prefix: str) -> Callable[[Statement], Awaitable[Answer]]:
-    """Carries script calls over an async *connection*."""
+def acarry(
+    to: Callable[[int], Awaitable[AsyncConnection]], tags: Sequence[str], carried: Carried, seconds: float
+) -> Callable[[Statement], Awaitable[Answer]]:
+    """Carries script calls over async connections; each round trip has *seconds*."""
 
     async def execute(statement: Statement) -> Answer:
-        arguments = _arguments(statement, prefix)
-        await connection.send_command("EVALSHA", _sha(statement.text), *arguments)
-        try:
-            return _answer(await connection.read_response())
-        except exceptions.NoScriptError:
-            await connection.send_command("EVAL", statement.text, *arguments)
-            return _answer(await connection.read_response())
+        shard, arguments = _addressed(statement, tags)
+        with carried.call(shard):
+            connection = await to(shard)
+            async with asyncio.timeout(seconds):
+                await connection.send_packed_command(packed("EVALSHA", _sha(statement.text), *arguments))
+                try:
+                    return _answer(await connection.read_response())
+                except exceptions.NoScriptError:
+                    await connection.send_packed_command(packed("EVAL", statement.text, *arguments))
+                    return _answer(await connection.read_response())
 
     return execute
+
+
+def packed(*arguments: Argument) -> Sequence[bytes]:
+    """A command as it goes over the wire, in one piece."""
+    return [_HIREDIS.pack_command(arguments)]
 
 
 @cache
@@ -89,14 +147,15 @@ def heard(connection: Connection, replicas: int, seconds: float) -> None:
 
     Raises ``OutcomeUnknown`` when they have not: it is written, and a failover may lose it.
     """
-    connection.send_command("WAIT", replicas, _milliseconds(seconds))
+    connection.send_packed_command(packed("WAIT", replicas, _milliseconds(seconds)))
     _enough(connection.read_response(), replicas)
 
 
 async def aheard(connection: AsyncConnection, replicas: int, seconds: float) -> None:
     """The same for async code."""
-    await connection.send_command("WAIT", replicas, _milliseconds(seconds))
-    _enough(await connection.read_response(), replicas)
+    async with asyncio.timeout(seconds):
+        await connection.send_packed_command(packed("WAIT", replicas, _milliseconds(seconds)))
+        _enough(await connection.read_response(), replicas)
 
 
 def _milliseconds(seconds: float) -> int:
@@ -109,9 +168,9 @@ def _enough(found: object, replicas: int) -> None:
         raise OutcomeUnknown(f"Redis: written, but only {found} of {replicas} replicas have heard of it")
 
 
-def _arguments(statement: Statement, prefix: str) -> tuple[Argument, ...]:
-    shard = f"{{{prefix}:{statement.params.get('shard', 0)}}}"  # whose braces keep all its keys on one node
-    return (1, shard, *cast(tuple[Argument, ...], statement.params["arguments"]))
+def _addressed(statement: Statement, tags: Sequence[str]) -> tuple[int, tuple[Argument, ...]]:
+    shard = cast(int, statement.params.get("shard", 0))
+    return shard, (1, tags[shard], *cast(tuple[Argument, ...], statement.params["arguments"]))
 
 
 def _answer(reply: object) -> Answer:
@@ -123,6 +182,8 @@ def translated(*, writes: bool) -> Generator[None]:
     """Errors of redis-py as ours. After a lost connection nobody knows what became of a write."""
     try:
         yield
+    except (exceptions.MovedError, exceptions.AskError, exceptions.TryAgainError, exceptions.ClusterDownError) as error:
+        raise Moving(f"Redis: a shard is being moved: {type(error).__name__} {error}") from error
     except (exceptions.AuthenticationError, exceptions.NoPermissionError) as error:
         raise StoreRefused(f"Redis: {error}") from error
     except (exceptions.ConnectionError, exceptions.TimeoutError, OSError, TimeoutError) as error:
@@ -130,7 +191,7 @@ def translated(*, writes: bool) -> Generator[None]:
             raise OutcomeUnknown(f"Redis: the connection was lost: {said(error)}") from error
         raise StoreUnavailable(f"Redis cannot be reached: {said(error)}") from error
     except exceptions.ResponseError as error:
-        kind = StoreUnavailable if passes(error) else StoreRefused
+        kind = Moving if MOVED.search(str(error)) else StoreUnavailable if passes(error) else StoreRefused
         raise kind(f"Redis: {error}") from error
 
 

@@ -1,113 +1,178 @@
 """Connections to Redis, kept while they are good: redis-py's own pools, for each process and each event loop one."""
 
 import asyncio
-import contextlib
 import weakref
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, cast
 
 from redis import exceptions
 
-from conveyor.core.errors import StoreUnavailable
-from conveyor.drivers.redis import AsyncConnection, Connection, passes, said
-from conveyor.drivers.redis_sources import DEADLINE, Source
+from conveyor.core.errors import ConveyorError, OutcomeUnknown, StoreRefused, StoreUnavailable
+from conveyor.drivers import redis_sources
+from conveyor.drivers.redis import AsyncConnection, Connection, Moving, packed, said
+from conveyor.drivers.redis_sources import DEADLINE, Node, Source
+
+Pools = dict[Node | None, Any]
 
 
 class Links:
-    """Blocking and async connections to a store's server."""
+    """Blocking and async connections to a store's servers."""
 
-    def __init__(self, source: Source, seconds: float = DEADLINE) -> None:
-        """Connects to nothing yet. A blocking connection has *seconds* to be there."""
+    def __init__(self, source: Source, tags: Sequence[str], seconds: float = DEADLINE) -> None:
+        """*tags* of the store's shards. Connects to nothing yet. A blocking connection has *seconds* to be there."""
         self._source = source
-        self._pool = source.pool(seconds)
-        self._apools: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = weakref.WeakKeyDictionary()
+        self._tags = tags
+        self._seconds = seconds
+        self._pools: Pools = {}
+        self._apools: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Pools] = weakref.WeakKeyDictionary()
 
     @contextmanager
-    def link(self, seconds: float = DEADLINE) -> Generator[Connection]:
-        """A connection whose round trips have *seconds*. ``StoreUnavailable`` when there is none to be had."""
-        with unreachable():
-            connection = self._pool.get_connection()
+    def link(self, seconds: float = DEADLINE) -> Generator[Callable[[int], Connection]]:
+        """Gives connections to shards, whose round trips have *seconds*; ``StoreUnavailable`` for one not to be had."""
+        held: Pools = {}
+
+        def to(shard: int) -> Connection:
+            with unreachable():
+                node = self._source.node(self._tags[shard])
+                if node not in held:
+                    held[node] = self._pool(node).get_connection()
+                    allow(held[node], seconds)
+            return cast(Connection, held[node])
+
         try:
-            allow(connection, seconds)
-            yield cast(Connection, connection)
-        except exceptions.ResponseError as error:
-            if passes(error):  # another server may be the one to ask by now
-                connection.disconnect()
-            raise
-        except BaseException:
-            connection.disconnect()
+            yield to
+        except BaseException as error:
+            if doubtful(error):
+                for connection in held.values():
+                    connection.disconnect()
             raise
         finally:
-            self._pool.release(connection)
+            for node, connection in held.items():
+                self._pool(node).release(connection)
 
     @asynccontextmanager
-    async def alink(self, seconds: float = DEADLINE) -> AsyncGenerator[AsyncConnection]:
-        """The same for the running event loop."""
-        pool = self._apool()
-        with unreachable():
-            connection = await pool.get_connection()
+    async def alink(self) -> AsyncGenerator[Callable[[int], Awaitable[AsyncConnection]]]:
+        """The same for the running event loop; who uses one bounds each round trip."""
+        held: Pools = {}
+
+        async def to(shard: int) -> AsyncConnection:
+            with unreachable():
+                node = await self._source.anode(self._tags[shard])
+                if node not in held:
+                    async with asyncio.timeout(DEADLINE):
+                        held[node] = await self._apool(node).get_connection()
+            return cast(AsyncConnection, held[node])
+
         try:
-            async with asyncio.timeout(seconds):
-                yield cast(AsyncConnection, connection)
-        except exceptions.ResponseError as error:
-            if passes(error):
-                await connection.disconnect(nowait=True)
-            raise
-        except BaseException:
-            await connection.disconnect(nowait=True)
+            yield to
+        except BaseException as error:
+            if doubtful(error):
+                for connection in held.values():
+                    await connection.disconnect(nowait=True)
             raise
         finally:
-            await pool.release(connection)
+            for node, connection in held.items():
+                await self._apool(node).release(connection)
 
     @asynccontextmanager
     async def subscribed(self, channel: str) -> AsyncGenerator["Subscription"]:
         """A connection of its own that hears what is said in *channel*."""
-        client = self._source.listener()
+        connection = self._source.listener()
         try:
-            async with client.pubsub() as subscription:
-                async with asyncio.timeout(DEADLINE):
-                    await subscription.subscribe(channel)
-                yield Subscription(subscription)
+            async with asyncio.timeout(DEADLINE):
+                await connection.connect()
+                await connection.send_packed_command(packed("SUBSCRIBE", channel))
+                await connection.read_response()
+            yield Subscription(connection)
         finally:
-            with contextlib.suppress(exceptions.RedisError, OSError):
-                await client.aclose()
+            await connection.disconnect(nowait=True)
+
+    def forget(self) -> None:
+        """What is known of where shards are is out of date."""
+        self._source.forget()
 
     def close(self) -> None:
         """Close the blocking ones."""
-        self._pool.disconnect()
+        self._bury()
+        for pool in self._pools.values():
+            pool.disconnect()
 
     async def aclose(self) -> None:
         """Close those of the running event loop."""
-        pool = self._apools.pop(asyncio.get_running_loop(), None)
-        if pool is not None:
+        for pool in self._apools.pop(asyncio.get_running_loop(), {}).values():
             await pool.disconnect()
 
-    def _apool(self) -> Any:
+    def _pool(self, node: Node | None) -> Any:
+        pool = self._pools.get(node)
+        return self._pools.setdefault(node, self._source.pool(node, self._seconds)) if pool is None else pool
+
+    def _apool(self, node: Node | None) -> Any:
         loop = asyncio.get_running_loop()
-        pool = self._apools.get(loop)
-        if pool is None:
-            pool = self._apools[loop] = self._source.apool()
-        return pool
+        if loop not in self._apools:
+            self._bury()
+            self._apools[loop] = {}
+        pools = self._apools[loop]
+        if node not in pools:
+            pools[node] = _brisk(self._source.apool(node))
+        return pools[node]
+
+    def _bury(self) -> None:
+        """Close the connections of event loops that are over: they hold their loop, and so would stay for ever."""
+        for loop in [loop for loop in self._apools if loop.is_closed()]:
+            for pool in self._apools.pop(loop).values():
+                for connection in (*pool._available_connections, *pool._in_use_connections):  # noqa: SLF001 - as below
+                    _hang_up(connection)
+
+
+def _hang_up(connection: Any) -> None:
+    """Close the socket of a connection whose event loop is over; uvloop has done so by itself."""
+    writer, connection._writer, connection._reader = connection._writer, None, None  # noqa: SLF001 - no other way
+    sock = writer and writer.transport.get_extra_info("socket")
+    inner = getattr(sock, "_sock", None)
+    if inner is not None:
+        inner.close()
+
+
+def doubtful(error: BaseException) -> bool:
+    """Whether connections should not be used again after *error*: they may have an answer to come, or lead nowhere."""
+    return not isinstance(error, ConveyorError) or isinstance(error, StoreUnavailable | OutcomeUnknown)
+
+
+class _Brisk:
+    """An async connection that is there in ``CONNECTING``, and has had answers to all that it begins with.
+
+    Each of these would take whatever time there is: a worker that is to end would wait for a mute server so long.
+    """
+
+    async def connect(self) -> None:
+        """Connect, unless that is done."""
+        async with asyncio.timeout(redis_sources.CONNECTING):
+            await cast(Any, super()).connect()
+
+
+def _brisk(pool: Any) -> Any:
+    pool.connection_class = type("Brisk", (_Brisk, pool.connection_class), {})
+    return pool
 
 
 class Subscription:
     """What is heard in a channel."""
 
     def __init__(self, inner: Any) -> None:
-        """*inner* is redis-py's."""
+        """*inner* is a connection of redis-py's: its own subscriptions do much for each message."""
         self._inner = inner
 
     async def heard(self, seconds: float) -> bytes | None:
         """The next that is said, within *seconds*; empty for a sign of life, ``None`` for none."""
-        message = await self._inner.get_message(timeout=seconds)
-        if message is None:
+        said = cast("list[bytes] | None", await self._inner.read_response(timeout=seconds))
+        if said is None:
             return None
-        return cast(bytes, message["data"]) if message["type"] == "message" else b""
+        return said[2] if said[0] == b"message" else b""
 
     async def ping(self) -> None:
         """Ask for a sign of life."""
-        await self._inner.ping()
+        await self._inner.send_packed_command(packed("PING"))
 
 
 def allow(connection: Any, seconds: float) -> None:
@@ -122,5 +187,9 @@ def unreachable() -> Generator[None]:
     """A connection that could not be made: nothing was sent."""
     try:
         yield
+    except (exceptions.AuthenticationError, exceptions.NoPermissionError) as error:
+        raise StoreRefused(f"Redis: {error}") from error
+    except exceptions.ClusterDownError as error:
+        raise Moving(f"Redis: {error}") from error
     except (exceptions.RedisError, OSError, TimeoutError) as error:
         raise StoreUnavailable(f"Redis cannot be reached: {said(error)}") from error

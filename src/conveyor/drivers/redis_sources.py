@@ -1,7 +1,6 @@
 """Where connections to Redis come from: a server, or whichever server some Sentinels name as the primary just now."""
 
-import asyncio
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Protocol
 
 import redis
 import redis.asyncio
@@ -21,10 +20,10 @@ ASKING: Final = 1.0
 """Seconds that one Sentinel gets to answer."""
 MOST: Final = 8
 """Connections at a time, for each process, and for each event loop."""
-_BLOCKING: Final[Any] = redis
-_ASYNC: Final[Any] = redis.asyncio
+BLOCKING: Final[Any] = redis
+ASYNC: Final[Any] = redis.asyncio
 """Much of them has no types."""
-_USUAL: Final[dict[str, Any]] = {
+USUAL: Final[dict[str, Any]] = {
     "protocol": 2,
     "socket_timeout": DEADLINE,
     "socket_connect_timeout": CONNECTING,
@@ -32,51 +31,82 @@ _USUAL: Final[dict[str, Any]] = {
     "client_name": "conveyor",
 }
 
+UNTIMED: Final[dict[str, Any]] = USUAL | {"socket_timeout": None}
+"""For async connections: the library makes a task of each send that has a time, and whoever uses one bounds it."""
+Node = tuple[str, int]
+"""A server's host and port."""
+
 
 class Source(Protocol):
     """Makes pools of connections; connects to nothing by itself. redis-py sends nothing again by itself."""
 
-    def pool(self, seconds: float = DEADLINE) -> Any:
-        """Of blocking ones, which have *seconds* at most to be there: for each step of that."""
+    def node(self, tag: str) -> Node | None:
+        """Where the keys of a tag are; ``None`` where there is only one place."""
         ...
 
-    def apool(self) -> Any:
+    async def anode(self, tag: str) -> Node | None:
+        """The same for async code."""
+        ...
+
+    def forget(self) -> None:
+        """What is known of nodes is out of date."""
+        ...
+
+    def pool(self, node: Node | None, seconds: float = DEADLINE) -> Any:
+        """Of blocking connections to it, which have *seconds* at most to be there: for each step of that."""
+        ...
+
+    def apool(self, node: Node | None) -> Any:
         """Of async ones, for one event loop."""
         ...
 
     def listener(self) -> Any:
-        """A client of the running loop's that waits as long as it takes for what it is told."""
+        """An async connection, to be made, that waits as long as it takes for what it is told."""
         ...
 
 
-class Server:
+class OnePlace:
+    """A source that has no nodes."""
+
+    def node(self, tag: str) -> Node | None:  # noqa: ARG002 - as Source has it
+        """See ``Source``."""
+        return None
+
+    async def anode(self, tag: str) -> Node | None:  # noqa: ARG002 - as Source has it
+        """See ``Source``."""
+        return None
+
+    def forget(self) -> None:
+        """See ``Source``."""
+
+
+class Server(OnePlace):
     """One server."""
 
     def __init__(self, url: str) -> None:
         """Raises ``UsageError`` for a URL that means nothing."""
         self._url = url
         try:
-            self.pool()
+            self.pool(None)
         except (ValueError, TypeError) as error:
             raise UsageError(f"the Redis URL cannot be read: {error}") from None
 
-    def pool(self, seconds: float = DEADLINE) -> Any:
+    def pool(self, node: Node | None, seconds: float = DEADLINE) -> Any:  # noqa: ARG002 - there is one
         """See ``Source``."""
-        settings = _within(seconds) | _waiting(seconds)
-        return _BLOCKING.BlockingConnectionPool.from_url(self._url, retry=Retry(NoBackoff(), 0), **settings)
+        settings = within(seconds) | waiting(seconds)
+        return BLOCKING.BlockingConnectionPool.from_url(self._url, retry=Retry(NoBackoff(), 0), **settings)
 
-    def apool(self) -> Any:
+    def apool(self, node: Node | None) -> Any:  # noqa: ARG002 - as above
         """See ``Source``."""
-        settings = _USUAL | _waiting(DEADLINE)
-        return _brisk(_ASYNC.BlockingConnectionPool.from_url(self._url, retry=AsyncRetry(NoBackoff(), 0), **settings))
+        settings = UNTIMED | waiting(DEADLINE)
+        return ASYNC.BlockingConnectionPool.from_url(self._url, retry=AsyncRetry(NoBackoff(), 0), **settings)
 
     def listener(self) -> Any:
         """See ``Source``."""
-        settings = _USUAL | {"socket_timeout": None}
-        return _ASYNC.Redis.from_url(self._url, retry=AsyncRetry(NoBackoff(), 0), **settings)
+        return self.apool(None).make_connection()
 
 
-class Sentinels:
+class Sentinels(OnePlace):
     """The primary of a service, as Sentinels tell it; they are asked anew for each new connection."""
 
     def __init__(self, hosts: list[tuple[str, int]], service: str, options: dict[str, Any]) -> None:
@@ -85,49 +115,30 @@ class Sentinels:
         self._service = service
         self._options = options
 
-    def pool(self, seconds: float = DEADLINE) -> Any:
+    def pool(self, node: Node | None, seconds: float = DEADLINE) -> Any:  # noqa: ARG002 - there is one
         """See ``Source``."""
-        sentinel = _BLOCKING.sentinel.Sentinel(self._hosts, sentinel_kwargs=_asking(Retry(NoBackoff(), 0)))
-        settings = _within(seconds) | self._options | {"retry": Retry(NoBackoff(), 0)}
+        sentinel = BLOCKING.sentinel.Sentinel(self._hosts, sentinel_kwargs=_asking(Retry(NoBackoff(), 0)))
+        settings = within(seconds) | self._options | {"retry": Retry(NoBackoff(), 0)}
         return sentinel.master_for(self._service, **settings).connection_pool
 
-    def apool(self) -> Any:
+    def apool(self, node: Node | None) -> Any:  # noqa: ARG002 - as above
         """See ``Source``."""
-        return _brisk(self._client(_USUAL).connection_pool)
+        asking = _asking(AsyncRetry(NoBackoff(), 0))
+        sentinel = ASYNC.sentinel.Sentinel(self._hosts, sentinel_kwargs=asking)
+        settings = UNTIMED | self._options
+        return sentinel.master_for(self._service, **settings, retry=AsyncRetry(NoBackoff(), 0)).connection_pool
 
     def listener(self) -> Any:
         """See ``Source``."""
-        return self._client(_USUAL | {"socket_timeout": None})
-
-    def _client(self, settings: dict[str, Any]) -> Any:
-        asking = _asking(AsyncRetry(NoBackoff(), 0))
-        sentinel = _ASYNC.sentinel.Sentinel(self._hosts, sentinel_kwargs=asking)
-        return sentinel.master_for(self._service, **settings | self._options, retry=AsyncRetry(NoBackoff(), 0))
+        return self.apool(None).make_connection()
 
 
-class _Brisk:
-    """An async connection that is there in ``CONNECTING``, and has had answers to all that it begins with.
-
-    Each of these has the time of any round trip else: a worker that is to end would wait for a mute server so long.
-    """
-
-    async def connect(self) -> None:
-        """Connect, unless that is done."""
-        async with asyncio.timeout(CONNECTING):
-            await cast(Any, super()).connect()
-
-
-def _brisk(pool: Any) -> Any:
-    pool.connection_class = type("Brisk", (_Brisk, pool.connection_class), {})
-    return pool
-
-
-def _within(seconds: float) -> dict[str, Any]:
+def within(seconds: float) -> dict[str, Any]:
     """The usual, for who has only so long: what a new connection begins with is said in that time as well."""
-    return _USUAL | {"socket_timeout": seconds, "socket_connect_timeout": min(CONNECTING, seconds)}
+    return USUAL | {"socket_timeout": seconds, "socket_connect_timeout": min(CONNECTING, seconds)}
 
 
-def _waiting(seconds: float) -> dict[str, Any]:
+def waiting(seconds: float) -> dict[str, Any]:
     """For a connection that others use."""
     return {"max_connections": MOST, "timeout": seconds}
 

@@ -48,10 +48,16 @@ class Tally(NamedTuple):
 
 
 class Server(NamedTuple):
-    """How to find the server's processes on this host: one of them, and a word of its title."""
+    """How to find the server's processes on this host."""
 
     process: int
+    """One of them."""
     title: str
+    """A word of its title."""
+    program: str = "postgres"
+    """Another one."""
+    alone: bool = False
+    """Whether it is the first of them; else its parent is."""
 
 
 class Ground(Protocol):
@@ -84,7 +90,7 @@ class Ground(Protocol):
     def counted(self, *, alone: bool = True) -> Reading:
         """``transactions``, ``fsyncs`` and ``dead_tuples`` (made, not left).
 
-        A server gathers such counts session by session, and has them whole only when those end: so this waits until
+        PostgreSQL gathers such counts session by session, and has them whole only when those end: so this waits until
         all others have ended, unless not *alone*.
         """
         ...
@@ -92,7 +98,7 @@ class Ground(Protocol):
     def sizes(self) -> Reading:
         """``table_bytes``, ``index_bytes`` and ``dead_tuples`` of unfinished jobs, and ``history_bytes``.
 
-        Or ``file_bytes``, where all lies in one.
+        Or ``file_bytes``, or ``memory_bytes``, where all lies in one.
         """
         ...
 

@@ -11,7 +11,7 @@ from conveyor.cli.bench.site import Parts, Site, site
 from conveyor.store.ground import NotHere
 
 SECONDS: Final = 10.0
-SETTLED: Final = {"sqlite": 3.0, "postgresql": 11.0}
+SETTLED: Final = {"sqlite": 3.0, "postgresql": 11.0, "redis": 3.0}
 """Seconds that a worker gets to come to rest. PostgreSQL counts what a session did that is silent after 10 s only."""
 
 

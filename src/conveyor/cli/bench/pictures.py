@@ -15,6 +15,7 @@ OVER_TIME: Final = (
     ("size of what is unfinished", "MiB", {"table_bytes": MIB, "index_bytes": MIB}),
     ("size of history", "MiB", {"history_bytes": MIB}),
     ("size of the file", "MiB", {"file_bytes": MIB}),
+    ("memory of the server", "MiB", {"memory_bytes": MIB}),
     ("dead tuples of what is unfinished", "rows", {"dead_tuples": 1}),
 )
 """Panels of what is sampled: title, unit, and the figures with what they are divided by."""
@@ -24,6 +25,7 @@ WORDS: Final = {
     "index_bytes": "indexes",
     "history_bytes": "",
     "file_bytes": "",
+    "memory_bytes": "",
     "dead_tuples": "",
 }
 """What a line is called, where that is not its figure's name."""

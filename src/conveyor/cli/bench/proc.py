@@ -27,7 +27,8 @@ def server_cpu_seconds(server: Server) -> float:
 
     Raises ``NotHere`` when the server runs on another host, or its processes cannot be read.
     """
-    parent = int(_stat(_here(server))[_PARENT])
+    process = _here(server)
+    parent = process if server.alone else int(_stat(process)[_PARENT])
     for _ in range(TRIES):
         stat = _stat(parent)
         used = _used(parent, stat) + sum(_used(child, fields) for child, fields in _children(parent).items())
@@ -61,7 +62,7 @@ def _here(server: Server) -> int:
         title = _read(server.process, "cmdline")
     except NotHere:
         raise NotHere(there) from None
-    if not title.startswith("postgres") or server.title not in title:
+    if server.program not in title or server.title not in title:
         raise NotHere(there)
     return server.process
 

@@ -113,10 +113,9 @@ def keys(url: str) -> Generator[Keys]:
             f"Redis needs redis-py ({error}); install Conveyor with its extra: 'conveyor[redis]'"
         ) from error
     place = Place.of(url)
-    pool = place.source.pool()
-    parts = [f"{{{place.prefix}:{number}}}" for number in range(place.shards)]
+    pool = place.source.pool(place.source.node(place.tags[0]))
     try:
-        yield Keys(cast(_Client, redis.Redis(connection_pool=pool)), parts)
+        yield Keys(cast(_Client, redis.Redis(connection_pool=pool)), place.tags)
     except redis.ConnectionError as error:
         raise StoreUnavailable(str(error)) from None
     finally:

@@ -7,7 +7,7 @@ from conveyor.cli.chaos.keys import Keys
 
 FIELDS: Final = (
     *("state", "queue", "priority", "task", "run_after", "attempts", "expires_at", "delete_after", "finished_at"),
-    *("runner", "token", "cancelled", "unique", "fingerprint", "last_attempted_at"),
+    *("runner", "token", "cancelled", "unique", "fingerprint", "started_at", "last_attempted_at"),
 )
 ZSET: Final = ("ZRANGE", "0", "-1", "WITHSCORES")
 DERIVED: Final[Mapping[str, Sequence[str]]] = {
@@ -81,7 +81,8 @@ def _waiting(id_: str, job: Mapping[str, str]) -> Iterator[Entry]:
 
 
 def _running(id_: str, job: Mapping[str, str]) -> Iterator[Entry]:
-    yield Entry(f"running:{job['queue']}", id_, job["last_attempted_at"])
+    since = max(int(job.get(name, 0)) for name in ("started_at", "last_attempted_at"))  # the first attempt has one time
+    yield Entry(f"running:{job['queue']}", id_, str(since))
     yield Entry(f"held:{job['runner']}", id_, job["token"])
     if "cancelled" in job:
         yield Entry(f"asked:{job['runner']}", id_, "")

@@ -1,4 +1,4 @@
--- uses keys, jobs, reading
+-- uses keys, parts, jobs, reading
 -- What people do to jobs. ARGV: what, up to how many, from behind which id, why, the filter, the indexes.
 -- The answer: the last id that was looked at, 1 when there are no more, the last that was picked, how many were picked,
 -- changed, and asked; then the queues of those that were changed.
@@ -23,20 +23,20 @@ end
 local function hasten(id, state, queue)
   if state ~= 'scheduled' and state ~= 'retryable' then return end
   local job = redis.call('HMGET', job_key(id), 'priority', 'task', 'expires_at')
-  leave_line(queue, job[1], job[2], {id})
-  redis.call('HSET', job_key(id), 'run_after', at)
-  line_up(id, queue, job[1], job[2], at, state == 'retryable', job[3])
+  leave_line(id, lane_of(queue, job[1], job[2]))
+  redis.call('HSET', job_key(id), 'run_after', digits(at))
+  line_up(id, lane_of(queue, job[1], job[2]), digits(at), state == 'retryable', job[3])
   return true
 end
 
 local function delete_waiting(id, _, queue, stored)
   if stored ~= 'waiting' then return end
   local job = redis.call('HMGET', job_key(id), 'priority', 'task', 'unique')
-  leave_line(queue, job[1], job[2], {id})
+  leave_line(id, lane_of(queue, job[1], job[2]))
   redis.call('ZREM', P .. 'live', id)
   if job[3] then give_key_up(id, job[3]) end
   redis.call('DEL', job_key(id))
-  forget_empty(queue)
+  emptied[queue] = true
   return true
 end
 
@@ -56,12 +56,12 @@ local function revive(id, state, queue, stored)
   if job[3] and redis.call('HSETNX', P .. 'unique', job[3], id) == 0 then return false end
   take_out(id, state, job[4])
   redis.call('HDEL', key, 'finished_at', 'run_time', 'result', 'cancelled', 'fingerprint', 'delete_after', 'progress',
-             'runner')
-  redis.call('HSET', key, 'state', 'waiting', 'run_after', at, 'crashes', 0,
-             'max_attempts', math.min(math.max(job[6], job[5] + 1), 32767),
-             'keep', job[7] and job[7] - job[8] or -1)
+             'runner', unpack(LATER.result))
+  redis.call('HSET', key, 'state', 'waiting', 'run_after', digits(at), 'crashes', 0,
+             'max_attempts', math.min(math.max(job[6], (job[5] or 0) + 1), 32767),
+             'more', '1', 'keep', job[7] and job[7] - job[8] or -1)
   redis.call('ZADD', P .. 'live', 0, id)
-  line_up(id, queue, job[1], job[2], at, redis.call('HEXISTS', key, 'attempts') == 1, false)
+  line_up(id, lane_of(queue, job[1], job[2]), digits(at), redis.call('HEXISTS', key, 'attempts') == 1, false)
   return true
 end
 
@@ -84,6 +84,7 @@ local last, all = look(5 + FILTER, ARGV[3], false, function(id)
   end
   return picked >= limit
 end)
+write_noted()
 if changed > 0 and (what == 'hasten' or what == 'revive') then ring('!') end
 if asked > 0 then ring('c') end
 local answer = {last, all, last_picked, picked, changed, asked}

@@ -1,11 +1,13 @@
--- uses keys, jobs
+-- uses keys, parts, jobs
 -- Due jobs are the runner's, if its lease lives. ARGV: runner, how many tasks, these, then queues with their room.
+-- The answer: the clock, then by lane its queue, priority and task, and its jobs.
 local runner, at = ARGV[1], clock()
-local answer = {digits(at)}
+local now = digits(at)
+local answer = {now}
 local lease = redis.call('ZSCORE', P .. 'runners', runner)
 if not lease or tonumber(lease) <= at then return answer end
 
-local known, first = {}, 3 + ARGV[2]
+local known, first, held = {}, 3 + ARGV[2], held_key(runner)
 for n = 3, first - 1 do known[ARGV[n]] = true end
 
 local function sooner(a, b)
@@ -17,7 +19,7 @@ end
 local function heads(queue, priority, tasks, room)
   local found = {}
   for _, task in ipairs(tasks) do
-    local lane = redis.call('ZRANGEBYSCORE', lane_key(queue, priority, task), '-inf', at, 'WITHSCORES', 'LIMIT', 0, room)
+    local lane = redis.call('ZRANGEBYSCORE', lane_key(queue, priority, task), '-inf', now, 'WITHSCORES', 'LIMIT', 0, room)
     for n = 1, #lane, 2 do found[#found + 1] = {id = lane[n], run_after = tonumber(lane[n + 1]), task = task} end
   end
   if #tasks > 1 then table.sort(found, sooner) end
@@ -25,33 +27,43 @@ local function heads(queue, priority, tasks, room)
   return found
 end
 
-local function start(id, task, queue, priority)
+-- The job is the runner's; what a claim gives of it. What few jobs have comes last, if there is any of it.
+local function start(id, lane)
   local key = job_key(id)
-  local job = redis.call('HMGET', key, 'run_after', 'attempt', 'max_attempts', 'crashes', 'token', 'timeout', 'args',
-                         'attempts', 'expires_at', 'extras', 'cancelled', 'started_at', 'unique', 'until_start')
-  local token, attempt = math.max(job[5] + 1, at), job[2] + 1
+  local job = redis.call('HMGET', key, 'run_after', 'attempt', 'max_attempts', 'token', 'timeout', 'args', 'more')
+  local first_ = not job[2]
+  local attempt = first_ and '1' or digits(job[2] + 1)
+  local token = job[4] and tonumber(job[4]) >= at and digits(job[4] + 1) or now
   redis.call('HSET', key, 'state', 'running', 'runner', runner, 'attempt', attempt, 'token', token,
-             'started_at', job[12] or at, 'last_attempted_at', at)
-  if job[13] and job[14] then
-    give_key_up(id, job[13])
+             first_ and 'started_at' or 'last_attempted_at', now)
+  leave_line(id, lane)
+  note('ZADD', lane.running, now, id)
+  note('HSET', held, id, token)
+  local row = {id, job[1], attempt, job[3], token, job[5], whole(key, 'args', job[6])}
+  if first_ and not job[7] then return row end
+  local rare = redis.call('HMGET', key, 'crashes', 'attempts', 'expires_at', 'extras', 'cancelled', 'unique',
+                          'until_start')
+  if rare[6] and rare[7] then
+    give_key_up(id, rare[6])
     redis.call('HDEL', key, 'unique')
   end
-  redis.call('ZADD', running_key(queue), at, id)
-  redis.call('HSET', P .. 'held:' .. runner, id, token)
-  return {id, task, queue, priority, job[1], attempt, job[3], job[4], digits(token), job[6], job[7], job[8], digits(at),
-          job[9], job[10], job[11]}
+  for place = 1, 5 do row[#row + 1] = rare[place] end
+  return row
 end
 
 -- What is left of the *room* of a queue, after its due jobs of one priority have been taken.
 local function take(queue, priority, tasks, room)
-  local gone = {}
+  local taken = {}
   for _, head in ipairs(heads(queue, priority, tasks, room)) do
-    answer[#answer + 1] = start(head.id, head.task, queue, priority)
-    gone[head.task] = gone[head.task] or {}
-    table.insert(gone[head.task], head.id)
+    local of = taken[head.task]
+    if not of then
+      of = {queue, priority, head.task}
+      taken[head.task] = of
+      answer[#answer + 1] = of
+    end
+    of[#of + 1] = start(head.id, lane_of(queue, priority, head.task))
     room = room - 1
   end
-  for task, ids in pairs(gone) do leave_line(queue, priority, task, ids) end
   return room
 end
 
@@ -70,4 +82,5 @@ for n = first, #ARGV, 2 do
   end
   if room > 0 and #tasks > 0 then take(queue, priority, tasks, room) end
 end
+write_noted()
 return answer

@@ -1,32 +1,48 @@
--- uses keys, jobs, arriving
+-- uses keys, parts, jobs, arriving
 -- All jobs are stored, or none. ARGV: 'first' or 'again', then the jobs. The answer: what, and ids in pairs.
 -- Again: a job that is known is passed over, wherever it stands by now. A call twice sent is no harm then.
 local again, at = ARGV[1] == 'again', clock()
-local jobs, taken = {}, {}
-for n = 2, #ARGV, FIELDS do
-  local job = arriving(n)
-  local known = redis.call('EXISTS', job_key(job.id)) == 1
+local now = digits(at)
+
+local arrived, keys, n = {}, {}, 2
+while n <= #ARGV do
+  local place = #arrived + 1
+  arrived[place], n = arriving(n, at, place - 1)
+  keys[place] = job_key(arrived[place].id)
+end
+
+-- Whether any of the jobs is known; mostly none is, and that is one question for many.
+local function any_known()
+  for first = 1, #keys, MANY do
+    if redis.call('EXISTS', unpack(keys, first, math.min(first + MANY - 1, #keys))) > 0 then return true end
+  end
+  return false
+end
+
+local jobs, taken, doubtful = {}, {}, any_known()
+for place, job in ipairs(arrived) do
+  local known = doubtful and redis.call('EXISTS', keys[place]) == 1
   if known and not again then return {'known', job.id} end
   if not known then
     local key = job.unique
     local holder = key and (redis.call('HGET', P .. 'unique', key) or taken[key])
     if holder and job.on_conflict == 'raise' then return {'held', job.id, holder} end
     if key and not holder then taken[key] = job.id end
-    jobs[#jobs + 1] = stamped(job, at, (n - 2) / FIELDS)
+    jobs[#jobs + 1] = job
   end
 end
 -- What is written over has its turn behind all that is new, as in the other stores, which do that afterwards.
-local behind = (#ARGV - 1) / FIELDS
 local answer = {'stored'}
 for _, job in ipairs(jobs) do
   local holder = job.unique and redis.call('HGET', P .. 'unique', job.unique)
   if holder then
     answer[#answer + 1] = job.id
     answer[#answer + 1] = holder
-    if job.on_conflict == 'replace' then replace(holder, stamped(job, at, behind)) end
+    if job.on_conflict == 'replace' then replace(holder, (arriving(job.n, at, #arrived))) end
   else
-    store(job, at)
+    store(job, now)
   end
 end
+write_noted()
 ring_idle(at)
 return answer

@@ -7,6 +7,7 @@ for _, id in ipairs(over) do
   queues[cancel_waiting(id, ARGV[2], at)] = true
   if id > last then last = id end
 end
+write_noted()
 local answer = {#over, last}
 for queue in pairs(queues) do answer[#answer + 1] = queue end
 return answer

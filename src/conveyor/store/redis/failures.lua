@@ -1,4 +1,4 @@
--- uses keys, reading
+-- uses keys, parts, reading
 -- The jobs of one error, ARGV[1], that are meant, from the place ARGV[2] on; the filter follows.
 -- The answer: how many, when the first and the latest ended, the latest, its task and record; 1 when there are no more.
 local at, where, first = clock(), filter(3), tonumber(ARGV[2])

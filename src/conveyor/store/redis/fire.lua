@@ -1,4 +1,4 @@
--- uses keys, jobs, arriving, ticks
+-- uses keys, parts, jobs, arriving, ticks
 -- Each cursor that stands where its move says is moved, and the jobs are stored with that. ARGV, for each: name, version,
 -- due, next, tick, how many jobs, and these. The answer: names and how many jobs were stored, in turn.
 local at, answer, n, made_any = clock(), {}, 1, false
@@ -11,17 +11,17 @@ end
 
 while n <= #ARGV do
   local name, version, due, next_at, tick = ARGV[n], ARGV[n + 1], ARGV[n + 2], given(ARGV[n + 3]), ARGV[n + 4]
-  local count, first = tonumber(ARGV[n + 5]), n + 6
-  n = first + count * FIELDS
+  local jobs, count = {}, tonumber(ARGV[n + 5])
+  n = n + 6
+  for place = 1, count do jobs[place], n = arriving(n, at, place - 1) end
   local key = P .. 'schedule:' .. name
   local row = redis.call('HMGET', key, 'version', 'next_at', 'paused_at', 'overlap', 'job', 'fired', 'times')
   if row[1] == version and row[2] == due and not row[3] then
     local made, last = 0, row[5]
     if not skips({overlap = row[4], job = row[5]}) then
-      for place = 0, count - 1 do
-        local job = stamped(arriving(first + place * FIELDS), at, place)
+      for _, job in ipairs(jobs) do
         if not (job.unique and redis.call('HEXISTS', P .. 'unique', job.unique) == 1) then
-          store(job, at)
+          store(job, digits(at))
           made, last = made + 1, job.id
         end
       end
@@ -37,5 +37,6 @@ while n <= #ARGV do
     answer[#answer + 1] = made
   end
 end
+write_noted()
 if made_any then ring_idle(at) end
 return answer

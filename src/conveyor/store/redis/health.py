@@ -5,7 +5,7 @@ from typing import Final, cast
 
 from conveyor.core.errors import ConveyorError
 from conveyor.core.health import Finding, fine, note, trouble
-from conveyor.drivers.redis import translated
+from conveyor.drivers.redis import packed, translated
 from conveyor.drivers.redis_links import Links
 
 OLDEST: Final = (6, 2)
@@ -17,8 +17,9 @@ Facts = Mapping[str, str]
 def examined(links: Links) -> Sequence[Finding]:
     """What is found; what cannot be looked at is a finding too."""
     try:
-        with translated(writes=False), links.link() as connection:
-            connection.send_command("INFO")
+        with translated(writes=False), links.link() as to:
+            connection = to(0)
+            connection.send_packed_command(packed("INFO"))
             text = cast(bytes, connection.read_response()).decode("utf-8", "replace")
     except ConveyorError as error:
         return [trouble("server", f"what it says of itself cannot be read: {error}", "let its user call INFO")]

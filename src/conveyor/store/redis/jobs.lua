@@ -1,26 +1,75 @@
 -- How a job comes into the indexes, and leaves them. A job is one hash, wherever it stands; what is not there is null.
+-- What goes to an index is noted, and goes there in one command for all jobs of a script: `write_noted` is to be called
+-- before an index is read again, and last of all.
 local STAY = 2592000000000 -- microseconds that an ended job stays: 30 days
+local MANY = 4000 -- arguments of one command; Lua has room for 8,000
+local ORDER = {'ZREM', 'HDEL', 'SREM', 'ZADD', 'HSET', 'SADD'} -- who leaves a place and comes back is there
+local noted, lanes, lined, left, emptied = {}, {}, {}, {}, {}
 
-local function line_up(id, queue, priority, task, run_after, failed, expires_at)
-  redis.call('ZADD', lane_key(queue, priority, task), run_after, id)
-  redis.call('ZADD', lanes_key(queue), 0 - priority, priority .. ':' .. task)
-  redis.call('SADD', P .. 'queues', queue)
-  if failed then redis.call('ZADD', retry_key(queue), run_after, id) end
-  if expires_at then redis.call('ZADD', P .. 'expiring', expires_at, id) end
+local function note(command, key, one, two)
+  local keys = noted[command]
+  if not keys then
+    keys = {}
+    noted[command] = keys
+  end
+  local list = keys[key]
+  if not list then
+    list = {n = 0}
+    keys[key] = list
+  end
+  local n = list.n + 1
+  list[n] = one
+  if two then
+    n = n + 1
+    list[n] = two
+  end
+  list.n = n
 end
 
--- Several jobs of one lane at a time: at most a thousand, for they become arguments.
-local function leave_line(queue, priority, task, ids)
-  local lane = lane_key(queue, priority, task)
-  redis.call('ZREM', lane, unpack(ids))
-  redis.call('ZREM', retry_key(queue), unpack(ids))
-  redis.call('ZREM', P .. 'expiring', unpack(ids))
-  if redis.call('EXISTS', lane) == 0 then redis.call('ZREM', lanes_key(queue), priority .. ':' .. task) end
+local function write_noted()
+  for _, command in ipairs(ORDER) do
+    for key, list in pairs(noted[command] or {}) do
+      for first = 1, list.n, MANY do
+        redis.call(command, key, unpack(list, first, math.min(first + MANY - 1, list.n)))
+      end
+    end
+  end
+  for lane, place in pairs(left) do
+    if redis.call('EXISTS', lane) == 0 then redis.call('ZREM', place.lanes, place.name) end
+  end
+  -- A queue is known for as long as it has unfinished jobs.
+  for queue in pairs(emptied) do
+    if redis.call('EXISTS', lanes_key(queue), running_key(queue)) == 0 then redis.call('SREM', P .. 'queues', queue) end
+  end
+  noted, lined, left, emptied = {}, {}, {}, {}
 end
 
--- A queue is known for as long as it has unfinished jobs.
-local function forget_empty(queue)
-  if redis.call('EXISTS', lanes_key(queue), running_key(queue)) == 0 then redis.call('SREM', P .. 'queues', queue) end
+-- Where a lane is, and how it is known; most jobs of a script are of few.
+local function lane_of(queue, priority, task)
+  local known = lanes[task]
+  if known and known.queue == queue and known.priority == priority then return known end
+  local lane = {key = lane_key(queue, priority, task), queue = queue, priority = priority, retry = retry_key(queue),
+                running = running_key(queue), lanes = lanes_key(queue), name = priority .. ':' .. task}
+  lanes[task] = lane
+  return lane
+end
+
+local function line_up(id, lane, run_after, failed, expires_at)
+  note('ZADD', lane.key, run_after, id)
+  if not lined[lane.key] then
+    lined[lane.key] = true
+    note('ZADD', lane.lanes, 0 - lane.priority, lane.name)
+    note('SADD', P .. 'queues', lane.queue)
+  end
+  if failed then note('ZADD', lane.retry, run_after, id) end
+  if expires_at then note('ZADD', EXPIRING, expires_at, id) end
+end
+
+local function leave_line(id, lane)
+  note('ZREM', lane.key, id)
+  note('ZREM', lane.retry, id)
+  note('ZREM', EXPIRING, id)
+  left[lane.key] = lane
 end
 
 local function give_key_up(id, key)
@@ -29,34 +78,49 @@ end
 
 -- The job is not its runner's any more.
 local function let_go(id, queue, runner)
-  redis.call('ZREM', running_key(queue), id)
-  redis.call('HDEL', P .. 'held:' .. runner, id)
-  redis.call('SREM', P .. 'asked:' .. runner, id)
+  note('ZREM', running_key(queue), id)
+  note('HDEL', held_key(runner), id)
+  note('SREM', asked_key(runner), id)
 end
 
--- The job has ended, as *state*, and its own fields say so already.
-local function put_away(id, state, at, queue, keep, unique, until_start, fingerprint)
-  local key = job_key(id)
-  redis.call('ZREM', P .. 'live', id)
-  redis.call('ZADD', P .. 'past:' .. state, 0, id)
-  if unique then give_key_up(id, unique) end
-  redis.call('HDEL', key, 'expires_at', 'keep', 'until_start', until_start and 'unique' or 'until_start')
-  local stay = tonumber(keep or STAY)
+-- As text, how long the one that ends at *at* stays, by what it says of that; most say nothing.
+local stays = {}
+local function leaves(at, stay)
+  if not stays[stay] then stays[stay] = digits(at + stay) end
+  return stays[stay]
+end
+
+-- The job ends, as *state*. *fields* are those that its end writes besides, names and values in turn; *job* is what it
+-- has of queue, keep, unique, until_start, expires_at and cancelled.
+local function put_away(id, state, at, job, fields, fingerprint)
+  local key, n = job.key or job_key(id), #fields
+  fields[n + 1], fields[n + 2], fields[n + 3], fields[n + 4] = 'state', state, 'finished_at', digits(at)
+  local stay = tonumber(job.keep or STAY)
   if stay >= 0 then
-    redis.call('HSET', key, 'delete_after', at + stay)
-    redis.call('ZADD', P .. 'gone', at + stay, id)
+    local until_ = leaves(at, stay)
+    fields[n + 5], fields[n + 6] = 'delete_after', until_
+    note('ZADD', GONE, until_, id)
   end
   if fingerprint then
-    redis.call('HSET', key, 'fingerprint', fingerprint)
-    redis.call('ZADD', P .. 'error:' .. fingerprint, at, id)
-    redis.call('SADD', P .. 'errors', fingerprint)
+    fields[#fields + 1] = 'fingerprint'
+    fields[#fields + 1] = fingerprint
+    note('ZADD', P .. 'error:' .. fingerprint, digits(at), id)
+    note('SADD', P .. 'errors', fingerprint)
   end
-  forget_empty(queue)
+  redis.call('HSET', key, unpack(fields))
+  if job.unique then give_key_up(id, job.unique) end
+  if job.keep or job.until_start or job.expires_at then
+    redis.call('HDEL', key, 'expires_at', 'keep', 'until_start', job.until_start and 'unique' or 'until_start')
+  end
+  if job.cancelled and state ~= 'cancelled' then redis.call('HDEL', key, 'cancelled') end
+  note('ZREM', LIVE, id)
+  note('ZADD', past_key(state), '0', id)
+  emptied[job.queue] = true
 end
 
 -- An ended job leaves what is kept of ended jobs.
 local function take_out(id, state, fingerprint)
-  redis.call('ZREM', P .. 'past:' .. state, id)
+  redis.call('ZREM', past_key(state), id)
   redis.call('ZREM', P .. 'gone', id)
   if fingerprint then
     redis.call('ZREM', P .. 'error:' .. fingerprint, id)
@@ -66,9 +130,9 @@ end
 
 -- A job that waits ends as cancelled.
 local function cancel_waiting(id, reason, at)
-  local job = redis.call('HMGET', job_key(id), 'queue', 'priority', 'task', 'keep', 'unique', 'until_start')
-  leave_line(job[1], job[2], job[3], {id})
-  redis.call('HSET', job_key(id), 'state', 'cancelled', 'cancelled', reason, 'finished_at', at)
-  put_away(id, 'cancelled', at, job[1], job[4], job[5], job[6])
+  local job = redis.call('HMGET', job_key(id), 'queue', 'priority', 'task', 'keep', 'unique', 'until_start', 'expires_at')
+  leave_line(id, lane_of(job[1], job[2], job[3]))
+  put_away(id, 'cancelled', at, {queue = job[1], keep = job[4], unique = job[5], until_start = job[6],
+                                 expires_at = job[7]}, {'cancelled', reason})
   return job[1]
 end

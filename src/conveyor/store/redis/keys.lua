@@ -1,5 +1,6 @@
 -- The names of keys, and the clock. KEYS[1] is the shard's prefix: its {tag} keeps all keys of the shard on one node.
 local P = KEYS[1] .. ':'
+local LIVE, GONE, EXPIRING = P .. 'live', P .. 'gone', P .. 'expiring'
 
 -- Microseconds of the server's clock. Lua's numbers hold them exactly until the year 2255.
 local function clock()
@@ -27,21 +28,25 @@ local function lane_key(queue, priority, task)
   return P .. 'lane:' .. #queue .. ':' .. queue .. ':' .. priority .. ':' .. task
 end
 
-local function lanes_key(queue)
-  return P .. 'lanes:' .. queue
+-- Keys that one script names for many jobs are put together once.
+local function keys_by(kind)
+  local known = {}
+  return function(name)
+    local key = known[name]
+    if not key then
+      key = P .. kind .. ':' .. name
+      known[name] = key
+    end
+    return key
+  end
 end
 
-local function running_key(queue)
-  return P .. 'running:' .. queue
-end
-
-local function retry_key(queue)
-  return P .. 'retry:' .. queue
-end
+local lanes_key, running_key, retry_key = keys_by('lanes'), keys_by('running'), keys_by('retry')
+local held_key, asked_key, past_key = keys_by('held'), keys_by('asked'), keys_by('past')
 
 -- Who listens, and asked to be told, hears the bell, which all shards share; *why* is a letter. See Ring in plan.py.
 local function ring(why)
-  redis.call('PUBLISH', string.match(KEYS[1], '^{(.*):%d+}$') .. ':bell', why)
+  redis.call('PUBLISH', string.match(KEYS[1], '^{(.*):[%d.]+}$') .. ':bell', why)
 end
 
 local function ring_idle(at)

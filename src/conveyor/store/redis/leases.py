@@ -6,6 +6,7 @@ from typing import Final, TypeVar, cast
 
 import msgspec
 
+from conveyor.core.errors import OutcomeUnknown, StoreUnavailable
 from conveyor.core.model import RunnerInfo
 from conveyor.drivers.redis_sources import DEADLINE
 from conveyor.plan import Plan, Steps
@@ -60,7 +61,10 @@ class RedisLeases:
 
     def _carry(self, steps: Callable[[], Steps[T]]) -> list[T]:
         plan = Plan(lambda: everywhere(self._shards, steps), writes=REPEATABLE)
-        return cast("list[T]", self._within(cast("Plan[object]", plan), self._patience))
+        try:
+            return cast("list[T]", self._within(cast("Plan[object]", plan), self._patience))
+        except OutcomeUnknown as error:  # too few replicas have heard of it
+            raise StoreUnavailable(str(error)) from error
 
 
 def _register(runner: bytes, lease: int, info: RunnerInfo) -> Steps[None]:

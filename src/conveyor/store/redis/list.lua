@@ -1,4 +1,4 @@
--- uses keys, reading
+-- uses keys, parts, reading
 -- Records from behind an id. ARGV: 'newest' or 'oldest', that id, how many, the filter, the indexes.
 -- The answer: the last id that was looked at, 1 when there are no more, then the records.
 local at, found = clock(), {}

@@ -21,6 +21,8 @@ PING_EVERY: Final = 4.0
 SILENCES: Final = 3
 """So often nothing came back, and the connection is dead: polling stands in after two."""
 LONGEST_PAUSE: Final = 10.0
+AHEAD: Final = 4
+"""So many times as long as is needed enqueuers are asked to ring, for a worker at rest asks again and again."""
 _WHYS: Final = {ring.value: ring for ring in Ring}
 
 
@@ -33,7 +35,7 @@ class RedisListener:
         self._links = links
         self._channel = channel
         self._ask = ask
-        self._heard = -math.inf
+        self._heard = self._asked_until = -math.inf
 
     @property
     def hears(self) -> bool:
@@ -52,6 +54,7 @@ class RedisListener:
             try:
                 async with self._links.subscribed(self._channel) as subscription:
                     pause = 0.1
+                    self._asked_until = -math.inf  # another server may know nothing of that
                     heard(Ring.WORK)  # whatever came before it hears
                     await self._hear(subscription, heard)
             except (exceptions.RedisError, ConveyorError, OSError, TimeoutError) as error:
@@ -75,7 +78,11 @@ class RedisListener:
 
     async def idle(self, seconds: float) -> bool:
         """See ``Listener``: what was enqueued before we asked rang no bell."""
-        await self._ask(seconds)
+        now = time.monotonic()
+        if self._asked_until - now >= seconds:
+            return False
+        await self._ask(AHEAD * seconds)
+        self._asked_until = now + AHEAD * seconds
         return True
 
     async def changed(self) -> bool:

@@ -1,5 +1,7 @@
 """An opened store on Redis or Valkey."""
 
+import asyncio
+import time
 from collections.abc import Awaitable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -7,10 +9,11 @@ from typing import Final, NoReturn, TypeVar
 
 from redis import exceptions
 
+from conveyor.core.backoff import jittered
 from conveyor.core.errors import StoreUnavailable, UsageError
 from conveyor.core.health import Finding
 from conveyor.drivers.lent import Kind
-from conveyor.drivers.redis import acarry, aheard, carry, heard, translated
+from conveyor.drivers.redis import Carried, Moving, acarry, aheard, carry, heard
 from conveyor.drivers.redis_links import Links
 from conveyor.drivers.redis_sources import DEADLINE
 from conveyor.plan import Plan, Ring, Steps, arun, run
@@ -33,6 +36,8 @@ from conveyor.store.redis.sharding import everywhere
 
 T = TypeVar("T")
 
+MOVING: Final = (0.01, 0.05, 0.1, 0.2, 0.4, 0.8)
+"""Seconds until a plan is tried again whose shard was at another node, or on its way there."""
 WAITED: Final = (exceptions.TimeoutError, TimeoutError)
 """What tells of a server that does not answer: no second try, for its caller has waited long enough."""
 
@@ -49,11 +54,16 @@ class RedisStore:
         """Connects to nothing yet. Raises ``UsageError`` for a URL that means nothing."""
         place = Place.of(url)
         self.url = place.shown
-        self._prefix, self._shards = place.prefix, place.shards
+        self._prefix, self._tags = place.prefix, place.tags
         self._source = place.source
-        self._links = Links(place.source)
+        self._links = Links(place.source, place.tags)
         self._wait = place.wait
-        self._operations, self._control, self._schedules, self._locks = _parts(place.shards)
+        self._operations, self._control, self._schedules, self._locks = _parts(len(place.tags))
+
+    @property
+    def tags(self) -> Sequence[str]:
+        """Of its shards, one for each."""
+        return self._tags
 
     @property
     def migrations(self) -> int:
@@ -87,39 +97,57 @@ class RedisStore:
 
     def run(self, plan: Plan[T]) -> T:
         """See ``Store``. A read is tried again at once: its connection may have broken while it was on its way."""
+        for pause in MOVING:
+            try:
+                return self._tried(plan)
+            except Moving:
+                time.sleep(jittered(pause))
+        return self._tried(plan)
+
+    def _tried(self, plan: Plan[T]) -> T:
         try:
-            return self.within(plan, time_of(plan))
+            return self._over(self._links, plan, time_of(plan), waits=plan.writes)
         except StoreUnavailable as error:
-            if plan.writes or isinstance(error.__cause__, WAITED):
+            if plan.writes or isinstance(error, Moving) or isinstance(error.__cause__, WAITED):
                 raise
-        return self.within(plan, time_of(plan))
+        return self._over(self._links, plan, time_of(plan), waits=plan.writes)
+
+    def _over(self, links: Links, plan: Plan[T], seconds: float, *, waits: bool) -> T:
+        """Carry *plan* out; each round trip has *seconds*. *waits*: for the replicas of which the URL speaks."""
+        carried = Carried(links.forget, writes=plan.writes)
+        with carried.plan(), links.link(seconds) as to:
+            given = run(plan, carry(to, self._tags, carried))
+            if waits and self._wait:
+                for connection in {id(found): found for found in map(to, carried.shards)}.values():
+                    heard(connection, self._wait, seconds)
+            return given
 
     async def arun(self, plan: Plan[T]) -> T:
         """See ``Store``. A read is tried again at once, as in ``run``."""
+        for pause in MOVING:
+            try:
+                return await self._atried(plan)
+            except Moving:
+                await asyncio.sleep(jittered(pause))
+        return await self._atried(plan)
+
+    async def _atried(self, plan: Plan[T]) -> T:
         try:
             return await self._arun(plan)
         except StoreUnavailable as error:
-            if plan.writes or isinstance(error.__cause__, WAITED):
+            if plan.writes or isinstance(error, Moving) or isinstance(error.__cause__, WAITED):
                 raise
         return await self._arun(plan)
 
-    def within(self, plan: Plan[T], seconds: float) -> T:
-        """Carry *plan* out from blocking code; each of its round trips has *seconds*."""
-        return self._over(self._links, plan, seconds)
-
-    def _over(self, links: Links, plan: Plan[T], seconds: float) -> T:
-        with translated(writes=plan.writes), links.link(seconds) as connection:
-            given = run(plan, carry(connection, self._prefix))
-            if plan.writes and self._wait:
-                heard(connection, self._wait, seconds)
-            return given
-
     async def _arun(self, plan: Plan[T]) -> T:
-        with translated(writes=plan.writes):
-            async with self._links.alink(time_of(plan)) as connection:
-                given = await arun(plan, acarry(connection, self._prefix))
+        carried = Carried(self._links.forget, writes=plan.writes)
+        with carried.plan():
+            async with self._links.alink() as to:
+                given = await arun(plan, acarry(to, self._tags, carried, time_of(plan)))
                 if plan.writes and self._wait:
-                    await aheard(connection, self._wait, time_of(plan))
+                    found = [await to(shard) for shard in carried.shards]
+                    for connection in {id(one): one for one in found}.values():
+                        await aheard(connection, self._wait, time_of(plan))
                 return given
 
     def migrate(self, lock_timeout: float = LOCK_TIMEOUT) -> list[str]:  # noqa: ARG002 - nobody has to be waited for
@@ -156,15 +184,15 @@ class RedisStore:
 
     def leases(self, seconds: float) -> Leases:
         """See ``Store``. They have a connection of their own: no number of others in use keeps a renewal waiting."""
-        links = Links(self._source, patience_of(seconds))
-        return RedisLeases(partial(self._over, links), links.close, seconds, self._shards)
+        links = Links(self._source, self._tags, patience_of(seconds))
+        return RedisLeases(partial(self._over, links, waits=True), links.close, seconds, len(self._tags))
 
     def listener(self, runner: bytes) -> Listener:  # noqa: ARG002 - all hear the same bell
         """See ``Store``."""
 
         def ask(seconds: float) -> Awaitable[None]:
             def steps() -> Steps[None]:
-                yield from everywhere(self._shards, partial(_idle, round(seconds * 1_000_000)))
+                yield from everywhere(len(self._tags), partial(_idle, round(seconds * 1_000_000)))
 
             return self.arun(Plan(steps))
 

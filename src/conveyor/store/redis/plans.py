@@ -1,13 +1,14 @@
 """The operations on Redis: each is a call of a script, or a few. ``store.contract.Operations`` says what each owes."""
 
-from collections.abc import Mapping, Sequence
+from binascii import unhexlify
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Final, cast
 
 from conveyor.core import ids
 from conveyor.core.errors import DuplicateJob, StoreRefused, UsageError
 from conveyor.core.judge import judge_loss
-from conveyor.core.lifecycle import STORED_WAITING, TAKEN_BACK, ending
+from conveyor.core.lifecycle import STORED_WAITING, TAKEN_BACK, Event, ending
 from conveyor.core.model import Claimed, Completion, Held, NewJob, Outcome, Report
 from conveyor.plan import Plan, Steps
 from conveyor.store.answers import Rescued, Settled, Visit
@@ -22,6 +23,11 @@ EACH: Final = 0.001
 """Seconds of patience for each job of many."""
 REFUSED, STOPPED, MISSING = b"rsm"
 """Letters of the answer of ``settle.lua``."""
+NOTHING_RARE: Final[Sequence[None]] = (None, None, None, None, None)
+"""What few jobs have: crashes, attempts before this one, an expiry, extras, and that somebody wants it cancelled."""
+_USUAL: Final = Outcome(b"", 0, b"", Event.SUCCEED)
+PLAIN: Final = (*_USUAL[4:9], *_USUAL[10:13])
+"""What an outcome has, besides its result and its time, of which there is no more to be said."""
 
 
 class RedisOperations(RedisReads):
@@ -128,24 +134,16 @@ def _enqueue(how: str, jobs: Sequence[NewJob]) -> Steps[Mapping[bytes, bytes]]:
 
 def arriving(job: NewJob) -> tuple[Argument, ...]:
     """One job as ``arriving.lua`` reads it."""
+    timeout = b"" if job.timeout is None else job.timeout
+    usual = (job.id.hex(), job.task, job.queue, job.priority, job.due, job.delay, job.max_attempts, timeout, job.args)
     hold = job.unique
-    return (
-        job.id.hex(),
-        job.task,
-        job.queue,
-        job.priority,
-        job.due,
-        job.delay,
-        job.max_attempts,
-        given(job.timeout),
-        job.args,
-        given(job.expires),
-        given(job.keep),
-        given(job.extras),
-        given(hold.key if hold else None),
-        given("1" if hold and hold.until_start else None),
-        hold.on_conflict if hold else "",
-    )
+    if hold is None and job.expires is None and job.keep is None and job.extras is None:
+        return (*usual, 0)
+    values = {"expires": job.expires, "keep": job.keep, "extras": job.extras}
+    if hold is not None:
+        values |= {"unique": hold.key, "on_conflict": hold.on_conflict, "until_start": 1 if hold.until_start else None}
+    rare = [(name, value) for name, value in values.items() if value is not None]
+    return (*usual, len(rare), *(part for pair in rare for part in pair))
 
 
 def _claim(runner: bytes, room: Mapping[str, int], tasks: Sequence[str], sight: Sight) -> Steps[Sequence[Claimed]]:
@@ -155,9 +153,11 @@ def _claim(runner: bytes, room: Mapping[str, int], tasks: Sequence[str], sight: 
     while left and tasks:
         now = {queue: min(count, MOST // len(left) or 1) for queue, count in left.items()}
         places = [value for pair in now.items() for value in pair]
-        clock, *rows = cast("list[object]", (yield call("claim", runner.hex(), len(tasks), *tasks, *places)).rows[0][0])
-        began = int(cast(bytes, clock)) if began is None else began
-        jobs = [_claimed(cast("list[bytes | None]", row)) for row in rows]
+        answer = yield call("claim", runner.hex(), len(tasks), *tasks, *places)
+        clock, *lanes = cast("list[object]", answer.rows[0][0])
+        at = int(cast(bytes, clock))
+        began = at if began is None else began
+        jobs = [job for lane in lanes for job in _claimed(cast("list[object]", lane), at)]
         claimed += jobs
         taken = [job.queue for job in jobs]
         left = {queue: count - now[queue] for queue, count in left.items() if taken.count(queue) == now[queue]}
@@ -166,27 +166,31 @@ def _claim(runner: bytes, room: Mapping[str, int], tasks: Sequence[str], sight: 
     return in_turn(claimed)
 
 
-def _claimed(row: Sequence[bytes | int | None]) -> Claimed:
-    id_, task, queue, priority, after, attempt, most, crashes, token, timeout, args, attempts, *rest = row
-    at, expires, extras, cancelled = rest
-    return Claimed(
-        unhex(cast(bytes, id_)),
-        cast(bytes, task).decode(),
-        cast(bytes, queue).decode(),
-        _int(priority),
-        _int(after),
-        _int(attempt),
-        _int(most),
-        _int(crashes),
-        _int(token),
-        None if timeout is None else int(timeout),
-        cast(bytes, args),
-        cast("bytes | None", attempts),
-        _int(at),
-        None if expires is None else int(expires),
-        text(cast("bytes | None", extras)),
-        text(cast("bytes | None", cancelled)),
-    )
+def _claimed(lane: Sequence[object], at: int) -> Iterator[Claimed]:
+    """The jobs of one lane, as ``claim.lua`` gives them."""
+    queue, priority, task = cast("list[bytes]", lane[:3])
+    of, level, name = queue.decode(), int(priority), task.decode()
+    for row in cast("list[list[bytes]]", lane[3:]):
+        id_, after, attempt, most, token, timeout, args, *rare = row
+        crashes, attempts, expires, extras, cancelled = cast("list[bytes | None]", rare) or NOTHING_RARE
+        yield Claimed(
+            unhex(id_),
+            name,
+            of,
+            level,
+            int(after),
+            int(attempt),
+            int(most),
+            _int(crashes),
+            int(token),
+            None if timeout is None else int(timeout),  # type: ignore[redundant-expr]  # the only one that may be missing
+            args,
+            attempts,
+            at,
+            None if expires is None else int(expires),
+            text(extras),
+            text(cancelled),
+        )
 
 
 def _settle(outcomes: Sequence[Outcome]) -> Steps[Settled]:
@@ -197,11 +201,24 @@ def _settle(outcomes: Sequence[Outcome]) -> Steps[Settled]:
 def _settled(outcomes: Sequence[Outcome]) -> Steps[tuple[Settled, Sequence[Outcome]]]:
     if not outcomes:
         return Settled(), ()
-    answer = yield call("settle", *(value for outcome in outcomes for value in _outcome(outcome)))
-    pairs = list(zip(outcomes, cast(bytes, answer.rows[0][0]), strict=True))
+    runner = outcomes[0].runner
+    plain = [outcome for outcome in outcomes if outcome.runner == runner and _plain(outcome)]
+    others = [outcome for outcome in outcomes if not (outcome.runner == runner and _plain(outcome))]
+    arguments: list[Argument] = [runner.hex(), len(plain)]
+    for outcome in plain:
+        arguments += (outcome.id.hex(), outcome.token, outcome.run_time, given(outcome.result))
+    for outcome in others:
+        arguments += _outcome(outcome)
+    letters = cast(bytes, (yield call("settle", *arguments)).rows[0][0])
+    pairs = list(zip((*plain, *others), letters, strict=True))
     ids_of = {kind: frozenset(outcome.id for outcome, letter in pairs if letter == kind) for kind in (REFUSED, STOPPED)}
     missing = [outcome for outcome, letter in pairs if letter == MISSING]
     return Settled(ids_of[REFUSED], ids_of[STOPPED]), missing
+
+
+def _plain(outcome: Outcome) -> bool:
+    """Whether a job has succeeded, and there is nothing else to be said of it but its result."""
+    return outcome.event is Event.SUCCEED and (*outcome[4:9], *outcome[10:13]) == PLAIN
 
 
 def _outcome(outcome: Outcome) -> tuple[Argument, ...]:
@@ -260,7 +277,7 @@ def _int(value: bytes | int | None) -> int:
 
 def unhex(value: bytes) -> bytes:
     """An id, as it is stored."""
-    return bytes.fromhex(value.decode())
+    return unhexlify(value)
 
 
 def text(value: bytes | None) -> str | None:

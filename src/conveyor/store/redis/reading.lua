@@ -5,9 +5,14 @@ local BUDGET = 1000 -- jobs that one call looks at
 local RECORD = {'task', 'queue', 'priority', 'state', 'attempt', 'max_attempts', 'crashes', 'token', 'timeout',
                 'enqueued_at', 'run_after', 'started_at', 'last_attempted_at', 'finished_at', 'run_time', 'runner',
                 'args', 'result', 'attempts', 'extras', 'expires_at', 'delete_after', 'progress', 'cancelled'}
+local COUNTERS = {5, 7, 8} -- places in it of what is not there while it is 0
 
 local function record(id, at)
-  local answer = redis.call('HMGET', job_key(id), unpack(RECORD))
+  local key = job_key(id)
+  local answer = redis.call('HMGET', key, unpack(RECORD))
+  answer[17], answer[18] = whole(key, 'args', answer[17]), whole(key, 'result', answer[18])
+  for _, place in ipairs(COUNTERS) do answer[place] = answer[place] or '0' end
+  answer[13] = answer[13] or answer[12] -- the first attempt was the last
   table.insert(answer, 1, id)
   answer[#answer + 1] = digits(at)
   return answer

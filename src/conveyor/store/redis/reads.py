@@ -41,6 +41,8 @@ _IDS: Final = frozenset({0, 16})
 _BYTES: Final = frozenset({17, 18, 19, 23})
 """Places of ``RECORD`` in ``reading.lua``, the id before them. All others hold numbers."""
 Cell = bytes | int | None
+DueRow = tuple[bytes, int, bytes, bytes]
+"""A task, how many of its jobs are due, since when, and the clock."""
 
 
 class RedisReads:
@@ -103,11 +105,13 @@ class RedisReads:
         """See ``Operations.due_tasks``: of all that is due."""
 
         def steps() -> Steps[Sequence[DueTask]]:
-            rows = cast("list[tuple[bytes, int, bytes]]", (yield call("due_tasks", queue)).rows[0][0])
-            found = [DueTask(task.decode(), jobs, int(waited) * MICROSECOND) for task, jobs, waited in rows]
-            return sorted(found, key=lambda due: due.oldest, reverse=True)
+            return due_tasks((yield from self.due_rows(queue)))
 
         return Plan(steps, writes=False)
+
+    def due_rows(self, queue: str) -> Steps[Sequence[DueRow]]:
+        """The steps of ``due_tasks`` in one shard."""
+        return cast("list[DueRow]", (yield call("due_tasks", queue)).rows[0][0])
 
     def latest(self, limit: int) -> Plan[Sequence[Ended]]:
         """See ``Operations.latest``."""
@@ -185,6 +189,17 @@ class RedisReads:
             return int((yield from _meta(shards))[1])
 
         return Plan(steps)
+
+
+def due_tasks(rows: Sequence[DueRow]) -> Sequence[DueTask]:
+    """The due jobs by task, of one shard or of several, the longest waiting first."""
+    now = max((int(clock) for *_, clock in rows), default=0)
+    found: dict[bytes, tuple[int, int]] = {}
+    for task, jobs, since, _ in rows:
+        known, first = found.get(task, (0, int(since)))
+        found[task] = (known + jobs, min(first, int(since)))
+    longest = sorted(found.items(), key=lambda item: item[1][1])
+    return [DueTask(task.decode(), jobs, (now - since) * MICROSECOND) for task, (jobs, since) in longest]
 
 
 def filtered(where: JobFilter) -> tuple[Argument, ...]:

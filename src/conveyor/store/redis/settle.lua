@@ -1,43 +1,89 @@
--- uses keys, jobs
--- What became of attempts: 13 arguments for each. The answer has a letter for each: w written, r refused (no longer
--- the runner's, and another wrote its end), m missing: no such job is here, s stopped: somebody wants it cancelled, so
--- it ended instead of waiting.
+-- uses keys, parts, jobs
+-- What became of attempts. ARGV: a runner, how many jobs of its have succeeded, without a word more, and PLAIN arguments
+-- for each of these; then OUTCOME arguments for each of the others. The answer has a letter for each: w written,
+-- r refused (no longer the runner's, and another wrote its end), m missing: no such job is here, s stopped: somebody
+-- wants it cancelled, so it ended instead of waiting.
+local PLAIN, OUTCOME = 4, 13
+local NONE = {}
 local at, answer, waits = clock(), {}, false
+local plain, first = tonumber(ARGV[2]), 3 + PLAIN * ARGV[2]
 
 local function has(flags, bit_)
   return bit.band(flags, bit_) ~= 0 and 1 or 0
 end
 
--- The counters and the record, as both ends of an attempt write them. Flags: 1 a crash, 2 a new token, 4 attempt back.
-local function counted(key, job, flags, record)
-  redis.call('HSET', key, 'token', job.token + has(flags, 2), 'attempt', job.attempt - has(flags, 4),
-             'crashes', job.crashes + has(flags, 1))
-  if record then redis.call('HSET', key, 'attempts', record) end
-end
-
-local function finish(id, key, job, state, flags, given_)
-  counted(key, job, flags, given_.record)
-  redis.call('HSET', key, 'state', state, 'finished_at', at, 'run_time', given_.run_time)
-  if given_.result then redis.call('HSET', key, 'result', given_.result) end
-  if state == 'cancelled' then
-    redis.call('HSET', key, 'cancelled', given_.reason or job.cancelled or '')
-  else
-    redis.call('HDEL', key, 'cancelled')
+-- By runner and id, the tokens under which jobs run: what is held bears its token there as well as in its own fields.
+local function tokens()
+  local asked, found = {}, {}
+  for n = 3, first - 1, PLAIN do
+    asked[ARGV[1]] = asked[ARGV[1]] or {}
+    table.insert(asked[ARGV[1]], ARGV[n])
   end
-  put_away(id, state, at, job.queue, job.keep, job.unique, job.until_start, given_.fingerprint)
+  for n = first, #ARGV, OUTCOME do
+    local runner = ARGV[n + 2]
+    asked[runner] = asked[runner] or {}
+    table.insert(asked[runner], ARGV[n])
+  end
+  for runner, ids in pairs(asked) do
+    local of = {}
+    for start = 1, #ids, MANY do
+      local last = math.min(start + MANY - 1, #ids)
+      local held = redis.call('HMGET', held_key(runner), unpack(ids, start, last))
+      for place = 1, #held do of[ids[start + place - 1]] = held[place] end
+    end
+    found[runner] = of
+  end
+  return found
 end
 
-local function again(id, key, job, flags, given_)
-  counted(key, job, flags, given_.record)
-  local run_after = math.max(given_.due, at + given_.delay)
-  redis.call('HSET', key, 'state', 'waiting', 'run_after', run_after)
-  redis.call('HDEL', key, 'runner')
-  line_up(id, job.queue, job.priority, job.task, run_after, given_.record or job.failed, job.expires_at)
+local running = tokens()
+
+-- Whether the job runs under this token; it does not for whoever asks next.
+local function stops(runner, id, token)
+  local of = running[runner]
+  if of[id] ~= token then return false end
+  of[id] = nil
+  return true
+end
+
+-- The fields of counters and record, as both ends of an attempt write them. Flags: 1 a crash, 2 a new token, 4 attempt
+-- back.
+local function counted(token, job, flags, record)
+  local fields = {}
+  if flags ~= 0 then
+    fields = {'token', digits(token + has(flags, 2)), 'attempt', digits(job.attempt - has(flags, 4)),
+              'crashes', digits((job.crashes or 0) + has(flags, 1))}
+  end
+  if record then
+    fields[#fields + 1] = 'attempts'
+    fields[#fields + 1] = record
+  end
+  return fields
+end
+
+local function finish(id, job, state, flags, given_)
+  local fields = counted(given_.token, job, flags, given_.record)
+  local n = #fields
+  fields[n + 1], fields[n + 2] = 'run_time', given_.run_time
+  if state == 'cancelled' then fields[n + 3], fields[n + 4] = 'cancelled', given_.reason or job.cancelled or '' end
+  if given_.result then put(fields, 'result', given_.result) end
+  put_away(id, state, at, job, fields, given_.fingerprint)
+end
+
+local function again(id, job, flags, given_)
+  local fields = counted(given_.token, job, flags, given_.record)
+  local run_after = digits(math.max(given_.due, at + given_.delay))
+  redis.call('HSET', job_key(id), 'state', 'waiting', 'run_after', run_after, unpack(fields))
+  redis.call('HDEL', job_key(id), 'runner')
+  line_up(id, lane_of(job.queue, job.priority, job.task), run_after, given_.record or job.failed, job.expires_at)
   waits = true
 end
 
 -- What was written before, by a settle whose answer was lost, or by somebody else.
-local function before(state, token, mine, given_)
+local function before(id, given_)
+  local got = redis.call('HMGET', job_key(id), 'state', 'token')
+  local state, token, mine = got[1], tonumber(got[2] or 0), tonumber(given_.token)
+  if not state then return 'm' end
   local ended = state and state ~= 'waiting' and state ~= 'running'
   if given_.own and given_.target == 'waiting' and state == 'cancelled' and token == mine + has(given_.stop, 2) then
     return 's'
@@ -46,36 +92,48 @@ local function before(state, token, mine, given_)
   return 'r'
 end
 
-local function settle(n)
-  local id, token, runner = ARGV[n], tonumber(ARGV[n + 1]), ARGV[n + 2]
-  local given_ = {
-    target = ARGV[n + 3], flags = tonumber(ARGV[n + 4]), due = tonumber(ARGV[n + 5]), delay = tonumber(ARGV[n + 6]),
-    result = given(ARGV[n + 7]), record = given(ARGV[n + 8]), reason = given(ARGV[n + 9]),
-    fingerprint = given(ARGV[n + 10]), run_time = ARGV[n + 11], own = string.sub(ARGV[n + 12], 1, 1) == 'o',
-    stop = tonumber(string.sub(ARGV[n + 12], 2)),
-  }
+local function succeed(n)
+  local id, token = ARGV[n], ARGV[n + 1]
+  local given_ = {target = 'succeeded', flags = 0, token = token, run_time = ARGV[n + 2], result = given(ARGV[n + 3])}
+  if not stops(ARGV[1], id, token) then return before(id, given_) end
   local key = job_key(id)
-  local got = redis.call('HMGET', key, 'state', 'token', 'runner', 'queue', 'priority', 'task', 'attempt', 'crashes',
-                         'keep', 'unique', 'until_start', 'cancelled', 'expires_at')
-  local state, bears = got[1], tonumber(got[2] or 0)
-  if not state then return 'm' end
-  if state ~= 'running' or bears ~= token or got[3] ~= runner then return before(state, bears, token, given_) end
-  local job = {token = bears, queue = got[4], priority = got[5], task = got[6], attempt = got[7], crashes = got[8],
-               keep = got[9], unique = got[10], until_start = got[11], cancelled = got[12], expires_at = got[13]}
-  let_go(id, job.queue, runner)
-  if given_.target ~= 'waiting' then
-    finish(id, key, job, given_.target, given_.flags, given_)
-    return 'w'
-  end
-  if job.cancelled then
-    finish(id, key, job, 'cancelled', given_.stop, given_)
-    return 's'
-  end
-  job.failed = redis.call('HEXISTS', key, 'attempts') == 1
-  again(id, key, job, given_.flags, given_)
+  local got = redis.call('HMGET', key, 'queue', 'cancelled', 'more')
+  local rare = got[3] and redis.call('HMGET', key, 'keep', 'unique', 'until_start', 'expires_at') or NONE
+  let_go(id, got[1], ARGV[1])
+  finish(id, {key = key, queue = got[1], cancelled = got[2], keep = rare[1], unique = rare[2], until_start = rare[3],
+              expires_at = rare[4]}, 'succeeded', 0, given_)
   return 'w'
 end
 
-for n = 1, #ARGV, 13 do answer[#answer + 1] = settle(n) end
+local function settle(n)
+  local id, token, runner = ARGV[n], ARGV[n + 1], ARGV[n + 2]
+  local given_ = {
+    token = token, target = ARGV[n + 3], flags = tonumber(ARGV[n + 4]), due = tonumber(ARGV[n + 5]),
+    delay = tonumber(ARGV[n + 6]), result = given(ARGV[n + 7]), record = given(ARGV[n + 8]),
+    reason = given(ARGV[n + 9]), fingerprint = given(ARGV[n + 10]), run_time = ARGV[n + 11],
+    own = string.sub(ARGV[n + 12], 1, 1) == 'o', stop = tonumber(string.sub(ARGV[n + 12], 2)),
+  }
+  if not stops(runner, id, token) then return before(id, given_) end
+  local got = redis.call('HMGET', job_key(id), 'queue', 'priority', 'task', 'attempt', 'crashes', 'keep', 'unique',
+                         'until_start', 'cancelled', 'expires_at')
+  local job = {queue = got[1], priority = got[2], task = got[3], attempt = got[4], crashes = got[5], keep = got[6],
+               unique = got[7], until_start = got[8], cancelled = got[9], expires_at = got[10]}
+  let_go(id, job.queue, runner)
+  if given_.target ~= 'waiting' then
+    finish(id, job, given_.target, given_.flags, given_)
+    return 'w'
+  end
+  if job.cancelled then
+    finish(id, job, 'cancelled', given_.stop, given_)
+    return 's'
+  end
+  job.failed = redis.call('HEXISTS', job_key(id), 'attempts') == 1
+  again(id, job, given_.flags, given_)
+  return 'w'
+end
+
+for n = 3, first - 1, PLAIN do answer[#answer + 1] = succeed(n) end
+for n = first, #ARGV, OUTCOME do answer[#answer + 1] = settle(n) end
+write_noted()
 if waits then ring('!') end
 return table.concat(answer)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TypeVar, cast
 
+from conveyor.core.errors import StoreUnavailable
 from conveyor.core.judge import judge_loss
 from conveyor.core.model import (
     COUNTED,
@@ -114,19 +115,26 @@ class ShardedOperations(ShardedReads):
     ) -> Steps[Sequence[Claimed]]:
         claimed: list[Claimed] = []
         left, seen = dict(room), list[int]()
+        trouble: StoreUnavailable | None = None
         self._first = first = (self._first + 1) % self._shards
         for turn in range(self._shards):
             shard = (first + turn) % self._shards
             if not any(count > 0 for count in left.values()):
                 break
             own = Sight()
-            jobs = yield from at(shard, self._inner.claim(runner, left, tasks, own).steps())
+            try:
+                jobs = yield from at(shard, self._inner.claim(runner, left, tasks, own).steps())
+            except StoreUnavailable as error:  # nothing was done there, and the others need not wait for it
+                trouble = error
+                continue
             seen += [own.until] if own.until is not None else []
             for job in jobs:
                 left[job.queue] -= 1
                 if by_id(job.id, self._shards) != shard:
                     self._elsewhere[job.id] = shard
             claimed += jobs
+        if trouble is not None and not claimed:
+            raise trouble
         sight.until = min(seen) if len(seen) == self._shards else sight.until
         return in_turn(claimed)
 

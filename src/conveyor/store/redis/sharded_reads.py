@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from conveyor.core.model import COUNTED, DueTask, Ended, FailureGroup, JobFilter, JobInfo, QueueInfo
 from conveyor.plan import Plan, Steps
-from conveyor.store.redis.reads import RedisReads
+from conveyor.store.redis.reads import RedisReads, due_tasks
 from conveyor.store.redis.sharding import everywhere, flat, grouped
 
 T = TypeVar("T")
@@ -40,18 +40,13 @@ class ShardedReads:
 
         return Plan(steps, writes=False)
 
-    def due_tasks(self, queue: str, limit: int) -> Plan[Sequence[DueTask]]:
+    def due_tasks(self, queue: str, limit: int) -> Plan[Sequence[DueTask]]:  # noqa: ARG002 - counting costs nothing here
         """See ``Operations.due_tasks``."""
 
-        def merge(found: Sequence[DueTask]) -> Sequence[DueTask]:
-            groups = grouped(found, lambda due: due.task)
-            sums = [
-                DueTask(task, sum(due.jobs for due in part), max(due.oldest for due in part))
-                for task, part in groups.items()
-            ]
-            return sorted(sums, key=lambda due: due.oldest, reverse=True)
+        def steps() -> Steps[Sequence[DueTask]]:
+            return due_tasks(flat((yield from everywhere(self._shards, partial(self._reads.due_rows, queue)))))
 
-        return self._merged(self._reads.due_tasks(queue, limit), merge)
+        return Plan(steps, writes=False)
 
     def latest(self, limit: int) -> Plan[Sequence[Ended]]:
         """See ``Operations.latest``: the newest of each shard, as many as are its share or there are."""

@@ -1,4 +1,4 @@
--- uses keys, reading
+-- uses keys, parts, reading
 -- How many jobs are meant, by shown state, from behind an id. ARGV: that id, the filter, the indexes.
 -- The answer: the last id that was looked at, 1 when there are no more, then states and numbers in turn.
 local at, counts, where = clock(), {}, filter(2)

@@ -1,0 +1,1 @@
+"""Measuring on Redis: see ``store.ground``. Nothing that works on jobs imports this."""
