@@ -1,5 +1,6 @@
 """Connections to Redis: a renewal of a lease waits for nobody else's, and not longer than the lease allows."""
 
+import asyncio
 import socket
 import time
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from contextlib import ExitStack, closing
 import pytest
 
 from conveyor.core.errors import StoreUnavailable
+from conveyor.drivers import redis_sources
 from conveyor.drivers.redis_links import Links
 from conveyor.drivers.redis_sources import MOST
 from conveyor.store.redis.opened import RedisStore
@@ -29,6 +31,16 @@ def test_a_renewal_does_not_wait_longer_for_a_server_that_is_mute_than_its_lease
         with pytest.raises(StoreUnavailable):
             leases.renew([bytes(16)])
         assert time.monotonic() - begun < LEASE
+
+
+def test_async_code_does_not_wait_longer_for_a_connection_than_for_a_server_that_is_away(
+    mute: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_sources, "CONNECTING", 0.2)
+    begun = time.monotonic()
+    with closing(RedisStore(mute)) as store, pytest.raises(StoreUnavailable):
+        asyncio.run(store.arun(store.operations.claim(bytes(16), {"default": 1}, ["task"])))
+    assert time.monotonic() - begun < LEASE
 
 
 def test_a_renewal_does_not_wait_for_those_who_hold_all_other_connections(redis_url: str) -> None:

@@ -58,18 +58,10 @@ class Faults:
         patch.setattr(opened, "carry", self._redis)
 
     def _redis(
-        self, to: Callable[[int], Connection], tags: Sequence[str], progress: Carried
+        self, to: Callable[[int], Connection], tags: Sequence[str], carried: Carried
     ) -> Callable[[Statement], Answer]:
-        """A call of a script is one round trip; whoever gets an error from it gives the connection up."""
-        carried = carry(to, tags, progress)
-
-        def lose() -> NoReturn:
-            raise exceptions.ConnectionError("the connection is lost, said the test")
-
-        def execute(statement: Statement) -> Answer:
-            return self.around("call", lambda: carried(statement), lose)
-
-        return execute
+        """A call of a script is one round trip, which begins when its answer is waited for."""
+        return carry(lambda shard: Late(to(shard), self), tags, carried)
 
     def _postgres(self) -> type[Wire]:
         faults = self
@@ -119,3 +111,28 @@ class Faults:
                 raise sqlite3.OperationalError("disk I/O error, said the test")
 
         return lambda *args, **kwargs: connect(*args, factory=Spoilt, **kwargs)
+
+
+class Late:
+    """A connection to Redis that sends what it was given to send when the answer is asked for."""
+
+    def __init__(self, inner: Connection, faults: Faults) -> None:
+        self._inner = inner
+        self._faults = faults
+        self._said: Any = b""
+
+    def send_packed_command(self, command: Any) -> None:
+        """Later."""
+        self._said = command
+
+    def read_response(self) -> object:
+        """Send, and wait."""
+
+        def trip() -> object:
+            self._inner.send_packed_command(self._said)
+            return self._inner.read_response()
+
+        return self._faults.around("call", trip, self._lose)
+
+    def _lose(self) -> NoReturn:
+        raise exceptions.ConnectionError("the connection is lost, said the test")

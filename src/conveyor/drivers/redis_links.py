@@ -9,6 +9,7 @@ from typing import Any, cast
 from redis import exceptions
 
 from conveyor.core.errors import ConveyorError, OutcomeUnknown, StoreRefused, StoreUnavailable
+from conveyor.drivers import redis_sources
 from conveyor.drivers.redis import AsyncConnection, Connection, Moving, packed, said
 from conveyor.drivers.redis_sources import DEADLINE, Node, Source
 
@@ -113,7 +114,7 @@ class Links:
             self._apools[loop] = {}
         pools = self._apools[loop]
         if node not in pools:
-            pools[node] = self._source.apool(node)
+            pools[node] = _brisk(self._source.apool(node))
         return pools[node]
 
     def _bury(self) -> None:
@@ -136,6 +137,23 @@ def _hang_up(connection: Any) -> None:
 def doubtful(error: BaseException) -> bool:
     """Whether connections should not be used again after *error*: they may have an answer to come, or lead nowhere."""
     return not isinstance(error, ConveyorError) or isinstance(error, StoreUnavailable | OutcomeUnknown)
+
+
+class _Brisk:
+    """An async connection that is there in ``CONNECTING``, and has had answers to all that it begins with.
+
+    Each of these would take whatever time there is: a worker that is to end would wait for a mute server so long.
+    """
+
+    async def connect(self) -> None:
+        """Connect, unless that is done."""
+        async with asyncio.timeout(redis_sources.CONNECTING):
+            await cast(Any, super()).connect()
+
+
+def _brisk(pool: Any) -> Any:
+    pool.connection_class = type("Brisk", (_Brisk, pool.connection_class), {})
+    return pool
 
 
 class Subscription:

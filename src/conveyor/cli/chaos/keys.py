@@ -37,31 +37,25 @@ Found = tuple[str, Sequence[Cell]]
 """An index, and a job of it: its id, and the fields that were asked for."""
 
 
+class _Client(Protocol):
+    def execute_command(self, *words: Word) -> object: ...
+
+    def pipeline(self, *, transaction: bool) -> "_Batch": ...
+
+
 class _Batch(Protocol):
     def execute_command(self, *words: Word) -> object: ...
 
     def execute(self) -> Sequence[object]: ...
 
 
-class _Pool(Protocol):
-    def disconnect(self) -> None: ...
-
-
-class _Client(Protocol):
-    connection_pool: _Pool
-
-    def execute_command(self, *words: Word) -> object: ...
-
-    def pipeline(self, *, transaction: bool) -> _Batch: ...
-
-
 class Keys:
     """The keys of one store, which may have several parts."""
 
-    def __init__(self, client: _Client, batch: _Batch, parts: Sequence[str]) -> None:
+    def __init__(self, client: _Client, parts: Sequence[str]) -> None:
         """*parts* are what the keys of each begin with."""
         self._client = client
-        self._batch = batch
+        self._batch = client.pipeline(transaction=False)
         self.parts = parts
 
     def call(self, name: str, key: str, *words: Word) -> list[object]:
@@ -119,13 +113,13 @@ def keys(url: str) -> Generator[Keys]:
             f"Redis needs redis-py ({error}); install Conveyor with its extra: 'conveyor[redis]'"
         ) from error
     place = Place.of(url)
-    client = cast(_Client, redis.Redis(connection_pool=place.source.pool(place.source.node(place.tags[0]))))
+    pool = place.source.pool(place.source.node(place.tags[0]))
     try:
-        yield Keys(client, client.pipeline(transaction=False), place.tags)
+        yield Keys(cast(_Client, redis.Redis(connection_pool=pool)), place.tags)
     except redis.ConnectionError as error:
         raise StoreUnavailable(str(error)) from None
     finally:
-        client.connection_pool.disconnect()
+        pool.disconnect()
 
 
 class Scratch:

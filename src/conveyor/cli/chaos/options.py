@@ -31,8 +31,8 @@ def arguments(parser: argparse.ArgumentParser, known: Sequence[str]) -> None:
         "--store",
         "--url",
         metavar="URL",
-        help="sqlite:///FILE or postgresql://...: work beside it, on its disk or server, and leave it alone "
-        "(a temporary file)",
+        help="sqlite:///FILE, postgresql://... or redis://...: work beside it, on its disk or server, and leave it "
+        "alone (a temporary file)",
     )
     add("--seconds", type=number_between(float, 0.1, DAY), default=20.0, help="how long faults go on in each (20)")
     add("--rounds", type=number_between(int, 1, MOST), help="how many faults in each, however long that takes")

@@ -81,7 +81,8 @@ def _waiting(id_: str, job: Mapping[str, str]) -> Iterator[Entry]:
 
 
 def _running(id_: str, job: Mapping[str, str]) -> Iterator[Entry]:
-    yield Entry(f"running:{job['queue']}", id_, job.get("last_attempted_at") or job["started_at"])
+    since = max(int(job.get(name, 0)) for name in ("started_at", "last_attempted_at"))  # the first attempt has one time
+    yield Entry(f"running:{job['queue']}", id_, str(since))
     yield Entry(f"held:{job['runner']}", id_, job["token"])
     if "cancelled" in job:
         yield Entry(f"asked:{job['runner']}", id_, "")

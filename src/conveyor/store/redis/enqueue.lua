@@ -32,13 +32,14 @@ for place, job in ipairs(arrived) do
     jobs[#jobs + 1] = job
   end
 end
+-- What is written over has its turn behind all that is new, as in the other stores, which do that afterwards.
 local answer = {'stored'}
 for _, job in ipairs(jobs) do
   local holder = job.unique and redis.call('HGET', P .. 'unique', job.unique)
   if holder then
     answer[#answer + 1] = job.id
     answer[#answer + 1] = holder
-    if job.on_conflict == 'replace' then replace(holder, job) end
+    if job.on_conflict == 'replace' then replace(holder, (arriving(job.n, at, #arrived))) end
   else
     store(job, now)
   end
