@@ -4,7 +4,6 @@
 -- r refused (no longer the runner's, and another wrote its end), s stopped: somebody wants it cancelled, so it ended
 -- instead of waiting.
 local PLAIN, OUTCOME = 4, 13
-local NONE = {}
 local at, answer, waits = clock(), {}, false
 local plain, first = tonumber(ARGV[2]), 3 + PLAIN * ARGV[2]
 
@@ -28,7 +27,7 @@ local function tokens()
     local of = {}
     for start = 1, #ids, MANY do
       local last = math.min(start + MANY - 1, #ids)
-      local held = redis.call('HMGET', held_key(runner), unpack(ids, start, last))
+      local held = redis.call('HMGET', P .. 'held:' .. runner, unpack(ids, start, last))
       for place = 1, #held do of[ids[start + place - 1]] = held[place] end
     end
     found[runner] = of
@@ -97,7 +96,7 @@ local function succeed(n)
   if not stops(ARGV[1], id, token) then return before(id, given_) end
   local key = job_key(id)
   local got = redis.call('HMGET', key, 'queue', 'cancelled', 'more')
-  local rare = got[3] and redis.call('HMGET', key, 'keep', 'unique', 'until_start', 'expires_at') or NONE
+  local rare = got[3] and redis.call('HMGET', key, 'keep', 'unique', 'until_start', 'expires_at') or NOTHING
   let_go(id, got[1], ARGV[1])
   finish(id, {key = key, queue = got[1], cancelled = got[2], keep = rare[1], unique = rare[2], until_start = rare[3],
               expires_at = rare[4]}, 'succeeded', 0, given_)
