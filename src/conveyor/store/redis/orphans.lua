@@ -12,8 +12,8 @@ for _, runner in ipairs(redis.call('ZRANGEBYSCORE', P .. 'runners', '-inf', at))
     for _, id in ipairs(held) do
       local job = redis.call('HMGET', P .. 'job:' .. id, 'token', 'attempt', 'max_attempts', 'crashes', 'attempts',
                              'last_attempted_at', 'task', 'queue', 'extras', 'started_at')
-      answer[#answer + 1] = {id, job[1], runner, job[2], job[3], job[4], job[5], job[6] or job[10], digits(at), job[7], job[8],
-                             job[9], #held}
+      answer[#answer + 1] = {id, job[1], runner, job[2], job[3], job[4], job[5], job[6] or job[10],
+                             digits(at), job[7], job[8], job[9], #held}
     end
   end
 end
