@@ -4,13 +4,16 @@ import gc
 import os
 import signal
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 
 import pytest
 from psycopg import AsyncConnection, Connection
 
+from conveyor.cli.chaos.keys import Scratch
 from tests.support.databases import Databases
 from tests.support.pgbouncer import PgBouncer
 from tests.support.postgres import PostgresServer, prepare
+from tests.support.redis import RedisServer, versions
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background job, whose children would ignore it too
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -129,3 +132,17 @@ def postgres_url(request: pytest.FixtureRequest, databases: Databases, reach: Re
     """The address of a database of this test's own, in which is what is in the prepared template, and no more."""
     with databases.lent() as url:
         yield url if request.node.get_closest_marker("direct") else reach(url)
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """One server per test process, of the version in CONVEYOR_TEST_REDIS, or of the first that there is."""
+    with RedisServer(versions()[0]) as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(redis_server: RedisServer) -> Iterator[str]:
+    """The address of a store of this test's own: its keys bear a prefix, and are gone afterwards."""
+    with closing(Scratch(redis_server.url())) as made:
+        yield made.url

@@ -89,8 +89,8 @@ class Conveyor(Later):
     """An app: its tasks, and the store that keeps their jobs.
 
     *url* is ``sqlite:///jobs.db`` (four slashes for a path from the root; ``?synchronous=NORMAL`` trades the last
-    commits at a power cut for speed), ``sqlite:///:memory:`` or ``postgresql://...``. Without it, the environment's
-    ``CONVEYOR_URL``, else ``sqlite:///conveyor.db``. Nothing is opened before it is needed.
+    commits at a power cut for speed), ``sqlite:///:memory:``, ``postgresql://...`` or ``redis://...``. Without it, the
+    environment's ``CONVEYOR_URL``, else ``sqlite:///conveyor.db``. Nothing is opened before it is needed.
 
     *listen_url*, else ``CONVEYOR_LISTEN_URL``, is for workers and locks behind a pooler: the server's own address.
     *include* names modules whose ``@conveyor.task`` tasks become the app's; they are imported at first use.
@@ -354,7 +354,7 @@ def open_store(url: str, clock: Clock, listen_url: str | None = None) -> Store:
         from conveyor.store.sqlite.opened import SqliteStore
 
         return SqliteStore(url, clock)
-    if urlsplit(url).scheme in {"redis", "rediss"}:
+    if urlsplit(url).scheme.startswith("redis"):
         try:
             from conveyor.store.redis.opened import RedisStore
         except ImportError as error:
@@ -377,7 +377,9 @@ def open_ground(url: str, who: str = "bench") -> "Ground":
         from conveyor.store.sqlite.ground import SqliteGround
 
         return SqliteGround(url, who)
-    if urlsplit(url).scheme in {"redis", "rediss"}:
+    if urlsplit(url).scheme == "redis+cluster":
+        raise UsageError("a Redis Cluster cannot be measured yet; name one server")
+    if urlsplit(url).scheme.startswith("redis"):
         try:
             from conveyor.store.redis.bench.ground import RedisGround
         except ImportError as error:

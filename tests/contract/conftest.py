@@ -33,6 +33,8 @@ def url(request: pytest.FixtureRequest, folder: Path) -> str:
     if request.param == "postgres":
         address: str = request.getfixturevalue("postgres_url")
         return address
+    if request.param == "redis":
+        return str(request.getfixturevalue("redis_url"))
     return "sqlite:///:memory:" if request.param == "sqlite-memory" else sqlite_url(folder)
 
 

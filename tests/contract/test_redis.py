@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
+from typing import cast
 
 import pytest
 
@@ -28,6 +29,17 @@ class TestRedis(StoreContract):
     def open_store(self, server: RedisServer) -> Callable[[], Store]:
         server.flush()
         return lambda: RedisStore(server.url())
+
+
+class TestRedisInShards(StoreContract):
+    """Three of them, on one server."""
+
+    ordered = False
+
+    @pytest.fixture
+    def open_store(self, server: RedisServer) -> Callable[[], Store]:
+        server.flush()
+        return lambda: RedisStore(f"{server.url()}?shards=3")
 
 
 @pytest.mark.parametrize("size", [0, 63, 64, 65, 128, 512, 513, 5_000])
@@ -60,14 +72,14 @@ def test_a_job_that_replaces_another_leaves_nothing_of_its_arguments(server: Red
     store.close()
 
 
-def test_a_worker_at_rest_asks_for_the_bell_once_and_looks_once_more(server: RedisServer) -> None:
+def test_a_worker_at_rest_asks_for_the_bell_once_and_looks_once_more() -> None:
     asked: list[float] = []
 
     async def ask(seconds: float) -> None:
         asked.append(seconds)
 
     async def rest() -> list[bool]:
-        listener = RedisListener(Links(server.url()), "bell", ask)
+        listener = RedisListener(cast(Links, None), "bell", ask)  # which it does not need for that
         return [await listener.idle(5.0) for _ in range(3)]
 
     assert asyncio.run(rest()) == [True, False, False]

@@ -13,6 +13,7 @@ from conveyor.store.contract import Store
 from tests.support.cli import Terminal
 from tests.support.jobs import Hand, Hire
 from tests.support.postgres import PostgresServer
+from tests.support.redis import RedisServer, versions
 from tests.support.stores import SHARED, open_store, sqlite_url
 
 
@@ -30,6 +31,8 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "postgres":
         address: str = request.getfixturevalue("postgres_url")
         return address
+    if request.param == "redis":
+        return str(request.getfixturevalue("redis_url"))
     return sqlite_url(tmp_path)
 
 
@@ -45,6 +48,13 @@ def port_of_shop(request: pytest.FixtureRequest) -> Iterator[Callable[[], int]]:
     """The port of a server with an empty database ``shop``, for a page that needs one; made when it is asked for."""
     with ExitStack() as stack:
         yield lambda: stack.enter_context(_shop(request.getfixturevalue("postgres_server")))
+
+
+@pytest.fixture
+def port_of_redis() -> Iterator[Callable[[], int]]:
+    """The port of a Redis server that keeps what it is told; made when it is asked for."""
+    with ExitStack() as stack:
+        yield lambda: stack.enter_context(RedisServer(versions()[0], appendonly="yes")).port
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from conveyor.core.model import Claimed, JobFilter, NewJob, Progress, Report
 from conveyor.plan import Plan
 from conveyor.store.contract import Store
 from tests.support.jobs import HOUR, QUEUE, TASK, Hand, key, new_job, outcome, see
-from tests.support.stores import tables
+from tests.support.stores import sound, tables
 
 T = TypeVar("T")
 HALF = b'{"value":0.5}'
@@ -159,6 +159,7 @@ def stubborn(call: Callable[[], T]) -> T:
 def check(store: Store, jobs: Sequence[NewJob], told: Sequence[str]) -> None:
     """Every job has ended once, as was acknowledged where it was, and nothing is recorded twice."""
     twin, later = jobs[TWIN], jobs[LATER]
+    assert sound(store) == []
     assert tables(store) == (0, len(jobs) - 1)
     assert store.run(store.operations.get(twin.id)) is None, "a unique key was held twice"
     acknowledged = [line.split(" ") for line in told if " " in line]

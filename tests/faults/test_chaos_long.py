@@ -7,6 +7,7 @@ import pytest
 
 from conveyor.cli.chaos.scenarios import ALL, Scenario
 from tests.e2e.conftest import url
+from tests.support.stores import SERVED
 
 __all__ = ["url"]
 
@@ -26,6 +27,7 @@ USUAL = ("--seconds", "60")
 
 
 @pytest.mark.soak
+@pytest.mark.parametrize("url", SERVED, indirect=True)
 @pytest.mark.parametrize("scenario", ALL, ids=lambda s: s.name)
 def test_a_scenario_finds_nothing(scenario: Scenario, url: str) -> None:
     words = [scenario.name, *LONG.get(scenario.name, USUAL), "--store", url]

@@ -15,14 +15,16 @@ from conveyor.store.contract import Store
 from tests.faults.story import TWIN, Story, cast_of_jobs, check
 from tests.support.faults import Faults, When
 from tests.support.jobs import Hand
-from tests.support.stores import SHARED, open_store, rows, tables
+from tests.support.stores import SERVED, end_leases, open_store, tables, wipe
 
 pytestmark = [
-    pytest.mark.parametrize("url", SHARED, indirect=True),
+    pytest.mark.parametrize("url", SERVED, indirect=True),
     pytest.mark.parametrize("when", ["before", "after"]),
 ]
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["tests.faults.test_every_n", "conveyor.store.postgres.opened"])
+FORKS.set_forkserver_preload(
+    ["tests.faults.test_every_n", "conveyor.store.postgres.opened", "conveyor.store.redis.opened"]
+)
 
 
 @pytest.fixture
@@ -47,11 +49,6 @@ def storied(url: str, jobs: list[NewJob], tell: Callable[[str], None]) -> Iterat
     store.close()
 
 
-def clean(looker: Store) -> None:
-    for table in ("conveyor_job", "conveyor_history", "conveyor_runner"):
-        rows(looker, f"DELETE FROM {table}")
-
-
 def report(capsys: pytest.CaptureFixture[str], text: str) -> None:
     with capsys.disabled():
         sys.stdout.write(f"\n{text} ")
@@ -61,7 +58,7 @@ def test_a_call_that_is_lost_at_any_point_loses_and_doubles_no_job(
     url: str, when: When, looker: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for at in count(1):
-        clean(looker)
+        wipe(looker)
         faults, told, jobs = Faults(at, when), list[str](), cast_of_jobs()
         with pytest.MonkeyPatch.context() as patch, storied(url, jobs, told.append) as story:
             faults.install(patch)
@@ -81,15 +78,14 @@ def test_a_process_that_is_killed_at_any_point_loses_and_doubles_no_job(
     url: str, when: When, looker: Store, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for at in count(1):
-        clean(looker)
+        wipe(looker)
         acks, jobs = folder / f"acks-{at}", cast_of_jobs()
         acks.touch()
         child = FORKS.Process(target=one_life, args=(url, jobs, at, when, str(acks)))
         child.start()
         child.join()
         told = acks.read_text().splitlines()
-        if url.startswith("postgres"):  # where a lease takes its time to end
-            rows(looker, "UPDATE conveyor_runner SET expires_at = 0")
+        end_leases(looker)  # where they take their time to end
         answered = told.count("enqueued")
         assert sum(tables(looker)) >= (0, 4, 7, 9)[answered]
         with storied(url, jobs, told.append) as story:

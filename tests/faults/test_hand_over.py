@@ -25,7 +25,13 @@ def start(yard: Yard) -> Process:
 
 
 @pytest.mark.parametrize(
-    "yard", ["sqlite-file", pytest.param("postgres", marks=[pytest.mark.soak, pytest.mark.postgres])], indirect=True
+    "yard",
+    [
+        "sqlite-file",
+        pytest.param("redis", marks=pytest.mark.soak),
+        pytest.param("postgres", marks=[pytest.mark.soak, pytest.mark.postgres]),
+    ],
+    indirect=True,
 )
 @pytest.mark.timeout(180)
 def test_a_process_that_dies_at_any_step_of_a_hand_over_loses_no_job(yard: Yard) -> None:

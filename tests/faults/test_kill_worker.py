@@ -1,6 +1,5 @@
 """P01: the worker is killed at any moment, again and again, under load: nothing is lost, nothing has two outcomes."""
 
-import json
 import os
 import random
 import signal
@@ -13,9 +12,8 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from conveyor.core import ids
 from tests.support.history import Record, read_tables, runs_of
-from tests.support.stores import number, rows
+from tests.support.stores import SERVED, sound, tables
 from tests.support.waiting import until
 from tests.support.yard import Yard
 
@@ -28,6 +26,8 @@ DRAIN = 30.0
 """Seconds within which all is done once nobody is killed any more."""
 
 Say = Callable[[str], None]
+
+pytestmark = pytest.mark.parametrize("yard", SERVED, indirect=True)
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def storm(yard: Yard, kills: int, *, max_attempts: int, seed: int = 1) -> None:
 
 
 def drained(yard: Yard) -> bool:
-    return number(yard.store, "SELECT count(*) FROM conveyor_job") == 0
+    return tables(yard.store)[0] == 0
 
 
 def unexplained(records: Sequence[Record]) -> list[str]:
@@ -73,9 +73,9 @@ def unexplained(records: Sequence[Record]) -> list[str]:
 
 
 def whole(yard: Yard) -> bool:
-    """Whether SQLite finds its file sound; a server looks after its own."""
+    """Whether SQLite finds its file sound, and Redis has the indexes that it must; PostgreSQL looks after its own."""
     if not yard.url.startswith("sqlite"):
-        return True
+        return sound(yard.store) == []
     file = sqlite3.connect(yard.url.removeprefix("sqlite:///"))
     try:
         return bool(file.execute("PRAGMA integrity_check").fetchall() == [("ok",)])
@@ -88,13 +88,11 @@ def taken_back(yard: Yard, records: Sequence[Record]) -> list[float]:
     deaths = {record.pid: record.wall for record in records if record.kind == "gone"}
     cut = {(run.job, run.attempt): deaths[run.pid] for run in runs_of(records) if run.how == "gone"}
     found = []
-    for job, text in rows(yard.store, "SELECT id, attempts FROM conveyor_history WHERE attempts IS NOT NULL"):
-        assert isinstance(job, bytes)
-        assert isinstance(text, bytes)
-        for entry in json.loads(text):
-            death = cut.get((ids.text(job), entry["number"]))
-            if death is not None and entry["event"] != "retry":
-                found.append(entry["finished_at"] / 1_000_000 - death)
+    for row in read_tables(yard.url).past:
+        for number, at in row.taken.items():
+            death = cut.get((row.job, number))
+            if death is not None:
+                found.append(at - death)
     return found
 
 
@@ -108,10 +106,10 @@ def centiles(times: Sequence[float]) -> str:
 
 def figures(yard: Yard, kills: int) -> str:
     """What the release notes print. A job is *started* again only after those that are due before it."""
-    records, tables, report = yard.history.read(), read_tables(yard.url), yard.report()
+    records, found, report = yard.history.read(), read_tables(yard.url), yard.report()
     cut = sum(run.how == "gone" for run in runs_of(records))
     again = centiles([recovery.started for recovery in report.recoveries])
-    states = ", ".join(f"{count} {state}" for state, count in Counter(row.state for row in tables.past).items())
+    states = ", ".join(f"{count} {state}" for state, count in Counter(row.state for row in found.past).items())
     return (
         f"{kills} kills: {report.accepted} accepted, {report.unknown} unknown, {len(report.lost)} lost; {states}; "
         f"{report.executions} executions, {cut} cut off, {len(report.twice)} done twice, "
@@ -122,14 +120,14 @@ def figures(yard: Yard, kills: int) -> str:
 
 def survives(yard: Yard, kills: int, say: Say) -> None:
     storm(yard, kills, max_attempts=KEPT)
-    records, tables, report = yard.history.read(), read_tables(yard.url), yard.report()
+    records, found, report = yard.history.read(), read_tables(yard.url), yard.report()
     say(figures(yard, kills))
     assert report.accepted > kills
-    assert (report.lost, report.uninvited, report.in_both, tables.hot) == ((), 0, (), [])
+    assert (report.lost, report.uninvited, report.in_both, found.hot) == ((), 0, (), [])
     assert (report.overlaps, report.stale, report.misnumbered) == ((), (), ())
     assert unexplained(records) == []
-    assert {row.state for row in tables.past} <= {"succeeded", "quarantined", "failed"}
-    assert {row.attempt for row in tables.past if row.state == "failed"} <= {KEPT}  # as often as that, it was killed
+    assert {row.state for row in found.past} <= {"succeeded", "quarantined", "failed"}
+    assert {row.attempt for row in found.past if row.state == "failed"} <= {KEPT}  # as often as that, it was killed
     assert whole(yard)
 
 
@@ -144,12 +142,12 @@ def test_many_kills_lose_no_job_and_give_none_two_outcomes(yard: Yard, say: Say)
 
 def test_with_one_attempt_a_job_is_started_at_most_once_whatever_is_killed(yard: Yard, say: Say) -> None:
     storm(yard, KILLS, max_attempts=1)
-    records, tables, report = yard.history.read(), read_tables(yard.url), yard.report()
+    records, found, report = yard.history.read(), read_tables(yard.url), yard.report()
     say(figures(yard, KILLS))
     starts = Counter(record.job for record in records if record.kind == "started")
     assert set(starts.values()) == {1}
     assert (report.lost, report.uninvited, report.in_both, report.misnumbered) == ((), 0, (), ())
     done = {run.job for run in runs_of(records) if run.how == "ended"}
-    assert {row.job for row in tables.past if row.state == "succeeded"} <= done
-    assert {row.state for row in tables.past} <= {"succeeded", "failed"}
+    assert {row.job for row in found.past if row.state == "succeeded"} <= done
+    assert {row.state for row in found.past} <= {"succeeded", "failed"}
     assert whole(yard)

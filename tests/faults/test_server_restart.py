@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import count, cycle
 from pathlib import Path
 from statistics import median
@@ -15,7 +16,7 @@ import pytest
 from conveyor.core.lifecycle import State
 from tests.support.history import read_tables, runs_of
 from tests.support.postgres import PostgresServer, StopMode, prepare
-from tests.support.stores import number
+from tests.support.stores import tables
 from tests.support.waiting import until
 from tests.support.yard import Yard
 
@@ -45,6 +46,10 @@ def yard(server: PostgresServer, tmp_path: Path) -> Iterator[Yard]:
     made.close()
 
 
+Outage = Callable[[], float]
+"""The server is away for a while; gives when it was back."""
+
+
 def outage(server: PostgresServer, seconds: float, mode: StopMode = "immediate") -> float:
     """Crash or stop the server, and start it *seconds* later; when it was back."""
     server.stop(mode)
@@ -65,18 +70,21 @@ def resumed(yard: Yard, back: float) -> float:
     return min(starts()) - back
 
 
-def survives(
-    server: PostgresServer, yard: Yard, outages: list[float], long: float, modes: Sequence[StopMode] = ("immediate",)
-) -> str:
+def outages(
+    server: PostgresServer, lengths: Sequence[float], modes: Sequence[StopMode] = ("immediate",)
+) -> list[Outage]:
+    """One for each of *lengths*."""
+    return [partial(outage, server, seconds, mode) for seconds, mode in zip(lengths, cycle(modes), strict=False)]
+
+
+def survives(yard: Yard, outages: Sequence[Outage], long: float) -> str:
     """Jobs of *long* seconds run through all *outages*, short ones flow; gives the figures."""
     workers = [yard.short(*LEASE), yard.short(*LEASE)]
     producer = yard.start("tests.support.producer", "--rate", "20", "--max-attempts", "2")
     jobs = [job for task in ("nap", "doze") for lasts in (long / 2, long) for job in yard.enqueue(task, lasts, count=3)]
     for job in jobs:
         yard.started(job)
-    pauses = [
-        resumed(yard, outage(server, seconds, mode)) for seconds, mode in zip(outages, cycle(modes), strict=False)
-    ]
+    pauses = [resumed(yard, away()) for away in outages]
     yard.store.close()  # its connections have ended too
     pause = threading.Event()
     until(
@@ -85,7 +93,7 @@ def survives(
     )
     producer.signal(signal.SIGTERM)
     assert producer.ends() == 0
-    until(lambda: pause.wait(0.05) or number(yard.store, "SELECT count(*) FROM conveyor_job") == 0, patience=20)
+    until(lambda: pause.wait(0.05) or tables(yard.store)[0] == 0, patience=20)
     assert all(worker.lives for worker in workers)
     once(yard, jobs)
     report, answers = yard.report(), Counter(record.kind for record in yard.history.read())
@@ -97,12 +105,12 @@ def survives(
 
 def once(yard: Yard, jobs: list[str]) -> None:
     """Every job there is had one start, one end, one outcome."""
-    report, tables = yard.report(), read_tables(yard.url)
+    report, found = yard.report(), read_tables(yard.url)
     runs = list(runs_of(yard.history.read()))
-    assert {row.state for row in tables.past} == {"succeeded"}
-    assert [row for row in tables.past if row.attempt != 1] == []
-    assert set(jobs) <= {row.job for row in tables.past}
-    assert sorted(run.job for run in runs) == sorted(row.job for row in tables.past)
+    assert {row.state for row in found.past} == {"succeeded"}
+    assert [row for row in found.past if row.attempt != 1] == []
+    assert set(jobs) <= {row.job for row in found.past}
+    assert sorted(run.job for run in runs) == sorted(row.job for row in found.past)
     assert {run.how for run in runs} == {"ended"}
     assert (report.lost, report.uninvited, report.in_both, report.twice) == ((), 0, (), ())
     assert (report.overlaps, report.stale, report.misnumbered) == ((), (), ())
@@ -132,18 +140,18 @@ def say(capsys: pytest.CaptureFixture[str]) -> Figure:
 
 
 def test_no_job_is_started_twice_when_the_server_crashes(server: PostgresServer, yard: Yard, say: Figure) -> None:
-    say(survives(server, yard, [0, OUTAGE], 5.0))
+    say(survives(yard, outages(server, [0, OUTAGE]), 5.0))
 
 
 @pytest.mark.soak
 def test_no_long_job_is_started_twice_when_the_server_crashes_again_and_again(
     server: PostgresServer, yard: Yard, say: Figure
 ) -> None:
-    say(survives(server, yard, [0, OUTAGE] * 3, 30.0))
+    say(survives(yard, outages(server, [0, OUTAGE] * 3), 30.0))
 
 
 @pytest.mark.soak
 def test_no_job_is_started_twice_when_the_server_restarts_sixty_times(
     server: PostgresServer, yard: Yard, say: Figure
 ) -> None:
-    say(survives(server, yard, [0, 1] * 30, 60.0, ("fast", "fast", "immediate", "immediate")))
+    say(survives(yard, outages(server, [0, 1] * 30, ("fast", "fast", "immediate", "immediate")), 60.0))

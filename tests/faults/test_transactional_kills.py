@@ -20,7 +20,7 @@ from tests.support.postgres import PostgresServer
 from tests.support.waiting import until
 from tests.support.yard import Process, Yard
 
-KILLS = int(os.environ.get("CONVEYOR_TRANSACTIONAL_KILLS", "8"))
+KILLS = int(os.environ.get("CONVEYOR_TRANSACTIONAL_KILLS", "5"))
 MANY_KILLS = int(os.environ.get("CONVEYOR_MANY_TRANSACTIONAL_KILLS", "300"))
 PATIENCE = 60.0
 """Seconds within which all is done once nobody is killed any more."""

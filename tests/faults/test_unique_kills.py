@@ -20,12 +20,13 @@ from uuid import UUID
 import psycopg
 import pytest
 
+from conveyor.cli.chaos.keys import HOT, PAST, keys
 from tests.support.rivals import Line, read
-from tests.support.stores import number
+from tests.support.stores import SERVED, sound, tables
 from tests.support.waiting import until
 from tests.support.yard import Process, Yard
 
-KILLS, MANY_KILLS = 8, 120
+KILLS, MANY_KILLS = 5, 120
 PROCESSES, RIVALS = 4, 25
 LOOK = 0.1
 SHORT = ("--lease", "1.5", "--beat", "0.3", "--rescue", "0.3")
@@ -33,6 +34,8 @@ DRAIN = 40.0
 """Seconds within which all is done once nobody is killed any more."""
 
 Say = Callable[[str], None]
+
+pytestmark = pytest.mark.parametrize("yard", SERVED, indirect=True)
 
 
 @pytest.fixture
@@ -63,11 +66,16 @@ class Row(NamedTuple):
 _HOT = "SELECT id, token, started_at IS NOT NULL, extras, 1 FROM conveyor_job"
 _PAST = "SELECT id, token, started_at IS NOT NULL, extras, 0 FROM conveyor_history"
 EVERYTHING = f"{_HOT} UNION ALL {_PAST}"
+FIELDS = ("token", "started_at", "extras")
 
 
 @contextmanager
 def snapshots(url: str) -> Iterator[Callable[[], list[Row]]]:
-    """Gives what looks at all jobs as of one moment, by plain SQL."""
+    """Gives what looks at all jobs as of one moment, by plain SQL, or by one script of Redis."""
+    if url.startswith("redis"):
+        with keys(url) as here:
+            yield lambda: [_of(index in HOT, *cells) for index, cells in here.look((*HOT, *PAST), *FIELDS)]
+        return
     if url.startswith("sqlite"):
         path = url.removeprefix("sqlite:///")
         with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as file:
@@ -88,6 +96,11 @@ def _row(id_: bytes | UUID, token: int, started: bool, extras: str, unfinished: 
     wish: Mapping[str, str] = json.loads(extras)
     job = str(id_ if isinstance(id_, UUID) else UUID(bytes=id_))
     return Row(job, token, bool(started), wish["unique"], wish.get("until", "finish"), bool(unfinished))
+
+
+def _of(hot: bool, id_: bytes | None, token: bytes | None, started: bytes | None, extras: bytes | None) -> Row:
+    job = bytes.fromhex((id_ or b"").decode())
+    return _row(job, int(token or 0), started is not None, (extras or b"").decode(), hot)
 
 
 @dataclass
@@ -186,10 +199,7 @@ class Crowd:
         for process in self.rivals:
             assert process.ends() == 0, process.said
         pause = threading.Event()
-        until(
-            lambda: pause.wait(LOOK) or number(self.yard.store, "SELECT count(*) FROM conveyor_job") == 0,
-            patience=DRAIN,
-        )
+        until(lambda: pause.wait(LOOK) or tables(self.yard.store)[0] == 0, patience=DRAIN)
         for process in self.workers:
             process.kill()
 
@@ -218,6 +228,7 @@ def survives(yard: Yard, kills: int, say: Say) -> None:
     lines = read(yard.folder)
     say(figures(kills, scan, lines, len(rows)))
     assert scan.broken == []
+    assert sound(yard.store) == []
     assert not [row for row in rows if row.unfinished]
     there = {row.id for row in rows}
     created = [line.job for line in lines if line.what == "created"]

@@ -18,8 +18,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
+from conveyor.cli.chaos.keys import HOT, PAST, Keys, keys
+from conveyor.cli.chaos.sound import unsound
 from conveyor.core import ids
-from conveyor.core.errors import DuplicateJob
+from conveyor.core.errors import DuplicateJob, UsageError
 from conveyor.core.judge import EXPIRED
 from conveyor.core.lifecycle import Event, State, ending, shown
 from conveyor.core.model import Claimed, Completion, JobFilter, NewJob, Report, read_attempts
@@ -29,7 +31,7 @@ from conveyor.store.answers import Pass
 from conveyor.store.contract import Store
 from tests.support.jobs import HOUR, QUEUE, Hand, new_job, outcome
 from tests.support.model import Modelled, Wish
-from tests.support.stores import age, pass_time, rows
+from tests.support.stores import KINDS, age, pass_time, rows, wipe
 
 Look = Callable[[str], Sequence[tuple[object, ...]]]
 Turn = Callable[[int, bytes | None], Plan[Pass]]
@@ -44,7 +46,7 @@ OUTCOMES = (
     Event.CANCEL,
     Event.EXPIRE,
 )
-EXAMPLES = {"sqlite-memory": 120, "sqlite-file": 80, "postgres": 80}
+EXAMPLES = {"sqlite-memory": 120, "sqlite-file": 80, "postgres": 80, "redis": 40}
 STEPS = 40
 COLUMNS = "id, state, attempt, max_attempts, crashes, token, unique_key, cancelled, progress, attempts"
 EVERYTHING = (
@@ -52,6 +54,8 @@ EVERYTHING = (
     f"UNION ALL SELECT {COLUMNS}, 0, NULL FROM conveyor_history"
 )
 """In one look: the looks are most of what a story does."""
+FIELDS = (*COLUMNS.replace("unique_key", "unique").split(", ")[1:], "run_after")
+"""The same on Redis."""
 SIDES = st.sampled_from((0, 1))
 LIMITS = st.sampled_from((1, 2, 1000))
 WISHES = st.builds(
@@ -89,8 +93,7 @@ class LifecycleMachine(RuleBasedStateMachine):
     def __init__(self, stores: Sequence[Store], look: Look) -> None:
         super().__init__()
         self.stores, self.look = stores, look
-        for table in ("conveyor_job", "conveyor_history", "conveyor_runner", "conveyor_queue"):
-            rows(stores[0], f"DELETE FROM {table}")
+        wipe(stores[0])
         self.jobs: dict[bytes, Modelled] = {}
         self.given: list[tuple[NewJob, Wish]] = []
         self.claims: list[tuple[Hand, Claimed]] = []
@@ -219,7 +222,12 @@ class LifecycleMachine(RuleBasedStateMachine):
         operations, modelled = self.stores[side].operations, self.jobs.get(job.id)
         mine = modelled is not None and modelled.holds(hand.id, job.token)
         done = Completion(job.id, job.token, hand.id, b"42", says)
-        assert self.stores[side].run(operations.complete(done)) is mine
+        if self.stores[side].kind == "redis":
+            with pytest.raises(UsageError):
+                self.stores[side].run(operations.complete(done))
+            mine = False
+        else:
+            assert self.stores[side].run(operations.complete(done)) is mine
         if modelled is not None and mine:
             modelled.progress = says or modelled.progress
             modelled.settle(Event.SUCCEED, 0, self.now, later=False)
@@ -335,7 +343,7 @@ class LifecycleMachine(RuleBasedStateMachine):
     def upkeep(self, side: int, limit: int) -> None:
         store = self.stores[side]
         over = [job for job in self.jobs.values() if job.waits and job.expired(self.now)]
-        assert self.passes(side, lambda n, _: store.control.expire(n), limit) == len(over)
+        assert self.passes(side, lambda n, _: store.control.expire(n), limit, in_order=False) == len(over)
         for job in over:
             job.end(Event.EXPIRE, EXPIRED, self.now)
         old = [job.id for job in self.jobs.values() if job.outstays(self.now)]
@@ -374,13 +382,13 @@ class LifecycleMachine(RuleBasedStateMachine):
         ]
         return data.draw(st.one_of(kinds))
 
-    def passes(self, side: int, turn: Turn, limit: int, picked: int | None = None) -> int:
+    def passes(self, side: int, turn: Turn, limit: int, picked: int | None = None, *, in_order: bool = True) -> int:
         """Passes until one picks nothing; how many jobs they changed. They pick *picked*, if it is given."""
         total = changed = 0
         after: bytes | None = None
         while (found := self.stores[side].run(turn(limit, after))).picked:
             assert found.picked <= limit
-            assert after is None or found.last is None or bytes(found.last) > after
+            assert not in_order or after is None or found.last is None or bytes(found.last) > after
             total, changed = total + found.picked, changed + found.changed
             after = found.last
         assert total == (changed if picked is None else picked)
@@ -457,6 +465,21 @@ def _stored(row: Sequence[object]) -> tuple[bytes, Stored]:
     return bytes(cast("bytes", id_)), Stored(seen, *numbers, *texts, said, tuple(events[-1:]))
 
 
+def _looked(here: Keys) -> Sequence[tuple[object, ...]]:
+    """The rows of ``EVERYTHING`` on Redis; and its indexes are what the jobs would make of them."""
+    assert unsound(here) == []
+    return [_row(index in HOT, row) for index, row in here.look((*HOT, *PAST), *FIELDS)]
+
+
+def _row(hot: bool, cells: Sequence[bytes | None]) -> tuple[object, ...]:
+    texts = dict(zip(("id", *FIELDS), cells, strict=True))
+    words = {name: (texts[name] or b"").decode() or None for name in ("id", "state", "unique", "cancelled")}
+    numbers = [int(texts[name] or 0) for name in FIELDS[1:5]]
+    id_ = bytes.fromhex(words["id"] or "")
+    kept = (words["unique"], words["cancelled"], texts["progress"], texts["attempts"])
+    return (id_, words["state"], *numbers, *kept, *((int(texts["run_after"] or 0), kept[0]) if hot else (0, None)))
+
+
 @pytest.fixture
 def look(url: str, folder: Path, opened: Callable[[], Store]) -> Iterator[Callable[[Store], Look]]:
     """Looks at a store with plain SQL, through a connection that is none of its own where there can be one."""
@@ -465,6 +488,9 @@ def look(url: str, folder: Path, opened: Callable[[], Store]) -> Iterator[Callab
         def made(store: Store) -> Look:
             if "memory" in url:
                 return partial(rows, store)
+            if url.startswith("redis"):
+                here = stack.enter_context(keys(url))
+                return lambda _: _looked(here)
             if url.startswith("sqlite"):
                 file = stack.enter_context(contextlib.closing(sqlite3.connect(folder / "jobs.db")))
                 return lambda text: file.execute(text).fetchall()
@@ -476,6 +502,7 @@ def look(url: str, folder: Path, opened: Callable[[], Store]) -> Iterator[Callab
         yield made
 
 
+@pytest.mark.parametrize("url", [*KINDS, "redis"], indirect=True)
 @pytest.mark.timeout(300)  # to shorten a failing story takes its time
 def test_any_order_of_operations_ends_as_the_table_says(
     url: str, opened: Callable[[], Store], look: Callable[[Store], Look], request: pytest.FixtureRequest

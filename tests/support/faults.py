@@ -2,16 +2,20 @@
 
 import os
 import sqlite3
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NoReturn, TypeVar, cast
 
 import psycopg
 import pytest
 from psycopg.waiting import Ready, Wait
+from redis import exceptions
 
 from conveyor.drivers.postgres_wire import Wire
+from conveyor.drivers.redis import Carried, Connection, carry
+from conveyor.plan import Answer, Statement
 from conveyor.store.postgres import links
+from conveyor.store.redis import opened
 
 T = TypeVar("T")
 When = Literal["before", "after"]
@@ -48,9 +52,24 @@ class Faults:
         lose()
 
     def install(self, patch: pytest.MonkeyPatch) -> None:
-        """Spoil the connections that both libraries make from now on."""
+        """Spoil the connections that all libraries make from now on."""
         patch.setattr(links, "Wire", self._postgres())
         patch.setattr(sqlite3, "connect", self._sqlite(sqlite3.connect))
+        patch.setattr(opened, "carry", self._redis)
+
+    def _redis(
+        self, to: Callable[[int], Connection], tags: Sequence[str], progress: Carried
+    ) -> Callable[[Statement], Answer]:
+        """A call of a script is one round trip; whoever gets an error from it gives the connection up."""
+        carried = carry(to, tags, progress)
+
+        def lose() -> NoReturn:
+            raise exceptions.ConnectionError("the connection is lost, said the test")
+
+        def execute(statement: Statement) -> Answer:
+            return self.around("call", lambda: carried(statement), lose)
+
+        return execute
 
     def _postgres(self) -> type[Wire]:
         faults = self

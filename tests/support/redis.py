@@ -57,25 +57,32 @@ class RedisServer:
         """Make the data folder; start() starts the server on it."""
         self.version = version
         self.root = Path(tempfile.mkdtemp(prefix="conveyor-redis-"))
-        self.port = _free_port()
+        self.port = self.free_port()
         self.process: subprocess.Popen[bytes] | None = None
         self._guard = _start_guard(self.root)
         self._settings = {"save": "", "appendonly": "no", "pidfile": str(self.root / "redis.pid")} | {
             name.replace("_", "-"): value for name, value in settings.items()
         }
 
+    def free_port(self) -> int:
+        """A port that nobody has."""
+        return _free_port()
+
     def url(self, number: int = 0) -> str:
         """The address of the database of that *number*."""
         return f"redis://127.0.0.1:{self.port}/{number}"
 
+    def command(self) -> list[str]:
+        """What starts it."""
+        options = [part for name, value in self._settings.items() for part in (f"--{name}", *value.split(" "))]
+        command = [str(find_binary(self.version)), "--port", str(self.port), "--bind", "127.0.0.1", *options]
+        return [*command, "--dir", str(self.root)]
+
     def start(self) -> Self:
         """Start the server and return once it answers."""
-        options = [part for name, value in self._settings.items() for part in (f"--{name}", value)]
-        command = [str(find_binary(self.version)), "--port", str(self.port), "--bind", "127.0.0.1", *options]
-        log = (self.root / "server.log").open("ab")
-        with log:
+        with (self.root / "server.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [*command, "--dir", str(self.root)],
+                self.command(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -12,7 +12,7 @@ from tests.support.yard import Yard
 @pytest.fixture(params=SHARED)
 def yard(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Yard]:
     """A new, empty store, one that two processes can share, and the processes that work on it."""
-    postgres = request.param == "postgres"
-    made = Yard(request.getfixturevalue("postgres_url") if postgres else sqlite_url(tmp_path), tmp_path)
+    server = request.param in {"postgres", "redis"}
+    made = Yard(request.getfixturevalue(f"{request.param}_url") if server else sqlite_url(tmp_path), tmp_path)
     yield made
     made.close()

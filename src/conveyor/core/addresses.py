@@ -7,7 +7,9 @@ from urllib.parse import urlsplit
 from conveyor.core.errors import UsageError
 
 DEFAULT_URL: Final = "sqlite:///conveyor.db"
-KINDS: Final = frozenset({"sqlite", "postgresql", "postgres", "redis", "rediss"})
+KINDS: Final = frozenset(
+    {"sqlite", "postgresql", "postgres", "redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster"}
+)
 """What a store's URL may begin with."""
 
 

@@ -5,6 +5,8 @@ answer, and says nothing of it. What is sent is packed here: redis-py does that 
 which costs a microsecond for each of the thousand arguments that a call may have.
 """
 
+import asyncio
+import re
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -17,13 +19,20 @@ from redis import exceptions
 from conveyor.core.errors import OutcomeUnknown, StoreRefused, StoreUnavailable
 from conveyor.plan import Answer, Statement
 
-AWAY: Final = ("READONLY", "MASTERDOWN", "NOREPLICAS", "LOADING", "TRYAGAIN", "CLUSTERDOWN", "OOM", "BUSY", "MISCONF")
-"""How a server's refusals begin that pass, or are somebody's to mend: nothing was done."""
+AWAY: Final = re.compile(
+    r"(?:^|-)(READONLY|MASTERDOWN|NOREPLICAS|LOADING|TRYAGAIN|CLUSTERDOWN|OOM|BUSY|MISCONF)\b|read only replica"
+)
+"""Refusals that pass, or are somebody's to mend: nothing was done. Of a script they stand behind its own words."""
 
-
+MOVED: Final = re.compile(r"(?:^|-)(MOVED|ASK|TRYAGAIN|CLUSTERDOWN)\b|non local key|[Ss]lot .* not served|^Hash slot")
+"""Refusals of a Cluster's node that is not, or not just now, the one to ask."""
 _HIREDIS: Final[Any] = hiredis
 """What types it has are wrong here."""
 Argument = bytes | str | int
+
+
+class Moving(StoreUnavailable):
+    """A shard is at another node by now, or on its way there: nothing was done, and it is worth to try again soon."""
 
 
 class Connection(Protocol):
@@ -50,32 +59,74 @@ class AsyncConnection(Protocol):
         ...
 
 
-def carry(connection: Connection, prefix: str) -> Callable[[Statement], Answer]:
-    """Carries script calls over a blocking *connection*, to the keys behind *prefix*."""
+class Carried:
+    """How far a plan has come."""
+
+    def __init__(self, forget: Callable[[], None], *, writes: bool) -> None:
+        """Nothing is carried out yet. *forget*: what is known of where shards are is out of date."""
+        self._forget = forget
+        self._writes = writes
+        self._calls = 0
+        self.shards: set[int] = set()
+        """To which it went."""
+
+    @contextmanager
+    def call(self, shard: int) -> Generator[None]:
+        """Around one call."""
+        self.shards.add(shard)
+        try:
+            with translated(writes=self._writes):
+                yield
+        except StoreUnavailable:
+            self._forget()
+            raise
+        self._calls += 1
+
+    @contextmanager
+    def plan(self) -> Generator[None]:
+        """Around the whole: behind a first call that was answered nobody can say that nothing was written."""
+        try:
+            with translated(writes=self._writes):
+                yield
+        except StoreUnavailable as error:
+            if self._writes and self._calls:
+                raise OutcomeUnknown(f"a part was written: {error}") from error
+            raise
+
+
+def carry(to: Callable[[int], Connection], tags: Sequence[str], carried: Carried) -> Callable[[Statement], Answer]:
+    """Carries script calls over blocking connections: *to* gives that of a shard, whose keys bear its tag."""
 
     def execute(statement: Statement) -> Answer:
-        arguments = _arguments(statement, prefix)
-        connection.send_packed_command(packed("EVALSHA", _sha(statement.text), *arguments))
-        try:
-            return _answer(connection.read_response())
-        except exceptions.NoScriptError:
-            connection.send_packed_command(packed("EVAL", statement.text, *arguments))
-            return _answer(connection.read_response())
+        shard, arguments = _addressed(statement, tags)
+        with carried.call(shard):
+            connection = to(shard)
+            connection.send_packed_command(packed("EVALSHA", _sha(statement.text), *arguments))
+            try:
+                return _answer(connection.read_response())
+            except exceptions.NoScriptError:
+                connection.send_packed_command(packed("EVAL", statement.text, *arguments))
+                return _answer(connection.read_response())
 
     return execute
 
 
-def acarry(connection: AsyncConnection, prefix: str) -> Callable[[Statement], Awaitable[Answer]]:
-    """Carries script calls over an async *connection*."""
+def acarry(
+    to: Callable[[int], Awaitable[AsyncConnection]], tags: Sequence[str], carried: Carried, seconds: float
+) -> Callable[[Statement], Awaitable[Answer]]:
+    """Carries script calls over async connections; each round trip has *seconds*."""
 
     async def execute(statement: Statement) -> Answer:
-        arguments = _arguments(statement, prefix)
-        await connection.send_packed_command(packed("EVALSHA", _sha(statement.text), *arguments))
-        try:
-            return _answer(await connection.read_response())
-        except exceptions.NoScriptError:
-            await connection.send_packed_command(packed("EVAL", statement.text, *arguments))
-            return _answer(await connection.read_response())
+        shard, arguments = _addressed(statement, tags)
+        with carried.call(shard):
+            connection = await to(shard)
+            async with asyncio.timeout(seconds):
+                await connection.send_packed_command(packed("EVALSHA", _sha(statement.text), *arguments))
+                try:
+                    return _answer(await connection.read_response())
+                except exceptions.NoScriptError:
+                    await connection.send_packed_command(packed("EVAL", statement.text, *arguments))
+                    return _answer(await connection.read_response())
 
     return execute
 
@@ -91,8 +142,35 @@ def _sha(text: str) -> str:
     return sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 
-def _arguments(statement: Statement, prefix: str) -> tuple[Argument, ...]:
-    return (1, prefix, *cast(tuple[Argument, ...], statement.params["arguments"]))
+def heard(connection: Connection, replicas: int, seconds: float) -> None:
+    """Wait until so many replicas have heard of what was written over *connection*.
+
+    Raises ``OutcomeUnknown`` when they have not: it is written, and a failover may lose it.
+    """
+    connection.send_packed_command(packed("WAIT", replicas, _milliseconds(seconds)))
+    _enough(connection.read_response(), replicas)
+
+
+async def aheard(connection: AsyncConnection, replicas: int, seconds: float) -> None:
+    """The same for async code."""
+    async with asyncio.timeout(seconds):
+        await connection.send_packed_command(packed("WAIT", replicas, _milliseconds(seconds)))
+        _enough(await connection.read_response(), replicas)
+
+
+def _milliseconds(seconds: float) -> int:
+    """What the server gets, so that it answers before we hang up."""
+    return max(round(800 * seconds), 1)
+
+
+def _enough(found: object, replicas: int) -> None:
+    if cast(int, found) < replicas:
+        raise OutcomeUnknown(f"Redis: written, but only {found} of {replicas} replicas have heard of it")
+
+
+def _addressed(statement: Statement, tags: Sequence[str]) -> tuple[int, tuple[Argument, ...]]:
+    shard = cast(int, statement.params.get("shard", 0))
+    return shard, (1, tags[shard], *cast(tuple[Argument, ...], statement.params["arguments"]))
 
 
 def _answer(reply: object) -> Answer:
@@ -104,6 +182,8 @@ def translated(*, writes: bool) -> Generator[None]:
     """Errors of redis-py as ours. After a lost connection nobody knows what became of a write."""
     try:
         yield
+    except (exceptions.MovedError, exceptions.AskError, exceptions.TryAgainError, exceptions.ClusterDownError) as error:
+        raise Moving(f"Redis: a shard is being moved: {type(error).__name__} {error}") from error
     except (exceptions.AuthenticationError, exceptions.NoPermissionError) as error:
         raise StoreRefused(f"Redis: {error}") from error
     except (exceptions.ConnectionError, exceptions.TimeoutError, OSError, TimeoutError) as error:
@@ -111,7 +191,7 @@ def translated(*, writes: bool) -> Generator[None]:
             raise OutcomeUnknown(f"Redis: the connection was lost: {said(error)}") from error
         raise StoreUnavailable(f"Redis cannot be reached: {said(error)}") from error
     except exceptions.ResponseError as error:
-        kind = StoreUnavailable if passes(error) else StoreRefused
+        kind = Moving if MOVED.search(str(error)) else StoreUnavailable if passes(error) else StoreRefused
         raise kind(f"Redis: {error}") from error
 
 
@@ -122,4 +202,4 @@ def said(error: Exception) -> str:
 
 def passes(error: exceptions.ResponseError) -> bool:
     """Whether what the server refused may be asked of it again later, as it is."""
-    return isinstance(error, exceptions.ReadOnlyError | exceptions.OutOfMemoryError) or str(error).startswith(AWAY)
+    return isinstance(error, exceptions.ReadOnlyError | exceptions.OutOfMemoryError) or bool(AWAY.search(str(error)))

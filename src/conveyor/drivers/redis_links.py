@@ -2,86 +2,82 @@
 
 import asyncio
 import weakref
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, Final, cast
+from typing import Any, cast
 
-import redis
-import redis.asyncio
 from redis import exceptions
-from redis.asyncio.retry import Retry as AsyncRetry
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
-from conveyor.core.errors import StoreUnavailable, UsageError
-from conveyor.drivers.redis import AsyncConnection, Connection, packed, said
+from conveyor.core.errors import ConveyorError, OutcomeUnknown, StoreRefused, StoreUnavailable
+from conveyor.drivers.redis import AsyncConnection, Connection, Moving, packed, said
+from conveyor.drivers.redis_sources import DEADLINE, Node, Source
 
-DEADLINE: Final = 9.5
-"""Seconds that one round trip of ours may take."""
-CONNECTING: Final = 5.0
-"""Seconds to connect in."""
-MOST: Final = 8
-"""Connections at a time, for each process, and for each event loop."""
-_BLOCKING: Final[Any] = redis
-_ASYNC: Final[Any] = redis.asyncio
-"""Much of them has no types."""
-_POOL: Final[dict[str, Any]] = {"max_connections": MOST, "timeout": DEADLINE}
+Pools = dict[Node | None, Any]
 
 
 class Links:
-    """Blocking and async connections to one server."""
+    """Blocking and async connections to a store's servers."""
 
-    def __init__(self, url: str) -> None:
-        """Connects to nothing yet. Raises ``UsageError`` for a URL that means nothing."""
-        self._url = url
-        self._apools: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = weakref.WeakKeyDictionary()
-        try:
-            self._pool: Any = _BLOCKING.BlockingConnectionPool.from_url(
-                url, retry=Retry(NoBackoff(), 0), **_settings(), **_POOL
-            )
-        except (ValueError, TypeError) as error:
-            raise UsageError(f"the Redis URL cannot be read: {error}") from None
+    def __init__(self, source: Source, tags: Sequence[str], seconds: float = DEADLINE) -> None:
+        """*tags* of the store's shards. Connects to nothing yet. A blocking connection has *seconds* to be there."""
+        self._source = source
+        self._tags = tags
+        self._seconds = seconds
+        self._pools: Pools = {}
+        self._apools: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Pools] = weakref.WeakKeyDictionary()
 
     @contextmanager
-    def link(self, seconds: float = DEADLINE) -> Generator[Connection]:
-        """A connection whose round trips have *seconds*. ``StoreUnavailable`` when there is none to be had."""
-        with unreachable():
-            connection = self._pool.get_connection()
+    def link(self, seconds: float = DEADLINE) -> Generator[Callable[[int], Connection]]:
+        """Gives connections to shards, whose round trips have *seconds*; ``StoreUnavailable`` for one not to be had."""
+        held: Pools = {}
+
+        def to(shard: int) -> Connection:
+            with unreachable():
+                node = self._source.node(self._tags[shard])
+                if node not in held:
+                    held[node] = self._pool(node).get_connection()
+                    allow(held[node], seconds)
+            return cast(Connection, held[node])
+
         try:
-            allow(connection, seconds)
-            yield cast(Connection, connection)
-        except exceptions.ResponseError:  # an answer, and the connection is good
-            raise
-        except BaseException:
-            connection.disconnect()
+            yield to
+        except BaseException as error:
+            if doubtful(error):
+                for connection in held.values():
+                    connection.disconnect()
             raise
         finally:
-            self._pool.release(connection)
+            for node, connection in held.items():
+                self._pool(node).release(connection)
 
     @asynccontextmanager
-    async def alink(self, seconds: float = DEADLINE) -> AsyncGenerator[AsyncConnection]:
-        """The same for the running event loop."""
-        pool = self._apool()
-        with unreachable():
-            async with asyncio.timeout(DEADLINE):
-                connection = await pool.get_connection()
+    async def alink(self) -> AsyncGenerator[Callable[[int], Awaitable[AsyncConnection]]]:
+        """The same for the running event loop; who uses one bounds each round trip."""
+        held: Pools = {}
+
+        async def to(shard: int) -> AsyncConnection:
+            with unreachable():
+                node = await self._source.anode(self._tags[shard])
+                if node not in held:
+                    async with asyncio.timeout(DEADLINE):
+                        held[node] = await self._apool(node).get_connection()
+            return cast(AsyncConnection, held[node])
+
         try:
-            async with asyncio.timeout(seconds):
-                yield cast(AsyncConnection, connection)
-        except exceptions.ResponseError:
-            raise
-        except BaseException:
-            await connection.disconnect(nowait=True)
+            yield to
+        except BaseException as error:
+            if doubtful(error):
+                for connection in held.values():
+                    await connection.disconnect(nowait=True)
             raise
         finally:
-            await pool.release(connection)
+            for node, connection in held.items():
+                await self._apool(node).release(connection)
 
     @asynccontextmanager
     async def subscribed(self, channel: str) -> AsyncGenerator["Subscription"]:
         """A connection of its own that hears what is said in *channel*."""
-        settings = _settings() | {"socket_timeout": None}
-        pool = _ASYNC.ConnectionPool.from_url(self._url, retry=AsyncRetry(NoBackoff(), 0), **settings)
-        connection = pool.make_connection()
+        connection = self._source.listener()
         try:
             async with asyncio.timeout(DEADLINE):
                 await connection.connect()
@@ -91,25 +87,55 @@ class Links:
         finally:
             await connection.disconnect(nowait=True)
 
+    def forget(self) -> None:
+        """What is known of where shards are is out of date."""
+        self._source.forget()
+
     def close(self) -> None:
         """Close the blocking ones."""
-        self._pool.disconnect()
+        self._bury()
+        for pool in self._pools.values():
+            pool.disconnect()
 
     async def aclose(self) -> None:
         """Close those of the running event loop."""
-        pool = self._apools.pop(asyncio.get_running_loop(), None)
-        if pool is not None:
+        for pool in self._apools.pop(asyncio.get_running_loop(), {}).values():
             await pool.disconnect()
 
-    def _apool(self) -> Any:
+    def _pool(self, node: Node | None) -> Any:
+        pool = self._pools.get(node)
+        return self._pools.setdefault(node, self._source.pool(node, self._seconds)) if pool is None else pool
+
+    def _apool(self, node: Node | None) -> Any:
         loop = asyncio.get_running_loop()
-        pool = self._apools.get(loop)
-        if pool is None:
-            # Its own timeout would make a task of each send; whoever uses a connection has one around all.
-            settings = _settings() | _POOL | {"socket_timeout": None}
-            pool = _ASYNC.BlockingConnectionPool.from_url(self._url, retry=AsyncRetry(NoBackoff(), 0), **settings)
-            self._apools[loop] = pool
-        return pool
+        if loop not in self._apools:
+            self._bury()
+            self._apools[loop] = {}
+        pools = self._apools[loop]
+        if node not in pools:
+            pools[node] = self._source.apool(node)
+        return pools[node]
+
+    def _bury(self) -> None:
+        """Close the connections of event loops that are over: they hold their loop, and so would stay for ever."""
+        for loop in [loop for loop in self._apools if loop.is_closed()]:
+            for pool in self._apools.pop(loop).values():
+                for connection in (*pool._available_connections, *pool._in_use_connections):  # noqa: SLF001 - as below
+                    _hang_up(connection)
+
+
+def _hang_up(connection: Any) -> None:
+    """Close the socket of a connection whose event loop is over; uvloop has done so by itself."""
+    writer, connection._writer, connection._reader = connection._writer, None, None  # noqa: SLF001 - no other way
+    sock = writer and writer.transport.get_extra_info("socket")
+    inner = getattr(sock, "_sock", None)
+    if inner is not None:
+        inner.close()
+
+
+def doubtful(error: BaseException) -> bool:
+    """Whether connections should not be used again after *error*: they may have an answer to come, or lead nowhere."""
+    return not isinstance(error, ConveyorError) or isinstance(error, StoreUnavailable | OutcomeUnknown)
 
 
 class Subscription:
@@ -131,16 +157,6 @@ class Subscription:
         await self._inner.send_packed_command(packed("PING"))
 
 
-def _settings() -> dict[str, Any]:
-    return {
-        "protocol": 2,
-        "socket_timeout": DEADLINE,
-        "socket_connect_timeout": CONNECTING,
-        "socket_keepalive": True,
-        "client_name": "conveyor",
-    }
-
-
 def allow(connection: Any, seconds: float) -> None:
     """Let each round trip of a blocking *connection* from now on last for *seconds*."""
     connection.socket_timeout = seconds
@@ -153,5 +169,9 @@ def unreachable() -> Generator[None]:
     """A connection that could not be made: nothing was sent."""
     try:
         yield
+    except (exceptions.AuthenticationError, exceptions.NoPermissionError) as error:
+        raise StoreRefused(f"Redis: {error}") from error
+    except exceptions.ClusterDownError as error:
+        raise Moving(f"Redis: {error}") from error
     except (exceptions.RedisError, OSError, TimeoutError) as error:
         raise StoreUnavailable(f"Redis cannot be reached: {said(error)}") from error

@@ -36,7 +36,8 @@ class Within:
                 "enqueues later needs a block of its own, or using(within=None)"
             )
         if self.loan.kind != kind:
-            raise WrongStore(f"{self.loan.name} leads to {self.loan.kind}, and this app's store is {kind}")
+            more = "; a store on Redis joins no transaction: enqueue after your commit" if kind == "redis" else ""
+            raise WrongStore(f"{self.loan.name} leads to {self.loan.kind}, and this app's store is {kind}{more}")
         self.loan.check()
 
     def blocking(self) -> BlockingLoan:

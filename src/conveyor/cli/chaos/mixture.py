@@ -60,15 +60,17 @@ def everyday(tasks: Tasks, chance: random.Random, slow: float, paying: float) ->
     def waiting() -> timedelta:
         return timedelta(seconds=chance.uniform(*DELAY))
 
-    return {
-        tasks.nothing.enqueue: 47,
-        tasks.quick.enqueue: 31,
-        partial(tasks.nap.enqueue, slow): 16,
-        partial(tasks.doze.enqueue, slow): 10,
+    paid: dict[Enqueue, int] = {
         partial(tasks.pay.enqueue, 0.0): 14,
         partial(tasks.apay.enqueue, 0.0): 14,
         partial(tasks.pay.enqueue, paying): 4,
         partial(tasks.apay.enqueue, paying): 4,
+    }
+    return (paid if tasks.transactions else {}) | {
+        tasks.nothing.enqueue: 47,
+        tasks.quick.enqueue: 31,
+        partial(tasks.nap.enqueue, slow): 16,
+        partial(tasks.doze.enqueue, slow): 10,
         more.stumble.enqueue: 6,
         more.trip.enqueue: 4,
         more.talk.enqueue: 14,

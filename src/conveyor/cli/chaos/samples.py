@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from conveyor.cli.chaos import tree
+from conveyor.cli.chaos.keys import clients, keys, memory, on_redis
 from conveyor.cli.chaos.processes import Worker
 from conveyor.cli.chaos.tables import asking, sqlite, sqlite_file, unfinished
 
@@ -61,6 +62,9 @@ def _store(url: str) -> dict[str, int]:
         file = sqlite_file(url)
         log = Path(f"{file}-wal")
         return left | {"database_bytes": file.stat().st_size, "log_bytes": log.stat().st_size if log.exists() else 0}
+    if on_redis(url):
+        with keys(url) as here:
+            return left | {"database_bytes": memory(here), "connections": clients(here, "conveyor")}
     with asking(url) as server:
         (row,) = server.execute(SERVER)
     whole, table, connections = (int(str(value)) for value in row)

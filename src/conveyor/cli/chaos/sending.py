@@ -12,12 +12,19 @@ Enqueue = Callable[[], Job[object]]
 
 
 def calls(tasks: Tasks, slow: float, paying: float) -> dict[Enqueue, int]:
-    """What it enqueues, and how often each in a hundred."""
-    return {
+    """What it enqueues, and how often each in a hundred, if all kinds can be."""
+    plain: dict[Enqueue, int] = {
         tasks.nothing.enqueue: 30,
         tasks.quick.enqueue: 20,
         partial(tasks.nap.enqueue, slow): 15,
         partial(tasks.doze.enqueue, slow): 10,
+    }
+    return plain | (transactional(tasks, paying) if tasks.transactions else {})
+
+
+def transactional(tasks: Tasks, paying: float) -> dict[Enqueue, int]:
+    """Those whose effect is in the transaction that ends them."""
+    return {
         partial(tasks.pay.enqueue, 0.0): 8,
         partial(tasks.apay.enqueue, 0.0): 7,
         partial(tasks.pay.enqueue, paying): 5,

@@ -10,8 +10,7 @@ from collections.abc import Callable, Collection, Generator, Iterator, Mapping, 
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
-from urllib.parse import urlsplit
+from typing import Final, Protocol
 
 from conveyor.app import open_ground
 from conveyor.cli.chaos import tree
@@ -19,9 +18,11 @@ from conveyor.cli.chaos.checker import Report, check, violations
 from conveyor.cli.chaos.freezer import Signals, Stopping
 from conveyor.cli.chaos.history import History
 from conveyor.cli.chaos.hits import Hits
+from conveyor.cli.chaos.keys import Scratch, keys, on_redis
 from conveyor.cli.chaos.options import Settings
 from conveyor.cli.chaos.processes import LAST, LOOK, SETTLING, Process, Watch, Worker, until, within
 from conveyor.cli.chaos.sending import Enqueue, enqueue
+from conveyor.cli.chaos.sound import unsound
 from conveyor.cli.chaos.tables import (
     Row,
     Tables,
@@ -36,7 +37,7 @@ from conveyor.cli.chaos.tables import (
     unfinished,
 )
 from conveyor.cli.chaos.tasks import PROMISES, Tasks, made
-from conveyor.core.errors import ConveyorError, UsageError
+from conveyor.core.errors import ConveyorError
 
 LEASE: Final = 10.0
 """Seconds; half of what is usual."""
@@ -293,6 +294,9 @@ class Site:
         """What the checker says of all that has happened."""
         self._watch.stop()
         found, effects = self.found, read_effects(self.url)
+        if on_redis(self.url):
+            with keys(self.url) as here:
+                found.violations += [f"the indexes are not sound: {line}" for line in unsound(here)]
         notice = self.lease
         found.report = check(self.history.read(), tables, effects, PROMISES, notice=notice, tolerance=TOLERANCE)
         found.violations[:0] = violations(found.report)
@@ -316,13 +320,23 @@ class Site:
         return kept | {"CONVEYOR_URL": self.through, **places}
 
 
+class _Ground(Protocol):
+    @property
+    def url(self) -> str: ...
+
+    def close(self) -> None: ...
+
+
+def _ground(url: str) -> _Ground:
+    """A new, empty store beside the one at *url*."""
+    return Scratch(url) if on_redis(url) else open_ground(url, "chaos")
+
+
 @contextmanager
 def site(settings: Settings, say: Callable[[str], None]) -> Generator[Site]:
     """A new one, of which nothing is left when the block ends."""
-    if urlsplit(settings.url).scheme in {"redis", "rediss"}:
-        raise UsageError("chaos breaks SQLite and PostgreSQL; it knows no faults of Redis yet")
     with (
-        contextlib.closing(open_ground(settings.url, "chaos")) as ground,
+        contextlib.closing(_ground(settings.url)) as ground,
         tempfile.TemporaryDirectory(prefix="conveyor-chaos-") as folder,
         contextlib.closing(Site(ground.url, Path(folder), settings, say)) as here,
     ):

@@ -1,4 +1,4 @@
-"""The database as it is, read with plain SQL and nothing of the rest of Conveyor."""
+"""The database as it is, read with plain SQL, or with commands of Redis, and nothing of the rest of Conveyor."""
 
 import contextlib
 import json
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
+from conveyor.cli.chaos.keys import HOT, PAST, Cell, keys, on_redis
+from conveyor.cli.chaos.keys import registered as registered_on_redis
 from conveyor.core.errors import StoreUnavailable
 
 if TYPE_CHECKING:  # it is an optional package
@@ -22,6 +24,8 @@ OURS: Final = "conveyor chaos"
 EFFECTS: Final = "conveyor_chaos_effect"
 """The table of effects. It has no constraint: whatever is done twice is there twice."""
 _COLUMNS: Final = "id, state, attempt, max_attempts, token, attempts, task"
+_FIELDS: Final = ("state", "attempt", "max_attempts", "token", "attempts", "task", "result")
+"""The same, as Redis has them."""
 _JOBS: Final = (
     f"SELECT {_COLUMNS}, NULL FROM conveyor_job",  # noqa: S608 - our own words
     f"SELECT {_COLUMNS}, result FROM conveyor_history",  # noqa: S608 - our own words
@@ -115,6 +119,10 @@ class _Server:
 
 def read_tables(url: str) -> Tables:
     """What the database holds."""
+    if on_redis(url):
+        with keys(url) as here:
+            rows = here.look((*HOT, *PAST), *_FIELDS)
+        return Tables(*[[_of(row) for index, row in rows if (index in HOT) == hot] for hot in (True, False)])
     with asking(url) as connection:
         connection.execute("BEGIN" if sqlite(url) else "BEGIN ISOLATION LEVEL REPEATABLE READ")
         tables = Tables(*[[_row(*row) for row in connection.execute(text)] for text in _JOBS])
@@ -124,12 +132,17 @@ def read_tables(url: str) -> Tables:
 
 def read_hot(url: str) -> Sequence[Row]:
     """The jobs that have not ended; all that have are many, and take long to read."""
+    if on_redis(url):
+        with keys(url) as here:
+            return [_of(row) for _, row in here.look(HOT, *_FIELDS)]
     with asking(url) as connection:
         return [_row(*row) for row in connection.execute(_JOBS[0])]
 
 
 def make_effects(url: str) -> None:
-    """Make the table of effects."""
+    """Make the table of effects. On Redis there is none: it has no transactions to share with a user's own data."""
+    if on_redis(url):
+        return
     with asking(url) as connection:
         connection.execute(f"CREATE TABLE {EFFECTS} (job text, token bigint)")
 
@@ -137,6 +150,8 @@ def make_effects(url: str) -> None:
 def read_effects(url: str) -> Mapping[str, Sequence[int]]:
     """The tokens of the effects of each job."""
     found: dict[str, list[int]] = {}
+    if on_redis(url):
+        return found
     with asking(url) as connection:
         for job, token in connection.execute(f"SELECT job, token FROM {EFFECTS}"):  # noqa: S608 - our own words
             found.setdefault(str(job), []).append(int(str(token)))
@@ -145,6 +160,9 @@ def read_effects(url: str) -> Mapping[str, Sequence[int]]:
 
 def registered(url: str) -> set[int]:
     """The processes that are known as runners, dead or alive."""
+    if on_redis(url):
+        with keys(url) as here:
+            return registered_on_redis(here)
     with asking(url) as connection:
         infos = [row[0] for row in connection.execute("SELECT info FROM conveyor_runner")]
     return {json.loads(info)["pid"] for info in infos if isinstance(info, bytes)}
@@ -152,8 +170,22 @@ def registered(url: str) -> set[int]:
 
 def unfinished(url: str) -> int:
     """How many jobs have not ended."""
+    if on_redis(url):
+        with keys(url) as here:
+            return sum(int(str(size)) for size in here.call("ZCARD", HOT[0]))
     with asking(url) as connection:
         return int(str(next(iter(connection.execute("SELECT count(*) FROM conveyor_job")))[0]))
+
+
+def _of(row: Sequence[Cell]) -> Row:
+    """A job on Redis; one whose hash is gone has no state."""
+    id_, state, attempt, limit, token, record, task, result = row
+    numbers = (int(cell or 0) for cell in (attempt, limit, token))
+    return _row(bytes.fromhex((id_ or b"").decode()), _text(state), *numbers, record, _text(task), result)
+
+
+def _text(cell: Cell) -> str:
+    return (cell or b"").decode("utf-8", "replace")
 
 
 def _row(*columns: object) -> Row:

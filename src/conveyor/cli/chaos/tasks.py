@@ -68,6 +68,11 @@ class Tasks(NamedTuple):
     changed: Changed
     """With other arguments in an app that is *old*."""
 
+    @property
+    def transactions(self) -> bool:
+        """Whether the store has transactions, and so room for ``pay`` and ``apay``."""
+        return self.app.store.kind != "redis"
+
 
 def made(url: str, folder: Path, *, old: bool = False) -> Tasks:
     """The app on the store at *url*, which writes its history into *folder*."""

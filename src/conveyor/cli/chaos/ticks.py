@@ -1,4 +1,4 @@
-"""What schedules have made, read with plain SQL, and what they were to make: one job for each tick."""
+"""What schedules have made, read as it is stored, and what they were to make: one job for each tick."""
 
 import json
 import time
@@ -8,6 +8,8 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from conveyor.cli.bench.figures import quantile
+from conveyor.cli.chaos.keys import HOT, PAST, keys, on_redis, schedules
+from conveyor.cli.chaos.keys import clock as clock_of_redis
 from conveyor.cli.chaos.tables import asking, sqlite
 
 SECOND: Final = 1_000_000
@@ -15,7 +17,8 @@ GRACE: Final = 30 * SECOND
 """A tick that is later than this was missed, as the documentation has it."""
 SHOWN: Final = 3
 """Ticks that are named for each violation."""
-_CURSORS: Final = "SELECT name, created_at, next_at, tick, fired, paused_at, job FROM conveyor_schedule ORDER BY name"
+_FIELDS: Final = ("created_at", "next_at", "tick", "fired", "paused_at", "job")
+_CURSORS: Final = f"SELECT name, {', '.join(_FIELDS)} FROM conveyor_schedule ORDER BY name"  # noqa: S608 - our own words
 _MADE: Final = (
     "SELECT id, extras, enqueued_at FROM conveyor_job WHERE extras IS NOT NULL UNION ALL "
     "SELECT id, extras, enqueued_at FROM conveyor_history WHERE extras IS NOT NULL"
@@ -62,14 +65,23 @@ class Ticks(NamedTuple):
 
 def read_cursors(url: str) -> Mapping[str, Cursor]:
     """All schedules, by name."""
+    if on_redis(url):
+        with keys(url) as here:
+            found = [_cursor(*map(_plain, row)) for row in schedules(here, *_FIELDS)]
+        return {cursor.name: cursor for cursor in found}
     with asking(url) as connection:
         return {cursor.name: cursor for cursor in (_cursor(*row) for row in connection.execute(_CURSORS))}
 
 
 def read_made(url: str) -> Sequence[Made]:
     """Their jobs, in the order of their ticks, from both tables."""
-    with asking(url) as connection:
-        made = {_made(*row) for row in connection.execute(_MADE)}
+    if on_redis(url):
+        with keys(url) as here:
+            rows = here.look((*HOT, *PAST), "extras", "enqueued_at")
+        made = {_made(*map(_plain, row)) for _, row in rows}
+    else:
+        with asking(url) as connection:
+            made = {_made(*row) for row in connection.execute(_MADE)}
     return sorted((job for job in made if job.schedule), key=lambda job: (job.tick, job.schedule))
 
 
@@ -77,6 +89,9 @@ def clock(url: str) -> int:
     """What time it is in the database; SQLite has no clock of its own."""
     if sqlite(url):
         return time.time_ns() // 1_000
+    if on_redis(url):
+        with keys(url) as here:
+            return clock_of_redis(here)
     with asking(url) as connection:
         return int(str(next(iter(connection.execute(_CLOCK)))[0]))
 
@@ -151,7 +166,13 @@ def _number(column: object) -> int | None:
     return None if column is None else int(str(column))
 
 
+def _plain(cell: bytes | None) -> str | None:
+    return None if cell is None else cell.decode()
+
+
 def _id(column: object) -> str:
+    if isinstance(column, str):
+        return str(UUID(column))
     return str(column if isinstance(column, UUID) else UUID(bytes=column if isinstance(column, bytes) else b""))
 
 

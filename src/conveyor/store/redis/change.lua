@@ -2,6 +2,8 @@
 -- What people do to jobs. ARGV: what, up to how many, from behind which id, why, the filter, the indexes.
 -- The answer: the last id that was looked at, 1 when there are no more, the last that was picked, how many were picked,
 -- changed, and asked; then the queues of those that were changed.
+despite_want()
+touch()
 local at, what, limit, reason = clock(), ARGV[1], tonumber(ARGV[2]), ARGV[4]
 local picked, changed, asked, queues, last_picked = 0, 0, 0, {}, ''
 

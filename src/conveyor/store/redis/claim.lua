@@ -1,6 +1,7 @@
 -- uses keys, parts, jobs
 -- Due jobs are the runner's, if its lease lives. ARGV: runner, how many tasks, these, then queues with their room.
 -- The answer: the clock, then by lane its queue, priority and task, and its jobs.
+despite_want()
 local runner, at = ARGV[1], clock()
 local now = digits(at)
 local answer = {now}
@@ -31,6 +32,11 @@ end
 local function start(id, lane)
   local key = job_key(id)
   local job = redis.call('HMGET', key, 'run_after', 'attempt', 'max_attempts', 'token', 'timeout', 'args', 'more')
+  if not job[3] then -- somebody has deleted it, or the server has thrown it away
+    leave_line(id, lane)
+    note('ZREM', LIVE, id)
+    return
+  end
   local first_ = not job[2]
   local attempt = first_ and '1' or digits(job[2] + 1)
   local token = job[4] and tonumber(job[4]) >= at and digits(job[4] + 1) or now
@@ -55,14 +61,17 @@ end
 local function take(queue, priority, tasks, room)
   local taken = {}
   for _, head in ipairs(heads(queue, priority, tasks, room)) do
+    local row = start(head.id, lane_of(queue, priority, head.task))
     local of = taken[head.task]
-    if not of then
+    if row and not of then
       of = {queue, priority, head.task}
       taken[head.task] = of
       answer[#answer + 1] = of
     end
-    of[#of + 1] = start(head.id, lane_of(queue, priority, head.task))
-    room = room - 1
+    if row then
+      of[#of + 1] = row
+      room = room - 1
+    end
   end
   return room
 end

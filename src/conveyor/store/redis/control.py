@@ -98,7 +98,7 @@ def _pass(what: str, where: JobFilter, limit: int, after: bytes | None, reason: 
         while not over and done.picked < limit:
             answer = yield call("change", what, limit - done.picked, last, reason, *filtered(where), *place)
             last, all_, part = _read(cast("list[bytes | int]", answer.rows[0][0]))
-            over, done = bool(all_), _joined(done, part)
+            over, done = bool(all_), joined(done, part)
     return done
 
 
@@ -109,6 +109,7 @@ def _read(answer: Sequence[bytes | int]) -> tuple[bytes, int, Pass]:
     return cast(bytes, last), cast(int, all_), Pass(int(picked), int(changed), labels, highest, int(asked))
 
 
-def _joined(one: Pass, more: Pass) -> Pass:
+def joined(one: Pass, more: Pass) -> Pass:
+    """Two parts of a pass, *more* being the later one."""
     counts = (one.picked + more.picked, one.changed + more.changed)
     return Pass(*counts, one.labels | more.labels, more.last or one.last, one.asked + more.asked)

@@ -3,6 +3,7 @@
 -- Again: a job that is known is passed over, wherever it stands by now. A call twice sent is no harm then.
 local again, at = ARGV[1] == 'again', clock()
 local now = digits(at)
+if again then touch() end
 
 local arrived, keys, n = {}, {}, 2
 while n <= #ARGV do

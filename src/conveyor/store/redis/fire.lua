@@ -1,6 +1,7 @@
 -- uses keys, parts, jobs, arriving, ticks
 -- Each cursor that stands where its move says is moved, and the jobs are stored with that. ARGV, for each: name, version,
 -- due, next, tick, how many jobs, and these. The answer: names and how many jobs were stored, in turn.
+touch()
 local at, answer, n, made_any = clock(), {}, 1, false
 
 local function skips(schedule)

@@ -17,7 +17,8 @@ Facts = Mapping[str, str]
 def examined(links: Links) -> Sequence[Finding]:
     """What is found; what cannot be looked at is a finding too."""
     try:
-        with translated(writes=False), links.link() as connection:
+        with translated(writes=False), links.link() as to:
+            connection = to(0)
             connection.send_packed_command(packed("INFO"))
             text = cast(bytes, connection.read_response()).decode("utf-8", "replace")
     except ConveyorError as error:

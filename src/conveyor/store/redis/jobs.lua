@@ -126,8 +126,10 @@ end
 
 -- An ended job leaves what is kept of ended jobs.
 local function take_out(id, state, fingerprint)
-  redis.call('ZREM', P .. 'past:' .. state, id)
-  redis.call('ZREM', P .. 'gone', id)
+  for _, its in ipairs(state and {state} or {'succeeded', 'failed', 'cancelled', 'quarantined'}) do
+    redis.call('ZREM', P .. 'past:' .. its, id)
+  end
+  redis.call('ZREM', GONE, id)
   if fingerprint then
     redis.call('ZREM', P .. 'error:' .. fingerprint, id)
     if redis.call('EXISTS', P .. 'error:' .. fingerprint) == 0 then redis.call('SREM', P .. 'errors', fingerprint) end
@@ -137,6 +139,10 @@ end
 -- A job that waits ends as cancelled.
 local function cancel_waiting(id, reason, at)
   local job = redis.call('HMGET', job_key(id), 'queue', 'priority', 'task', 'keep', 'unique', 'until_start', 'expires_at')
+  if not job[1] then -- somebody has deleted it
+    note('ZREM', EXPIRING, id)
+    return
+  end
   leave_line(id, lane_of(job[1], job[2], job[3]))
   put_away(id, 'cancelled', at, {queue = job[1], keep = job[4], unique = job[5], until_start = job[6],
                                  expires_at = job[7]}, {'cancelled', reason})

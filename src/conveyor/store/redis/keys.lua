@@ -36,12 +36,24 @@ local function running_key(queue)
   return P .. 'running:' .. queue
 end
 
--- Who listens, and asked to be told, hears the bell; *why* is a single letter. See Ring in plan.py.
+-- Who listens, and asked to be told, hears the bell, which all shards share; *why* is a letter. See Ring in plan.py.
 local function ring(why)
-  redis.call('PUBLISH', P .. 'bell', why)
+  redis.call('PUBLISH', string.match(KEYS[1], '^{(.*):[%d.]+}$') .. ':bell', why)
 end
 
 local function ring_idle(at)
   local until_ = redis.call('GET', P .. 'idle')
   if until_ and tonumber(until_) > at then ring('!') end
+end
+
+-- First of all in what must go on when the server is full: it refuses a script that begins with a write that may need
+-- memory. Behind one that frees some, all others may follow.
+local function despite_want()
+  redis.call('DEL', P .. 'none')
+end
+
+-- What was written before, by a call whose answer was lost, is not written again. Whoever then waits for replicas would
+-- wait for nothing (Valkey), so something is written each time.
+local function touch()
+  redis.call('INCR', P .. 'calls')
 end

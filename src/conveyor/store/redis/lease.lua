@@ -2,6 +2,10 @@
 -- Leases of runners. ARGV[1] says what: 'register' RUNNER MICROSECONDS INFO, 'renew' MICROSECONDS RUNNER..., 'retire'
 -- RUNNER 'clean' or 'dirty', 'all'. One that is lost stays lost.
 local at, what = clock(), ARGV[1]
+if what ~= 'all' then
+  despite_want()
+  touch()
+end
 if what == 'register' then
   if redis.call('ZADD', P .. 'runners', 'NX', at + ARGV[3], ARGV[2]) == 1 then
     redis.call('HSET', P .. 'runner:' .. ARGV[2], 'started_at', at, 'info', ARGV[4])
@@ -13,6 +17,8 @@ elseif what == 'renew' then
     if lease and tonumber(lease) > at then
       redis.call('ZADD', P .. 'runners', at + ARGV[2], ARGV[n])
       renewed[#renewed + 1] = ARGV[n]
+    elseif lease then
+      redis.call('ZADD', P .. 'runners', 'XX', 0, ARGV[n]) -- whatever becomes of the clock
     end
   end
   return renewed
@@ -21,7 +27,7 @@ elseif what == 'retire' then
     redis.call('ZREM', P .. 'runners', ARGV[2])
     redis.call('DEL', P .. 'runner:' .. ARGV[2])
   else
-    redis.call('ZADD', P .. 'runners', 'XX', 'LT', at, ARGV[2])
+    redis.call('ZADD', P .. 'runners', 'XX', 0, ARGV[2])
   end
 else
   local answer = {}

@@ -2,6 +2,10 @@
 -- Locks. ARGV: what, the name, then for 'take' owner, holder and microseconds; for 'renew' token and microseconds; for
 -- 'release' the token; for 'forsake' the owner; nothing for 'look'. A row stays, for its token must never come twice.
 local at, what, key = clock(), ARGV[1], P .. 'lock:' .. ARGV[2]
+if what ~= 'look' then
+  despite_want()
+  touch()
+end
 local row = redis.call('HMGET', key, 'token', 'owner', 'holder', 'taken_at', 'expires_at')
 local held = row[5] and tonumber(row[5]) > at
 

@@ -1,23 +1,28 @@
 """An opened store on Redis or Valkey."""
 
+import asyncio
+import time
 from collections.abc import Awaitable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Final, NoReturn, TypeVar
 
 from redis import exceptions
 
+from conveyor.core.backoff import jittered
 from conveyor.core.errors import StoreUnavailable, UsageError
 from conveyor.core.health import Finding
 from conveyor.drivers.lent import Kind
-from conveyor.drivers.redis import acarry, carry, translated
-from conveyor.drivers.redis_links import DEADLINE, Links
+from conveyor.drivers.redis import Carried, Moving, acarry, aheard, carry, heard
+from conveyor.drivers.redis_links import Links
+from conveyor.drivers.redis_sources import DEADLINE
 from conveyor.plan import Plan, Ring, Steps, arun, run
 from conveyor.store.contract import LOCK_TIMEOUT, Control, Listener, Operations, Schedules
 from conveyor.store.leases import Leases
 from conveyor.store.locks import Locks
 from conveyor.store.redis.control import RedisControl
 from conveyor.store.redis.health import examined
-from conveyor.store.redis.leases import RedisLeases
+from conveyor.store.redis.leases import RedisLeases, patience_of
 from conveyor.store.redis.listen import RedisListener
 from conveyor.store.redis.locks import RedisLocks
 from conveyor.store.redis.place import Place
@@ -25,9 +30,14 @@ from conveyor.store.redis.plans import RedisOperations
 from conveyor.store.redis.reads import FORM
 from conveyor.store.redis.schedules import RedisSchedules
 from conveyor.store.redis.scripts import call
+from conveyor.store.redis.sharded import ShardedOperations
+from conveyor.store.redis.sharded_control import ShardedControl, ShardedLocks, ShardedSchedules
+from conveyor.store.redis.sharding import everywhere
 
 T = TypeVar("T")
 
+MOVING: Final = (0.01, 0.05, 0.1, 0.2, 0.4, 0.8)
+"""Seconds until a plan is tried again whose shard was at another node, or on its way there."""
 WAITED: Final = (exceptions.TimeoutError, TimeoutError)
 """What tells of a server that does not answer: no second try, for its caller has waited long enough."""
 
@@ -44,12 +54,16 @@ class RedisStore:
         """Connects to nothing yet. Raises ``UsageError`` for a URL that means nothing."""
         place = Place.of(url)
         self.url = place.shown
-        self._prefix = place.prefix
-        self._links = Links(place.server)
-        self._operations = RedisOperations()
-        self._control = RedisControl()
-        self._schedules = RedisSchedules()
-        self._locks = RedisLocks()
+        self._prefix, self._tags = place.prefix, place.tags
+        self._source = place.source
+        self._links = Links(place.source, place.tags)
+        self._wait = place.wait
+        self._operations, self._control, self._schedules, self._locks = _parts(len(place.tags))
+
+    @property
+    def tags(self) -> Sequence[str]:
+        """Of its shards, one for each."""
+        return self._tags
 
     @property
     def migrations(self) -> int:
@@ -83,31 +97,58 @@ class RedisStore:
 
     def run(self, plan: Plan[T]) -> T:
         """See ``Store``. A read is tried again at once: its connection may have broken while it was on its way."""
+        for pause in MOVING:
+            try:
+                return self._tried(plan)
+            except Moving:
+                time.sleep(jittered(pause))
+        return self._tried(plan)
+
+    def _tried(self, plan: Plan[T]) -> T:
         try:
-            return self.within(plan, time_of(plan))
+            return self._over(self._links, plan, time_of(plan), waits=plan.writes)
         except StoreUnavailable as error:
-            if plan.writes or isinstance(error.__cause__, WAITED):
+            if plan.writes or isinstance(error, Moving) or isinstance(error.__cause__, WAITED):
                 raise
-        return self.within(plan, time_of(plan))
+        return self._over(self._links, plan, time_of(plan), waits=plan.writes)
+
+    def _over(self, links: Links, plan: Plan[T], seconds: float, *, waits: bool) -> T:
+        """Carry *plan* out; each round trip has *seconds*. *waits*: for the replicas of which the URL speaks."""
+        carried = Carried(links.forget, writes=plan.writes)
+        with carried.plan(), links.link(seconds) as to:
+            given = run(plan, carry(to, self._tags, carried))
+            if waits and self._wait:
+                for connection in {id(found): found for found in map(to, carried.shards)}.values():
+                    heard(connection, self._wait, seconds)
+            return given
 
     async def arun(self, plan: Plan[T]) -> T:
         """See ``Store``. A read is tried again at once, as in ``run``."""
+        for pause in MOVING:
+            try:
+                return await self._atried(plan)
+            except Moving:
+                await asyncio.sleep(jittered(pause))
+        return await self._atried(plan)
+
+    async def _atried(self, plan: Plan[T]) -> T:
         try:
             return await self._arun(plan)
         except StoreUnavailable as error:
-            if plan.writes or isinstance(error.__cause__, WAITED):
+            if plan.writes or isinstance(error, Moving) or isinstance(error.__cause__, WAITED):
                 raise
         return await self._arun(plan)
 
-    def within(self, plan: Plan[T], seconds: float) -> T:
-        """Carry *plan* out from blocking code; each of its round trips has *seconds*."""
-        with translated(writes=plan.writes), self._links.link(seconds) as connection:
-            return run(plan, carry(connection, self._prefix))
-
     async def _arun(self, plan: Plan[T]) -> T:
-        with translated(writes=plan.writes):
-            async with self._links.alink(time_of(plan)) as connection:
-                return await arun(plan, acarry(connection, self._prefix))
+        carried = Carried(self._links.forget, writes=plan.writes)
+        with carried.plan():
+            async with self._links.alink() as to:
+                given = await arun(plan, acarry(to, self._tags, carried, time_of(plan)))
+                if plan.writes and self._wait:
+                    found = [await to(shard) for shard in carried.shards]
+                    for connection in {id(one): one for one in found}.values():
+                        await aheard(connection, self._wait, time_of(plan))
+                return given
 
     def migrate(self, lock_timeout: float = LOCK_TIMEOUT) -> list[str]:  # noqa: ARG002 - nobody has to be waited for
         """There is never anything left to do."""
@@ -142,15 +183,16 @@ class RedisStore:
         return ()
 
     def leases(self, seconds: float) -> Leases:
-        """See ``Store``."""
-        return RedisLeases(self.within, seconds)
+        """See ``Store``. They have a connection of their own: no number of others in use keeps a renewal waiting."""
+        links = Links(self._source, self._tags, patience_of(seconds))
+        return RedisLeases(partial(self._over, links, waits=True), links.close, seconds, len(self._tags))
 
     def listener(self, runner: bytes) -> Listener:  # noqa: ARG002 - all hear the same bell
         """See ``Store``."""
 
         def ask(seconds: float) -> Awaitable[None]:
             def steps() -> Steps[None]:
-                yield call("idle", round(seconds * 1_000_000))
+                yield from everywhere(len(self._tags), partial(_idle, round(seconds * 1_000_000)))
 
             return self.arun(Plan(steps))
 
@@ -164,3 +206,21 @@ class RedisStore:
         """See ``Store``."""
         with suppress(exceptions.RedisError, OSError):
             await self._links.aclose()
+
+
+def _parts(shards: int) -> tuple[Operations, Control, Schedules, Locks]:
+    """What a store of so many shards can do."""
+    one = RedisOperations(), RedisControl(), RedisSchedules()
+    if shards == 1:
+        return (*one, RedisLocks())
+    operations, control, schedules = one
+    return (
+        ShardedOperations(operations, shards),
+        ShardedControl(control, shards),
+        ShardedSchedules(schedules, shards),
+        ShardedLocks(shards),
+    )
+
+
+def _idle(microseconds: int) -> Steps[None]:
+    yield call("idle", microseconds)

@@ -1,5 +1,7 @@
 -- uses keys
 -- Nothing of the queue ARGV[1] is claimed any more, or it is again: ARGV[2] is 'pause' or 'resume'.
+despite_want()
+touch()
 if ARGV[2] == 'pause' then
   redis.call('HSETNX', P .. 'paused', ARGV[1], clock())
 else

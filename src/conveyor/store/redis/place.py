@@ -1,36 +1,126 @@
-"""Where a store on Redis is: a server, and the prefix that its keys bear."""
+"""Where a store on Redis is: a server, or the primary that Sentinels name; and the prefix that its keys bear."""
 
 import re
-from typing import Final, NamedTuple
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
 
 from conveyor.core.errors import UsageError
+from conveyor.drivers.redis_cluster import Cluster, tag_of
+from conveyor.drivers.redis_sources import Node, Sentinels, Server, Source
 
 PREFIX: Final = "conveyor"
+PORT: Final = 6379
+SENTINEL: Final = 26379
+"""Where they listen, unless the URL says otherwise."""
+KNOWN: Final = frozenset(
+    {"db", "username", "password", "socket_connect_timeout", "client_name"}
+    | {"ssl_ca_certs", "ssl_cert_reqs", "ssl_certfile", "ssl_keyfile", "ssl_check_hostname"}
+)
+"""Options of the library's that a URL may name. It would not say that it does not know one."""
+LAST_PORT: Final = 65_535
+MOST_REPLICAS: Final = 16
+MOST_SHARDS: Final = 64
+ENCODE: Final = "what is no letter or digit in a user's name or password is to be percent-encoded"
 _ALLOWED: Final = re.compile(r"[\w.:-]{1,64}\Z", re.ASCII)
+_HOST: Final = re.compile(r"([\w.-]+|\[[0-9a-fA-F:]+\])(?::(\d{1,5}))?\Z", re.ASCII)
 
 
 class Place(NamedTuple):
     """A store's place."""
 
-    server: str
-    """The URL that the library takes."""
+    source: Source
     shown: str
     """The URL without user and password."""
     prefix: str
-    """Of all keys; its {tag} keeps them on one node."""
+    """Of all keys, and of the channel."""
+    tags: Sequence[str]
+    """Of the shards, one for each: the keys of a tag are on one node."""
+    wait: int
+    """Replicas that a write waits for."""
 
     @classmethod
     def of(cls, url: str) -> "Place":
-        """Read ``redis://host:6379/0?prefix=shop``. Raises ``UsageError``."""
-        parts = urlsplit(url)
+        """Read ``redis://host:6379/0?prefix=shop``, or ``redis+sentinel://one,two,three/service/0``.
+
+        Raises ``UsageError``.
+        """
+        try:
+            parts = urlsplit(url)
+        except ValueError:  # whose message may repeat a part of a password
+            raise _unread(ENCODE) from None
+        if "@" in parts.path + parts.query + parts.fragment or parts.fragment:
+            raise _unread(ENCODE)
         given = dict(parse_qsl(parts.query, keep_blank_values=True))
         prefix = given.pop("prefix", PREFIX)
+        wait, shards = _number(given, "wait", 0, MOST_REPLICAS), _number(given, "shards", 1, MOST_SHARDS)
         if not _ALLOWED.match(prefix):
             raise UsageError("the prefix of a Redis store has up to 64 letters, digits, and . : - _")
-        try:
-            where = f"{parts.hostname or 'localhost'}:{parts.port or 6379}{parts.path or '/0'}"
-        except ValueError as error:
-            raise UsageError(f"the Redis URL cannot be read: {error}") from None
+        if unknown := sorted(given.keys() - KNOWN):
+            raise _unread(f"there is no option {unknown[0]!r}")
+        if not (timeout := given.get("socket_connect_timeout", "1")).isdecimal() or timeout == "0":
+            raise _unread("socket_connect_timeout= is a number of seconds")
+        kind = parts.scheme.partition("+")[2]
+        source, where = {"sentinel": _sentinels, "cluster": _cluster}.get(kind, _server)(parts, given)
         shown = f"{parts.scheme}://{where}" + ("" if prefix == PREFIX else f"?prefix={prefix}")
-        return cls(parts._replace(query=urlencode(given)).geturl(), shown, f"{{{prefix}:0}}")
+        return cls(source, shown, prefix, [tag_of(prefix, shard, shards or 1) for shard in range(shards or 1)], wait)
+
+
+def _number(given: dict[str, str], name: str, usual: int, most: int) -> int:
+    text = given.pop(name, str(usual))
+    if not text.isdecimal() or int(text) > most:
+        raise _unread(f"{name}= is a number, up to {most}")
+    return int(text)
+
+
+def _server(parts: SplitResult, given: Mapping[str, str]) -> tuple[Source, str]:
+    try:
+        port = parts.port or PORT
+    except ValueError:  # whose message may repeat a part of a password
+        raise _unread(ENCODE) from None
+    number = parts.path.strip("/") or "0"
+    if not number.isdecimal():
+        raise _unread("behind the host stands the number of a database")
+    where = f"{parts.hostname or 'localhost'}:{port}/{number}"
+    return Server(parts._replace(query=urlencode(given)).geturl()), where
+
+
+def _sentinels(parts: SplitResult, given: Mapping[str, str]) -> tuple[Source, str]:
+    service, _, number = parts.path.strip("/").partition("/")
+    hosts, options, named = _several(parts, given, SENTINEL)
+    if not hosts or not service or not (number or "0").isdecimal():
+        raise _unread("write redis+sentinel://host:26379,host:26379/service/0")
+    if parts.scheme.startswith("rediss"):
+        options["ssl"] = True
+    return Sentinels(hosts, service, options | {"db": int(number or 0)}), f"{named}/{service}/{number or 0}"
+
+
+def _cluster(parts: SplitResult, given: Mapping[str, str]) -> tuple[Source, str]:
+    hosts, options, named = _several(parts, given, PORT)
+    if not hosts or parts.path.strip("/") not in {"", "0"}:
+        raise _unread("write redis+cluster://host:6379,host:6379/0; a Cluster has one database")
+    return Cluster(hosts, options), f"{named}/0"
+
+
+def _several(parts: SplitResult, given: Mapping[str, str], port: int) -> tuple[list[Node], dict[str, Any], str]:
+    """Several hosts, the options for connections, and the hosts as they were named; no hosts where one is none."""
+    user, _, named = parts.netloc.rpartition("@")
+    found = [_HOST.match(host) for host in named.split(",")]
+    hosts = [(match[1].strip("[]"), int(match[2] or port)) for match in found if match]
+    if any(number > LAST_PORT for _, number in hosts):
+        hosts = []
+    name, _, password = user.partition(":")
+    options: dict[str, Any] = {key: _read(key, value) for key, value in given.items()}
+    options |= {key: unquote(value) for key, value in (("username", name), ("password", password)) if value}
+    return (hosts if all(found) else []), options, named
+
+
+def _read(option: str, value: str) -> object:
+    """The value of an option of the library's, as its own URLs read it."""
+    if option == "socket_connect_timeout":
+        return float(value)
+    return value.lower() not in {"0", "f", "false", "n", "no"} if option == "ssl_check_hostname" else value
+
+
+def _unread(why: str) -> UsageError:
+    return UsageError(f"the Redis URL cannot be read: {why}")

@@ -21,7 +21,7 @@ MOST: Final = 1_000
 """Jobs that one call claims: the server does nothing else meanwhile."""
 EACH: Final = 0.001
 """Seconds of patience for each job of many."""
-WRITTEN, STOPPED = b"ws"
+REFUSED, STOPPED, MISSING = b"rsm"
 """Letters of the answer of ``settle.lua``."""
 NOTHING_RARE: Final[Sequence[None]] = (None, None, None, None, None)
 """What few jobs have: crashes, attempts before this one, an expiry, extras, and that somebody wants it cancelled."""
@@ -82,6 +82,10 @@ class RedisOperations(RedisReads):
     def settle(self, outcomes: Sequence[Outcome]) -> Plan[Settled]:
         """See ``Operations.settle``."""
         return Plan(partial(_settle, outcomes), steady=True, patience=len(outcomes) * EACH)
+
+    def settled(self, outcomes: Sequence[Outcome]) -> Steps[tuple[Settled, Sequence[Outcome]]]:
+        """The steps of ``settle`` in one shard, and the outcomes of jobs that are not there."""
+        return _settled(outcomes)
 
     def report(self, reports: Sequence[Report]) -> Plan[None]:
         """See ``Operations.report``."""
@@ -190,8 +194,13 @@ def _claimed(lane: Sequence[object], at: int) -> Iterator[Claimed]:
 
 
 def _settle(outcomes: Sequence[Outcome]) -> Steps[Settled]:
+    found, missing = yield from _settled(outcomes)
+    return found._replace(refused=found.refused | frozenset(outcome.id for outcome in missing))
+
+
+def _settled(outcomes: Sequence[Outcome]) -> Steps[tuple[Settled, Sequence[Outcome]]]:
     if not outcomes:
-        return Settled()
+        return Settled(), ()
     runner = outcomes[0].runner
     plain = [outcome for outcome in outcomes if outcome.runner == runner and _plain(outcome)]
     others = [outcome for outcome in outcomes if not (outcome.runner == runner and _plain(outcome))]
@@ -202,10 +211,9 @@ def _settle(outcomes: Sequence[Outcome]) -> Steps[Settled]:
         arguments += _outcome(outcome)
     letters = cast(bytes, (yield call("settle", *arguments)).rows[0][0])
     pairs = list(zip((*plain, *others), letters, strict=True))
-    return Settled(
-        frozenset(outcome.id for outcome, letter in pairs if letter not in {WRITTEN, STOPPED}),
-        frozenset(outcome.id for outcome, letter in pairs if letter == STOPPED),
-    )
+    ids_of = {kind: frozenset(outcome.id for outcome, letter in pairs if letter == kind) for kind in (REFUSED, STOPPED)}
+    missing = [outcome for outcome, letter in pairs if letter == MISSING]
+    return Settled(ids_of[REFUSED], ids_of[STOPPED]), missing
 
 
 def _plain(outcome: Outcome) -> bool:
@@ -233,13 +241,15 @@ def _outcome(outcome: Outcome) -> tuple[Argument, ...]:
 
 
 def _rescue(limit: int) -> Steps[Rescued]:
-    rows = cast("list[list[bytes | None]]", (yield call("orphans", limit)).rows[0][0])
-    held = [_held(row) for row in rows]
-    if not held:
-        return Rescued((), more=False)
+    held = yield from held_of(limit)
     outcomes = [judge_loss(job) for job in held]
-    settled = yield from _settle(outcomes)
-    return rescued(held, outcomes, settled, limit)
+    return rescued(held, outcomes, (yield from _settle(outcomes)), limit)
+
+
+def held_of(limit: int) -> Steps[Sequence[Held]]:
+    """The jobs that up to *limit* dead runners hold in one shard."""
+    rows = cast("list[list[bytes | None]]", (yield call("orphans", limit)).rows[0][0])
+    return [_held(row) for row in rows]
 
 
 def _held(row: Sequence[bytes | int | None]) -> Held:

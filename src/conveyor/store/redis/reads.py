@@ -12,7 +12,9 @@ from typing import Final, cast
 
 from conveyor.core import ids
 from conveyor.core.clock import MICROSECOND, stored
+from conveyor.core.errors import UsageError
 from conveyor.core.extras import needle
+from conveyor.core.failure import Failure
 from conveyor.core.lifecycle import FINAL, State
 from conveyor.core.model import (
     COUNTED,
@@ -40,6 +42,8 @@ _IDS: Final = frozenset({0, 16})
 _BYTES: Final = frozenset({17, 18, 19, 23})
 """Places of ``RECORD`` in ``reading.lua``, the id before them. All others hold numbers."""
 Cell = bytes | int | None
+DueRow = tuple[bytes, int, bytes, bytes]
+"""A task, how many of its jobs are due, since when, and the clock."""
 
 
 class RedisReads:
@@ -102,20 +106,26 @@ class RedisReads:
         """See ``Operations.due_tasks``: of all that is due."""
 
         def steps() -> Steps[Sequence[DueTask]]:
-            rows = cast("list[tuple[bytes, int, bytes]]", (yield call("due_tasks", queue)).rows[0][0])
-            found = [DueTask(task.decode(), jobs, int(waited) * MICROSECOND) for task, jobs, waited in rows]
-            return sorted(found, key=lambda due: due.oldest, reverse=True)
+            return due_tasks((yield from self.due_rows(queue)))
 
         return Plan(steps, writes=False)
+
+    def due_rows(self, queue: str) -> Steps[Sequence[DueRow]]:
+        """The steps of ``due_tasks`` in one shard."""
+        return cast("list[DueRow]", (yield call("due_tasks", queue)).rows[0][0])
 
     def latest(self, limit: int) -> Plan[Sequence[Ended]]:
         """See ``Operations.latest``."""
 
         def steps() -> Steps[Sequence[Ended]]:
-            rows = cast("list[list[bytes | None]]", (yield call("latest", limit)).rows[0][0])
-            return [_ended(row) for row in rows]
+            return [ended for _, ended in (yield from self.latest_by_id(limit))]
 
         return Plan(steps, writes=False)
+
+    def latest_by_id(self, limit: int) -> Steps[Sequence[tuple[bytes, Ended]]]:
+        """The steps of ``latest`` in one shard, with the jobs' ids, in hexadecimal."""
+        rows = cast("list[list[bytes]]", (yield call("latest", limit)).rows[0][0])
+        return [(id_, _ended(row)) for id_, *row in rows]
 
     def ahead(self, job: JobInfo, limit: int) -> Plan[int]:
         """See ``Operations.ahead``."""
@@ -165,21 +175,32 @@ class RedisReads:
         """See ``Operations.clock``."""
         return _number("clock")
 
-    def identity(self) -> Plan[str]:
-        """See ``Operations.identity``."""
+    def identity(self, shards: int = 1) -> Plan[str]:
+        """See ``Operations.identity``. Raises ``UsageError`` when the store has another number of shards."""
 
         def steps() -> Steps[str]:
-            return (yield from _meta())[0]
+            return (yield from _meta(shards))[0]
 
         return Plan(steps)
 
-    def schema(self) -> Plan[int]:
-        """See ``Operations.schema``."""
+    def schema(self, shards: int = 1) -> Plan[int]:
+        """See ``Operations.schema``. Raises as ``identity``."""
 
         def steps() -> Steps[int]:
-            return int((yield from _meta())[1])
+            return int((yield from _meta(shards))[1])
 
         return Plan(steps)
+
+
+def due_tasks(rows: Sequence[DueRow]) -> Sequence[DueTask]:
+    """The due jobs by task, of one shard or of several, the longest waiting first."""
+    now = max((int(clock) for *_, clock in rows), default=0)
+    found: dict[bytes, tuple[int, int]] = {}
+    for task, jobs, since, _ in rows:
+        known, first = found.get(task, (0, int(since)))
+        found[task] = (known + jobs, min(first, int(since)))
+    longest = sorted(found.items(), key=lambda item: item[1][1])
+    return [DueTask(task.decode(), jobs, (now - since) * MICROSECOND) for task, (jobs, since) in longest]
 
 
 def filtered(where: JobFilter) -> tuple[Argument, ...]:
@@ -286,6 +307,8 @@ def _at_most(queue: QueueInfo, enough: int) -> QueueInfo:
 
 
 def _failures(where: JobFilter, limit: int) -> Steps[Sequence[FailureGroup]]:
+    if where.ids is not None:
+        return grouped_failures((yield from _list(where, len(where.ids), None, "oldest")))[:limit]
     prints = [where.fingerprint] if where.fingerprint else (yield from _fingerprints())
     found: list[FailureGroup] = []
     for fingerprint in prints:
@@ -299,6 +322,23 @@ def _failures(where: JobFilter, limit: int) -> Steps[Sequence[FailureGroup]]:
             place, done = place + BUDGET, bool(all_)
         found += [group] if group else []
     return sorted(found, key=lambda one: (-one.jobs, one.fingerprint))[:limit]
+
+
+def grouped_failures(jobs: Sequence[JobInfo]) -> Sequence[FailureGroup]:
+    """The ended ones of *jobs* that have an error, by its fingerprint, the largest group first."""
+    found: dict[str, list[JobInfo]] = {}
+    for job in jobs:
+        if job.error is not None and job.error.fingerprint and job.finished_at is not None:
+            found.setdefault(job.error.fingerprint, []).append(job)
+    groups = [_of_jobs(fingerprint, part) for fingerprint, part in found.items()]
+    return sorted(groups, key=lambda one: (-one.jobs, one.fingerprint))
+
+
+def _of_jobs(fingerprint: str, jobs: Sequence[JobInfo]) -> FailureGroup:
+    times = sorted((job.finished_at, job.id) for job in jobs if job.finished_at is not None)
+    last = next(job for job in jobs if job.id == times[-1][1])
+    error = last.error or Failure("", "(its record cannot be read)")
+    return FailureGroup(fingerprint, error, len(jobs), times[0][0], times[-1][0], last.id, last.task)
 
 
 def _fingerprints() -> Steps[Sequence[str]]:
@@ -342,7 +382,12 @@ def _number(name: str) -> Plan[int]:
     return Plan(steps, writes=False)
 
 
-def _meta() -> Steps[tuple[str, str]]:
+def _meta(shards: int) -> Steps[tuple[str, str]]:
     fresh = ids.new().hex()
-    identity, form = cast("list[bytes]", (yield call("identity", fresh, FORM)).rows[0][0])
+    identity, form, found = cast("list[bytes]", (yield call("identity", fresh, FORM, shards)).rows[0][0])
+    if int(found) != shards:
+        raise UsageError(
+            f"this store has {int(found)} shards, and the URL says {shards}: the number is settled by the first use; "
+            f"write shards={int(found)}, or move the jobs to a store with another prefix"
+        )
     return identity.decode(), form.decode()

@@ -1,5 +1,7 @@
 -- uses keys
 -- The progress of running jobs, where job, token and runner agree: four arguments for each.
+despite_want()
+touch()
 for n = 1, #ARGV, 4 do
   local key = job_key(ARGV[n])
   local job = redis.call('HMGET', key, 'state', 'token', 'runner')

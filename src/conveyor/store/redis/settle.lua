@@ -1,8 +1,10 @@
 -- uses keys, parts, jobs
 -- What became of attempts. ARGV: a runner, how many jobs of its have succeeded, without a word more, and PLAIN arguments
 -- for each of these; then OUTCOME arguments for each of the others. The answer has a letter for each: w written,
--- r refused (no longer the runner's, and another wrote its end), s stopped: somebody wants it cancelled, so it ended
--- instead of waiting.
+-- r refused (no longer the runner's, and another wrote its end), m missing: no such job is here, s stopped: somebody
+-- wants it cancelled, so it ended instead of waiting.
+despite_want()
+touch()
 local PLAIN, OUTCOME = 4, 13
 local at, answer, waits = clock(), {}, false
 local plain, first = tonumber(ARGV[2]), 3 + PLAIN * ARGV[2]
@@ -82,6 +84,7 @@ end
 local function before(id, given_)
   local got = redis.call('HMGET', job_key(id), 'state', 'token')
   local state, token, mine = got[1], tonumber(got[2] or 0), tonumber(given_.token)
+  if not state then return 'm' end
   local ended = state and state ~= 'waiting' and state ~= 'running'
   if given_.own and given_.target == 'waiting' and state == 'cancelled' and token == mine + has(given_.stop, 2) then
     return 's'
@@ -90,12 +93,19 @@ local function before(id, given_)
   return 'r'
 end
 
+-- Somebody has deleted the job while it ran.
+local function gone(runner, id)
+  note('HDEL', P .. 'held:' .. runner, id)
+  return 'm'
+end
+
 local function succeed(n)
   local id, token = ARGV[n], ARGV[n + 1]
   local given_ = {target = 'succeeded', flags = 0, token = token, run_time = ARGV[n + 2], result = given(ARGV[n + 3])}
   if not stops(ARGV[1], id, token) then return before(id, given_) end
   local key = job_key(id)
   local got = redis.call('HMGET', key, 'queue', 'cancelled', 'more')
+  if not got[1] then return gone(ARGV[1], id) end
   local rare = got[3] and redis.call('HMGET', key, 'keep', 'unique', 'until_start', 'expires_at') or NOTHING
   let_go(id, got[1], ARGV[1])
   finish(id, {key = key, queue = got[1], cancelled = got[2], keep = rare[1], unique = rare[2], until_start = rare[3],
@@ -116,6 +126,7 @@ local function settle(n)
                          'until_start', 'cancelled', 'expires_at')
   local job = {queue = got[1], priority = got[2], task = got[3], attempt = got[4], crashes = got[5], keep = got[6],
                unique = got[7], until_start = got[8], cancelled = got[9], expires_at = got[10]}
+  if not job.queue then return gone(runner, id) end
   let_go(id, job.queue, runner)
   if given_.target ~= 'waiting' then
     finish(id, job, given_.target, given_.flags, given_)

@@ -32,7 +32,8 @@ class Arrivals(Suite):
         """Also when there are many."""
         jobs = [new_job(number) for number in range(300)]
         enqueue(store, *jobs)
-        assert [job.id for job in hand.take(300)] == [job.id for job in jobs]
+        taken = [job.id for job in hand.take(300)]
+        assert taken == [job.id for job in jobs] if self.ordered else set(taken) == {job.id for job in jobs}
 
     def test_no_jobs_are_no_error(self, store: Store) -> None:
         """Nothing is stored."""

@@ -45,7 +45,9 @@ class Claims(Suite):
         low, high, middle, later = new_job(priority=-1), new_job(priority=9), new_job(), new_job()
         for job in (low, high, middle, later):
             enqueue(store, job)
-        assert [job.id for job in hand.take(4)] == [high.id, middle.id, later.id, low.id]
+        taken = [job.id for job in hand.take(4)]
+        wanted = [high.id, middle.id, later.id, low.id]
+        assert taken == wanted if self.ordered else set(taken) == set(wanted)
 
     def test_a_claim_takes_no_more_than_there_is_room_for_in_each_queue(self, store: Store, hand: Hand) -> None:
         """And nothing from others."""

@@ -177,6 +177,8 @@ class Suite:
 
     shared: ClassVar[bool] = True
     """Whether a store that is opened twice is the same store; not so for one in memory."""
+    ordered: ClassVar[bool] = True
+    """Whether priorities and times order all jobs of a queue; not so for one in parts, which orders those of each."""
 
     @pytest.fixture
     def open_store(self) -> Callable[[], Store]:

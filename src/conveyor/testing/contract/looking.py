@@ -65,7 +65,9 @@ class Looking(Suite):
         enqueue(store, second)
         begun, later = (stored(see(store, job.id).enqueued_at) for job in (first, second))
         assert listed(store, JobFilter(enqueued_after=begun, enqueued_before=later)) == [ids.text(first.id)]
-        hand.end(hand.take_one(), Event.SUCCEED)
+        for job in hand.take(2):
+            if job.id == first.id:
+                hand.end(job, Event.SUCCEED)
         finished = see(store, first.id).finished_at
         assert finished is not None
         assert not listed(store, JobFilter(finished_before=stored(finished)))
@@ -160,8 +162,9 @@ class Looking(Suite):
         jobs: list[NewJob] = [new_job(number) for number in range(4)]
         enqueue(store, *jobs, new_job(priority=1), new_job(queue="other"))
         last = see(store, jobs[-1].id)
-        assert store.run(store.operations.ahead(last, 100)) == 4
-        assert store.run(store.operations.ahead(last, 2)) == 2
+        before = store.run(store.operations.ahead(last, 100))
+        assert before == 4 if self.ordered else 1 <= before <= 4
+        assert store.run(store.operations.ahead(last, 1)) == 1
 
     def test_a_store_tells_its_time_and_how_it_is(self, store: Store) -> None:
         """Its clock goes forward, and what it finds wrong with itself it says, and does not raise."""

@@ -1,11 +1,12 @@
 """The scenarios, by the names that the fault list gives them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
 from conveyor.cli.chaos import namespace, tree
+from conveyor.cli.chaos.keys import on_redis
 from conveyor.cli.chaos.scenarios.clocks import c02
 from conveyor.cli.chaos.scenarios.code import p05, p06, p08
 from conveyor.cli.chaos.scenarios.deaths import d12, p01
@@ -22,6 +23,10 @@ from conveyor.cli.chaos.scenarios.ticks import c04
 from conveyor.cli.chaos.site import Site
 from conveyor.cli.chaos.tables import Tables, sqlite
 
+POSTGRES: Final = ("PostgreSQL",)
+SQLITE: Final = ("SQLite",)
+SERVERS: Final = ("PostgreSQL", "Redis")
+
 
 @dataclass(frozen=True)
 class Scenario:
@@ -30,8 +35,8 @@ class Scenario:
     name: str
     summary: str
     act: Callable[[Site], Tables]
-    store: str = ""
-    """The only kind of store that it is about."""
+    stores: Collection[str] = ()
+    """The kinds of store that it is about, unless it is all."""
     missing: Callable[[], str] = str
     """Says what it would take besides; nothing when all is there."""
     proxied: bool = False
@@ -41,9 +46,9 @@ class Scenario:
 
     def why_not(self, url: str) -> str:
         """Why it cannot be run on the store at *url*; empty when it can."""
-        kind = "SQLite" if sqlite(url) else "PostgreSQL"
-        if self.store and self.store != kind:
-            return f"it is about {self.store}"
+        kind = "SQLite" if sqlite(url) else "Redis" if on_redis(url) else "PostgreSQL"
+        if self.stores and kind not in self.stores:
+            return f"it is about {' and '.join(self.stores)}"
         if self.proxied and not (urlsplit(url).hostname and urlsplit(url).port):
             return "it takes a URL with the server's host and port, for a proxy to stand between"
         if not tree.supported():
@@ -58,13 +63,13 @@ ALL: Final = (
     Scenario("P05", "jobs that kill their workers", p05),
     Scenario("P06", "event loop blocked for four leases", p06),
     Scenario("P08", "tasks that raise SystemExit, CancelledError ...", p08),
-    Scenario("D02", "every backend terminated each second", d02, "PostgreSQL"),
-    Scenario("D05", "answers to COMMITs lost", d05, "PostgreSQL", proxied=True),
-    Scenario("D11", "SQLite's write lock held over three workers", d11, "SQLite"),
-    Scenario("D12", "SQLite's writers killed in mid-commit", d12, "SQLite"),
-    Scenario("N01", "half-open connections: silence, and nobody is told", n01, "PostgreSQL", proxied=True),
-    Scenario("N04", "a worker cut off for three leases", n04, "PostgreSQL", missing=namespace.impossible, proxied=True),
-    Scenario("C02", "wrong clocks, of a worker and of who enqueues", c02, "PostgreSQL"),
+    Scenario("D02", "every backend terminated each second", d02, POSTGRES),
+    Scenario("D05", "answers to COMMITs, and to calls, lost", d05, SERVERS, proxied=True),
+    Scenario("D11", "SQLite's write lock held over three workers", d11, SQLITE),
+    Scenario("D12", "SQLite's writers killed in mid-commit", d12, SQLITE),
+    Scenario("N01", "half-open connections: silence, and nobody is told", n01, SERVERS, proxied=True),
+    Scenario("N04", "a worker cut off for three leases", n04, SERVERS, missing=namespace.impossible, proxied=True),
+    Scenario("C02", "wrong clocks, of a worker and of who enqueues", c02, SERVERS),
     Scenario("C04", "watchers of schedules killed and frozen at the tick", c04),
     Scenario("C05", "workers suspended for many leases, all at once", c05),
     Scenario("C06", "no worker over several ticks of schedules", c06),

@@ -104,7 +104,7 @@ def _occupy(site: Site) -> None:
     They come first: so that another worker runs some of them at the moment when the first one goes on with them.
     """
     tasks = [site.tasks.nap, site.tasks.doze]
-    tasks += [] if sqlite(site.url) else [site.tasks.pay, site.tasks.apay]
+    tasks += [] if sqlite(site.url) or not site.tasks.transactions else [site.tasks.pay, site.tasks.apay]
     long = LONG * site.lease
     calls = [partial(task.using(priority=FIRST).enqueue, long) for task in tasks]
     brief = site.chance.uniform(*BRIEF) * site.lease

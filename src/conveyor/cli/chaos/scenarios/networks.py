@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from conveyor.cli.chaos.forwarder import Forwarder
 from conveyor.cli.chaos.history import runs_of
+from conveyor.cli.chaos.keys import on_redis
 from conveyor.cli.chaos.namespace import Namespace, NotRun, namespace
 from conveyor.cli.chaos.processes import SETTLING, Worker, within
 from conveyor.cli.chaos.site import Site
@@ -30,12 +31,15 @@ the whole of it is over; the rest is for machines that are slow."""
 ENDING = 15.0
 """The grace of a worker that is told to end while nobody answers: longer than its lease, as usual, and not exceeded."""
 NOTICED = {
-    "the lease": "the lease cannot be renewed: PostgreSQL: no answer",
-    "a claim": "claim: PostgreSQL: no answer",
-    "outcomes": "outcomes cannot be written: PostgreSQL: no answer",
+    "the lease": "the lease cannot be renewed: {silence}",
+    "a claim": "claim: {silence}",
+    "outcomes": "outcomes cannot be written: {silence}",
     "listening": "the listening connection is lost",
 }
 """What a worker says when it gives up a connection that nobody answers on."""
+NO_ANSWER = "PostgreSQL: no answer"
+LOST = "Redis"
+"""Of which there is no other trouble here."""
 
 
 class Way(NamedTuple):
@@ -55,6 +59,8 @@ class Cut:
         self._site = site
         self._noticed: dict[str, float] = {}
         self._pids: set[int] = set()
+        silence = LOST if on_redis(site.url) else NO_ANSWER
+        self._signs = {what: text.format(silence=silence) for what, text in NOTICED.items()}
 
     def begin(self) -> None:
         """Cut it off."""
@@ -70,7 +76,7 @@ class Cut:
     def look(self) -> bool:
         """See what it says; whether the one that is to end has ended."""
         said, now = self.worker.said[self._heard :], time.monotonic() - self._since
-        for what, text in NOTICED.items():
+        for what, text in self._signs.items():
             if text in said:
                 self._noticed.setdefault(what, now)
         if self.told is not None and not self.told.lives:
@@ -197,7 +203,7 @@ def _cut_off(site: Site, cuts: Sequence[Cut]) -> None:
 
 def _occupy(site: Site, workers: Sequence[Worker]) -> None:
     """Give all workers jobs that outlive their leases: each of *workers* is to have some."""
-    tasks = [site.tasks.nap, site.tasks.apay, site.tasks.doze]
+    tasks = [site.tasks.nap, site.tasks.doze] + ([site.tasks.apay] if site.tasks.transactions else [])
 
     def busy() -> bool:
         running = {run.pid for run in runs_of(site.history.read()) if run.job in jobs and run.how == "started"}

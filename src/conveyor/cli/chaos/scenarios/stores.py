@@ -5,13 +5,19 @@ import sqlite3
 import time
 
 from conveyor.cli.chaos.checker import many
+from conveyor.cli.chaos.keys import on_redis
 from conveyor.cli.chaos.proxy import Cut, Proxy
+from conveyor.cli.chaos.redis_proxy import RedisProxy
 from conveyor.cli.chaos.site import Site, charged
 from conveyor.cli.chaos.tables import EFFECTS, Tables, asking
+from conveyor.store.redis.scripts import script
 
 SHORTER = 5.0
 LOST = 0.2
 """So many of the COMMITs of transactional jobs, one half before they arrive, one half after."""
+LOST_CALLS = 0.05
+"""And so many of the calls of Redis: workers make them all the time, and are more patient after each that is lost."""
+CALLS = ("enqueue", "claim", "settle")
 HOLD = 30.0
 """Seconds that the lock is held: several leases, unless all is to be over sooner."""
 TERMINATE = (
@@ -41,7 +47,12 @@ def d02(site: Site) -> Tables:
 
 
 def d05(site: Site) -> Tables:
-    """Lose COMMITs of transactional jobs, or the answers to them: what was done is done once, and known to be done."""
+    """Lose COMMITs of transactional jobs, or the answers to them: what was done is done once, and known to be done.
+
+    On Redis, which has none, the calls of what enqueues, claims and ends jobs.
+    """
+    if on_redis(site.url):
+        return _calls_lost(site)
     lossy = True
 
     def choose() -> Cut | None:
@@ -51,6 +62,27 @@ def d05(site: Site) -> Tables:
         return cut
 
     with Proxy(site.url, f"INSERT INTO {EFFECTS}", choose) as proxy:
+        site.through = proxy.url
+        site.load()
+        for worker in (site.worker(), site.worker()):
+            site.working(worker)
+        for _ in site.rounds():
+            site.pause(1.0)
+        lossy = False
+        return site.drain()
+
+
+def _calls_lost(site: Site) -> Tables:
+    """One call goes, and its answer comes, as a whole: nothing lies between."""
+    lossy = True
+
+    def choose(name: str) -> Cut | None:
+        cut = site.chance.choice([Cut.BEFORE, Cut.AFTER]) if lossy and site.chance.random() < LOST_CALLS else None
+        if cut is not None:
+            site.injected(f"{name} {cut.name.lower()}")
+        return cut
+
+    with RedisProxy(site.url, {name: script(name) for name in CALLS}, choose) as proxy:
         site.through = proxy.url
         site.load()
         for worker in (site.worker(), site.worker()):

@@ -135,7 +135,8 @@ class _Crew:
 def _schedules(site: Site) -> Sequence[str]:
     """Some side by side, each with a tick in each second; of every kind of task one."""
     tasks = site.tasks
-    calls: list[Call[int]] = [tasks.nothing.bind(), tasks.quick.bind(), tasks.pay.bind(0.0), tasks.apay.bind(0.0)]
+    calls: list[Call[int]] = [tasks.nothing.bind(), tasks.quick.bind()]
+    calls += [tasks.pay.bind(0.0), tasks.apay.bind(0.0)] if tasks.transactions else []
     names = [f"each second {number}" for number in range(1, SCHEDULES + 1)]
     for number, name in enumerate(names):
         site.tasks.app.schedules.add(name, calls[number % len(calls)], every(seconds=1))

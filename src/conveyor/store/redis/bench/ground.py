@@ -117,7 +117,7 @@ class RedisGround:
         """See ``Ground``."""
         place = Place.of(self.url)
         with translated(writes=False):
-            return probe.measured(place.server, f"{place.prefix}:probe", count, rate)
+            return probe.measured(place.source, f"{place.tags[0]}:probe", count, rate)
 
     def close(self) -> None:
         """See ``Ground``."""

@@ -9,15 +9,17 @@ from typing import Final
 from conveyor.core.errors import ConveyorError
 from conveyor.drivers.redis import Connection, packed
 from conveyor.drivers.redis_links import Links
+from conveyor.drivers.redis_sources import Source
 
 PATIENCE: Final = 5
 """Seconds that one of them gets to be popped."""
 
 
-def measured(server: str, line: str, count: int, rate: float) -> Sequence[float]:
+def measured(source: Source, line: str, count: int, rate: float) -> Sequence[float]:
     """Seconds from before the push until after the pop, for *count* of them at *rate* a second; *line* is a key."""
     times: list[float] = []
-    with contextlib.closing(Links(server)) as links, links.link() as sender, links.link() as claimer:
+    with contextlib.closing(Links(source, [line])) as links, links.link() as one, links.link() as another:
+        sender, claimer = one(0), another(0)
         claimed = threading.Semaphore(0)
         ends: list[float] = []
         thread = threading.Thread(target=_claim, args=(claimer, line, count, ends, claimed), daemon=True)

@@ -10,7 +10,7 @@ from typing import Final, cast
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from conveyor.core.errors import ConveyorError
-from conveyor.drivers.redis import Argument, carry, packed, translated
+from conveyor.drivers.redis import Argument, Carried, carry, packed, translated
 from conveyor.drivers.redis_links import Links
 from conveyor.plan import Statement
 from conveyor.store.redis.place import Place
@@ -31,8 +31,8 @@ class Scratch:
         self.name = f"{self._known}-{secrets.token_hex(6)}"
         self.url = beside(url, self.name)
         place = Place.of(self.url)
-        self._links = Links(place.server)
-        self._prefix = place.prefix
+        self._links = Links(place.source, place.tags)
+        self._prefix, self._tags = place.prefix, place.tags
         self.spoken = 0
         """Scripts that this object has called."""
         self._tell_left()
@@ -40,15 +40,17 @@ class Scratch:
 
     def said(self, *words: Argument) -> object:
         """What the server answers to a command."""
-        with translated(writes=False), self._links.link() as connection:
+        with translated(writes=False), self._links.link() as to:
+            connection = to(0)
             connection.send_packed_command(packed(*words))
             return connection.read_response()
 
     def carried(self, statement: Statement) -> object:
         """What a script answers."""
         self.spoken += 1
-        with translated(writes=False), self._links.link() as connection:
-            return carry(connection, self._prefix)(statement).rows[0][0]
+        with self._links.link() as to:
+            carried = Carried(self._links.forget, writes=False)
+            return carry(to, self._tags, carried)(statement).rows[0][0]
 
     def facts(self) -> dict[str, str]:
         """What the server says of itself."""
@@ -70,7 +72,7 @@ class Scratch:
     def _keys(self) -> Iterator[list[bytes]]:
         cursor = b"0"
         while True:
-            answer = self.said("SCAN", cursor, "MATCH", f"{self._prefix}:*", "COUNT", SCANNED)
+            answer = self.said("SCAN", cursor, "MATCH", f"{{{self._prefix}:*", "COUNT", SCANNED)
             cursor, keys = cast(tuple[bytes, list[bytes]], answer)
             yield keys
             if cursor == b"0":

@@ -1,0 +1,147 @@
+"""Where connections to Redis come from: a server, or whichever server some Sentinels name as the primary just now."""
+
+from typing import Any, Final, Protocol
+
+import redis
+import redis.asyncio
+import redis.asyncio.sentinel
+import redis.sentinel
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from conveyor.core.errors import UsageError
+
+DEADLINE: Final = 9.5
+"""Seconds that one round trip of ours may take."""
+CONNECTING: Final = 5.0
+"""Seconds to connect in."""
+ASKING: Final = 1.0
+"""Seconds that one Sentinel gets to answer."""
+MOST: Final = 8
+"""Connections at a time, for each process, and for each event loop."""
+BLOCKING: Final[Any] = redis
+ASYNC: Final[Any] = redis.asyncio
+"""Much of them has no types."""
+USUAL: Final[dict[str, Any]] = {
+    "protocol": 2,
+    "socket_timeout": DEADLINE,
+    "socket_connect_timeout": CONNECTING,
+    "socket_keepalive": True,
+    "client_name": "conveyor",
+}
+
+UNTIMED: Final[dict[str, Any]] = USUAL | {"socket_timeout": None}
+"""For async connections: the library makes a task of each send that has a time, and whoever uses one bounds it."""
+Node = tuple[str, int]
+"""A server's host and port."""
+
+
+class Source(Protocol):
+    """Makes pools of connections; connects to nothing by itself. redis-py sends nothing again by itself."""
+
+    def node(self, tag: str) -> Node | None:
+        """Where the keys of a tag are; ``None`` where there is only one place."""
+        ...
+
+    async def anode(self, tag: str) -> Node | None:
+        """The same for async code."""
+        ...
+
+    def forget(self) -> None:
+        """What is known of nodes is out of date."""
+        ...
+
+    def pool(self, node: Node | None, seconds: float = DEADLINE) -> Any:
+        """Of blocking connections to it, which have *seconds* at most to be there: for each step of that."""
+        ...
+
+    def apool(self, node: Node | None) -> Any:
+        """Of async ones, for one event loop."""
+        ...
+
+    def listener(self) -> Any:
+        """An async connection, to be made, that waits as long as it takes for what it is told."""
+        ...
+
+
+class OnePlace:
+    """A source that has no nodes."""
+
+    def node(self, tag: str) -> Node | None:  # noqa: ARG002 - as Source has it
+        """See ``Source``."""
+        return None
+
+    async def anode(self, tag: str) -> Node | None:  # noqa: ARG002 - as Source has it
+        """See ``Source``."""
+        return None
+
+    def forget(self) -> None:
+        """See ``Source``."""
+
+
+class Server(OnePlace):
+    """One server."""
+
+    def __init__(self, url: str) -> None:
+        """Raises ``UsageError`` for a URL that means nothing."""
+        self._url = url
+        try:
+            self.pool(None)
+        except (ValueError, TypeError) as error:
+            raise UsageError(f"the Redis URL cannot be read: {error}") from None
+
+    def pool(self, node: Node | None, seconds: float = DEADLINE) -> Any:  # noqa: ARG002 - there is one
+        """See ``Source``."""
+        settings = within(seconds) | waiting(seconds)
+        return BLOCKING.BlockingConnectionPool.from_url(self._url, retry=Retry(NoBackoff(), 0), **settings)
+
+    def apool(self, node: Node | None) -> Any:  # noqa: ARG002 - as above
+        """See ``Source``."""
+        settings = UNTIMED | waiting(DEADLINE)
+        return ASYNC.BlockingConnectionPool.from_url(self._url, retry=AsyncRetry(NoBackoff(), 0), **settings)
+
+    def listener(self) -> Any:
+        """See ``Source``."""
+        return self.apool(None).make_connection()
+
+
+class Sentinels(OnePlace):
+    """The primary of a service, as Sentinels tell it; they are asked anew for each new connection."""
+
+    def __init__(self, hosts: list[tuple[str, int]], service: str, options: dict[str, Any]) -> None:
+        """*options* are for connections to the servers; Sentinels are asked without a password."""
+        self._hosts = hosts
+        self._service = service
+        self._options = options
+
+    def pool(self, node: Node | None, seconds: float = DEADLINE) -> Any:  # noqa: ARG002 - there is one
+        """See ``Source``."""
+        sentinel = BLOCKING.sentinel.Sentinel(self._hosts, sentinel_kwargs=_asking(Retry(NoBackoff(), 0)))
+        settings = within(seconds) | self._options | {"retry": Retry(NoBackoff(), 0)}
+        return sentinel.master_for(self._service, **settings).connection_pool
+
+    def apool(self, node: Node | None) -> Any:  # noqa: ARG002 - as above
+        """See ``Source``."""
+        asking = _asking(AsyncRetry(NoBackoff(), 0))
+        sentinel = ASYNC.sentinel.Sentinel(self._hosts, sentinel_kwargs=asking)
+        settings = UNTIMED | self._options
+        return sentinel.master_for(self._service, **settings, retry=AsyncRetry(NoBackoff(), 0)).connection_pool
+
+    def listener(self) -> Any:
+        """See ``Source``."""
+        return self.apool(None).make_connection()
+
+
+def within(seconds: float) -> dict[str, Any]:
+    """The usual, for who has only so long: what a new connection begins with is said in that time as well."""
+    return USUAL | {"socket_timeout": seconds, "socket_connect_timeout": min(CONNECTING, seconds)}
+
+
+def waiting(seconds: float) -> dict[str, Any]:
+    """For a connection that others use."""
+    return {"max_connections": MOST, "timeout": seconds}
+
+
+def _asking(retry: Any) -> dict[str, Any]:
+    return {"protocol": 2, "socket_timeout": ASKING, "socket_connect_timeout": ASKING, "retry": retry}

@@ -1,0 +1,87 @@
+"""A primary with two replicas, and three Sentinels that watch over them: all on 127.0.0.1, gone without a trace."""
+
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Final, Self
+
+import redis
+
+from tests.support.redis import RedisServer, find_binary
+from tests.support.waiting import until
+
+SERVICE: Final = "jobs"
+DOWN_AFTER: Final = 500
+"""Milliseconds of silence after which a Sentinel takes the primary for dead."""
+STARTING: Final = 30.0
+
+
+class Watcher(RedisServer):
+    """One Sentinel, which watches the server at *port*."""
+
+    def __init__(self, version: str, port: int) -> None:
+        """Make the data folder, with its configuration, which a Sentinel rewrites."""
+        super().__init__(version)
+        lines = [
+            f"port {self.port}",
+            "bind 127.0.0.1",
+            f"dir {self.root}",
+            f"pidfile {self.root}/redis.pid",
+            f"sentinel monitor {SERVICE} 127.0.0.1 {port} 2",
+            f"sentinel down-after-milliseconds {SERVICE} {DOWN_AFTER}",
+            f"sentinel failover-timeout {SERVICE} 2000",
+        ]
+        (self.root / "sentinel.conf").write_text("\n".join(lines) + "\n")
+
+    def command(self) -> list[str]:
+        """See ``RedisServer``."""
+        return [str(find_binary(self.version)), str(self.root / "sentinel.conf"), "--sentinel"]
+
+
+class Watched:
+    """The whole of it."""
+
+    def __init__(self, version: str, **settings: str) -> None:
+        """*settings* go to all three servers."""
+        self._version = version
+        self._settings = settings
+        self._stack = ExitStack()
+        self.servers: list[RedisServer] = []
+        self.sentinels: list[Watcher] = []
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            primary = stack.enter_context(RedisServer(self._version, **self._settings))
+            behind = {"replicaof": f"127.0.0.1 {primary.port}", "repl_diskless_sync_delay": "0"} | self._settings
+            self.servers = [primary, *(stack.enter_context(RedisServer(self._version, **behind)) for _ in range(2))]
+            until(lambda: all(self._follows(server) for server in self.servers[1:]), patience=STARTING)
+            self.sentinels = [stack.enter_context(Watcher(self._version, primary.port)) for _ in range(3)]
+            until(lambda: all(self._knows(sentinel) for sentinel in self.sentinels), patience=STARTING)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def url(self, options: str = "") -> str:
+        """The address of the service."""
+        hosts = ",".join(f"127.0.0.1:{sentinel.port}" for sentinel in self.sentinels)
+        return f"redis+sentinel://{hosts}/{SERVICE}/0{options}"
+
+    def primary(self) -> RedisServer:
+        """The server that a Sentinel takes for the primary."""
+        with redis.Redis(port=self.sentinels[0].port) as client:
+            port = client.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE)[1]
+        return next(server for server in self.servers if server.port == int(port))
+
+    @staticmethod
+    def _follows(server: RedisServer) -> bool:
+        with redis.Redis(port=server.port) as client:
+            return client.info("replication").get("master_link_status") == "up"
+
+    @staticmethod
+    def _knows(sentinel: Watcher) -> bool:
+        with redis.Redis(port=sentinel.port, decode_responses=True) as client:
+            state = client.sentinel_master(SERVICE)
+        return state["num-other-sentinels"] == 2 and state["num-slaves"] == 2
