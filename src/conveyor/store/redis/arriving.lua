@@ -55,7 +55,7 @@ local function replace(holder, job)
   if old[1] ~= 'waiting' then return end
   leave_line(holder, lane_of(old[2], old[3], old[4]))
   redis.call('HDEL', key, 'timeout', 'keep', 'extras', 'until_start', 'expires_at', 'attempts', 'progress', 'started_at',
-             'last_attempted_at', 'attempt', 'crashes', unpack(LATER.args))
+             'last_attempted_at', 'attempt', 'crashes', unpack(later('args')))
   job.id = holder
   write(job, {})
   emptied[old[2]] = true

@@ -58,7 +58,7 @@ local function revive(id, state, queue, stored)
   if job[3] and redis.call('HSETNX', P .. 'unique', job[3], id) == 0 then return false end
   take_out(id, state, job[4])
   redis.call('HDEL', key, 'finished_at', 'run_time', 'result', 'cancelled', 'fingerprint', 'delete_after', 'progress',
-             'runner', unpack(LATER.result))
+             'runner', unpack(later('result')))
   redis.call('HSET', key, 'state', 'waiting', 'run_after', digits(at), 'crashes', 0,
              'max_attempts', math.min(math.max(job[6], (job[5] or 0) + 1), 32767),
              'more', '1', 'keep', job[7] and job[7] - job[8] or -1)

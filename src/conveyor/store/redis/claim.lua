@@ -8,7 +8,7 @@ local answer = {now}
 local lease = redis.call('ZSCORE', P .. 'runners', runner)
 if not lease or tonumber(lease) <= at then return answer end
 
-local known, first, held = {}, 3 + ARGV[2], held_key(runner)
+local known, first, held = {}, 3 + ARGV[2], P .. 'held:' .. runner
 for n = 3, first - 1 do known[ARGV[n]] = true end
 
 local function sooner(a, b)

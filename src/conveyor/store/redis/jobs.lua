@@ -2,9 +2,11 @@
 -- What goes to an index is noted, and goes there in one command for all jobs of a script: `write_noted` is to be called
 -- before an index is read again, and last of all.
 local STAY = 2592000000000 -- microseconds that an ended job stays: 30 days
+local NOTHING = {}
 local MANY = 4000 -- arguments of one command; Lua has room for 8,000
 local ORDER = {'ZREM', 'HDEL', 'SREM', 'ZADD', 'HSET', 'SADD'} -- who leaves a place and comes back is there
-local noted, lanes, lined, left, emptied = {}, {}, {}, {}, {}
+local noted, lanes, lined, left, emptied, stays = {}, {}, {}, {}, {}, {}
+local hands = {} -- the latest runner and queue of `let_go`, and what they have
 
 local function note(command, key, one, two)
   local keys = noted[command]
@@ -28,7 +30,8 @@ end
 
 local function write_noted()
   for _, command in ipairs(ORDER) do
-    for key, list in pairs(noted[command] or {}) do
+    local keys = noted[command]
+    for key, list in pairs(keys or NOTHING) do
       for first = 1, list.n, MANY do
         redis.call(command, key, unpack(list, first, math.min(first + MANY - 1, list.n)))
       end
@@ -48,7 +51,7 @@ end
 local function lane_of(queue, priority, task)
   local known = lanes[task]
   if known and known.queue == queue and known.priority == priority then return known end
-  local lane = {key = lane_key(queue, priority, task), queue = queue, priority = priority, retry = retry_key(queue),
+  local lane = {key = lane_key(queue, priority, task), queue = queue, priority = priority, retry = P .. 'retry:' .. queue,
                 running = running_key(queue), lanes = lanes_key(queue), name = priority .. ':' .. task}
   lanes[task] = lane
   return lane
@@ -78,13 +81,16 @@ end
 
 -- The job is not its runner's any more.
 local function let_go(id, queue, runner)
-  note('ZREM', running_key(queue), id)
-  note('HDEL', held_key(runner), id)
-  note('SREM', asked_key(runner), id)
+  if hands.queue ~= queue or hands.runner ~= runner then
+    hands = {queue = queue, runner = runner, running = running_key(queue), held = P .. 'held:' .. runner,
+             asked = P .. 'asked:' .. runner}
+  end
+  note('ZREM', hands.running, id)
+  note('HDEL', hands.held, id)
+  note('SREM', hands.asked, id)
 end
 
 -- As text, how long the one that ends at *at* stays, by what it says of that; most say nothing.
-local stays = {}
 local function leaves(at, stay)
   if not stays[stay] then stays[stay] = digits(at + stay) end
   return stays[stay]
@@ -114,14 +120,14 @@ local function put_away(id, state, at, job, fields, fingerprint)
   end
   if job.cancelled and state ~= 'cancelled' then redis.call('HDEL', key, 'cancelled') end
   note('ZREM', LIVE, id)
-  note('ZADD', past_key(state), '0', id)
+  note('ZADD', P .. 'past:' .. state, '0', id)
   emptied[job.queue] = true
 end
 
 -- An ended job leaves what is kept of ended jobs.
 local function take_out(id, state, fingerprint)
   for _, its in ipairs(state and {state} or {'succeeded', 'failed', 'cancelled', 'quarantined'}) do
-    redis.call('ZREM', past_key(its), id)
+    redis.call('ZREM', P .. 'past:' .. its, id)
   end
   redis.call('ZREM', GONE, id)
   if fingerprint then

@@ -28,21 +28,13 @@ local function lane_key(queue, priority, task)
   return P .. 'lane:' .. #queue .. ':' .. queue .. ':' .. priority .. ':' .. task
 end
 
--- Keys that one script names for many jobs are put together once.
-local function keys_by(kind)
-  local known = {}
-  return function(name)
-    local key = known[name]
-    if not key then
-      key = P .. kind .. ':' .. name
-      known[name] = key
-    end
-    return key
-  end
+local function lanes_key(queue)
+  return P .. 'lanes:' .. queue
 end
 
-local lanes_key, running_key, retry_key = keys_by('lanes'), keys_by('running'), keys_by('retry')
-local held_key, asked_key, past_key = keys_by('held'), keys_by('asked'), keys_by('past')
+local function running_key(queue)
+  return P .. 'running:' .. queue
+end
 
 -- Who listens, and asked to be told, hears the bell, which all shards share; *why* is a letter. See Ring in plan.py.
 local function ring(why)

@@ -2,10 +2,16 @@
 -- in `args`, `args2`, `args3`; where the first is full, there may be others.
 local PART, PARTS = 64, 8
 
-local LATER = {
-  args = {'args2', 'args3', 'args4', 'args5', 'args6', 'args7', 'args8'},
-  result = {'result2', 'result3', 'result4', 'result5', 'result6', 'result7', 'result8'},
-}
+local names = {}
+
+-- What the parts behind the first are called.
+local function later(name)
+  if not names[name] then
+    names[name] = {}
+    for place = 2, PARTS do names[name][place - 1] = name .. place end
+  end
+  return names[name]
+end
 
 -- Append to *fields* the names and values that *value* is kept in.
 local function put(fields, name, value)
@@ -14,14 +20,14 @@ local function put(fields, name, value)
   if not parted then return end
   for place = 2, math.ceil(#value / PART) do
     n = n + 2
-    fields[n + 1], fields[n + 2] = LATER[name][place - 1], string.sub(value, (place - 1) * PART + 1, place * PART)
+    fields[n + 1], fields[n + 2] = later(name)[place - 1], string.sub(value, (place - 1) * PART + 1, place * PART)
   end
 end
 
 -- The whole value, of which *first* was read.
 local function whole(key, name, first)
   if not first or #first ~= PART then return first end
-  local parts = redis.call('HMGET', key, unpack(LATER[name]))
+  local parts = redis.call('HMGET', key, unpack(later(name)))
   for place = 1, PARTS - 1 do parts[place] = parts[place] or '' end
   return first .. table.concat(parts)
 end

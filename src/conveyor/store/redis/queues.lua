@@ -24,7 +24,7 @@ for _, name in ipairs(names) do
     local first = ready > 0 and tonumber(redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')[2])
     if first and (not oldest or first < oldest) then oldest = first end
   end
-  local failed = redis.call('ZCOUNT', retry_key(name), '(' .. digits(at), '+inf')
+  local failed = redis.call('ZCOUNT', P .. 'retry:' .. name, '(' .. digits(at), '+inf')
   answer[#answer + 1] = {name, redis.call('HGET', P .. 'paused', name), digits(at), due, later - failed, failed,
                          redis.call('ZCARD', running_key(name)), oldest and digits(oldest) or false}
 end

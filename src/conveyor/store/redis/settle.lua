@@ -6,7 +6,6 @@
 despite_want()
 touch()
 local PLAIN, OUTCOME = 4, 13
-local NONE = {}
 local at, answer, waits = clock(), {}, false
 local plain, first = tonumber(ARGV[2]), 3 + PLAIN * ARGV[2]
 
@@ -30,7 +29,7 @@ local function tokens()
     local of = {}
     for start = 1, #ids, MANY do
       local last = math.min(start + MANY - 1, #ids)
-      local held = redis.call('HMGET', held_key(runner), unpack(ids, start, last))
+      local held = redis.call('HMGET', P .. 'held:' .. runner, unpack(ids, start, last))
       for place = 1, #held do of[ids[start + place - 1]] = held[place] end
     end
     found[runner] = of
@@ -96,7 +95,7 @@ end
 
 -- Somebody has deleted the job while it ran.
 local function gone(runner, id)
-  note('HDEL', held_key(runner), id)
+  note('HDEL', P .. 'held:' .. runner, id)
   return 'm'
 end
 
@@ -107,7 +106,7 @@ local function succeed(n)
   local key = job_key(id)
   local got = redis.call('HMGET', key, 'queue', 'cancelled', 'more')
   if not got[1] then return gone(ARGV[1], id) end
-  local rare = got[3] and redis.call('HMGET', key, 'keep', 'unique', 'until_start', 'expires_at') or NONE
+  local rare = got[3] and redis.call('HMGET', key, 'keep', 'unique', 'until_start', 'expires_at') or NOTHING
   let_go(id, got[1], ARGV[1])
   finish(id, {key = key, queue = got[1], cancelled = got[2], keep = rare[1], unique = rare[2], until_start = rare[3],
               expires_at = rare[4]}, 'succeeded', 0, given_)
