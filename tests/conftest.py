@@ -56,7 +56,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         callspec = getattr(item, "callspec", None)
         if asked or (callspec is not None and "postgres" in callspec.id):
             item.add_marker(pytest.mark.postgres)
-        if item.path.parent.name in FAST and not any(map(item.get_closest_marker, SLOW)):
+        served = item.path.stem.startswith("test_redis")
+        if item.path.parent.name in FAST and not served and not any(map(item.get_closest_marker, SLOW)):
             item.add_marker(pytest.mark.fast)
     workers = getattr(config, "workerinput", {}).get("workercount", 1)
     items[:] = dealt(items, workers) if workers > 1 else items

@@ -17,7 +17,7 @@ from tests.support.stores import SERVED, sound, tables
 from tests.support.waiting import until
 from tests.support.yard import Yard
 
-KILLS = int(os.environ.get("CONVEYOR_KILLS", "6"))
+KILLS = int(os.environ.get("CONVEYOR_KILLS", "4"))
 MANY_KILLS = 200
 SHORT = ("--lease", "1.5", "--beat", "0.3", "--rescue", "0.3")
 KEPT = 20

@@ -27,6 +27,7 @@ from tests.support.waiting import until
 from tests.support.yard import Process, Yard
 
 KILLS, MANY_KILLS = 5, 120
+IN_TURN = ["sqlite-file", "postgres", pytest.param("redis", marks=pytest.mark.soak)]
 PROCESSES, RIVALS = 4, 25
 LOOK = 0.1
 SHORT = ("--lease", "1.5", "--beat", "0.3", "--rescue", "0.3")
@@ -34,8 +35,6 @@ DRAIN = 40.0
 """Seconds within which all is done once nobody is killed any more."""
 
 Say = Callable[[str], None]
-
-pytestmark = pytest.mark.parametrize("yard", SERVED, indirect=True)
 
 
 @pytest.fixture
@@ -245,10 +244,12 @@ def unanswered(lines: Sequence[Line]) -> int:
 
 
 @pytest.mark.timeout(180)
+@pytest.mark.parametrize("yard", IN_TURN, indirect=True)
 def test_a_key_has_one_unfinished_job_at_every_moment_whoever_is_killed(yard: Yard, say: Say) -> None:
     survives(yard, KILLS, say)
 
 
 @pytest.mark.soak
+@pytest.mark.parametrize("yard", SERVED, indirect=True)
 def test_a_key_has_one_unfinished_job_at_every_moment_whoever_is_killed_again_and_again(yard: Yard, say: Say) -> None:
     survives(yard, MANY_KILLS, say)
