@@ -12,12 +12,13 @@ from typing import Final, Protocol, cast
 
 from redis import exceptions
 
-from conveyor.core.errors import OutcomeUnknown, StoreRefused, StoreUnavailable
+from conveyor.core.errors import OutcomeUnknown, StoreClosed, StoreRefused, StoreUnavailable
 from conveyor.plan import Answer, Statement
 
 AWAY: Final = ("READONLY", "MASTERDOWN", "NOREPLICAS", "LOADING", "TRYAGAIN", "CLUSTERDOWN", "OOM", "BUSY", "MISCONF")
 """How a server's refusals begin that pass, or are somebody's to mend: nothing was done."""
-
+CLOSED: Final = "CLOSED "
+"""How our own scripts' refusals begin, where a store is closed to be moved."""
 
 Argument = bytes | str | int
 
@@ -102,6 +103,8 @@ def translated(*, writes: bool) -> Generator[None]:
             raise OutcomeUnknown(f"Redis: the connection was lost: {said(error)}") from error
         raise StoreUnavailable(f"Redis cannot be reached: {said(error)}") from error
     except exceptions.ResponseError as error:
+        if str(error).startswith(CLOSED):
+            raise StoreClosed(str(error).removeprefix(CLOSED)) from error
         kind = StoreUnavailable if passes(error) else StoreRefused
         raise kind(f"Redis: {error}") from error
 

@@ -15,11 +15,13 @@ from conveyor.plan import Plan, Ring, Steps, arun, run
 from conveyor.store.contract import LOCK_TIMEOUT, Control, Listener, Operations, Schedules
 from conveyor.store.leases import Leases
 from conveyor.store.locks import Locks
+from conveyor.store.moving import Moving
 from conveyor.store.redis.control import RedisControl
 from conveyor.store.redis.health import examined
 from conveyor.store.redis.leases import RedisLeases
 from conveyor.store.redis.listen import RedisListener
 from conveyor.store.redis.locks import RedisLocks
+from conveyor.store.redis.moving import RedisMoving
 from conveyor.store.redis.place import Place
 from conveyor.store.redis.plans import RedisOperations
 from conveyor.store.redis.reads import FORM
@@ -49,6 +51,7 @@ class RedisStore:
         self._operations = RedisOperations()
         self._control = RedisControl()
         self._schedules = RedisSchedules()
+        self._moving = RedisMoving()
         self._locks = RedisLocks()
 
     @property
@@ -80,6 +83,11 @@ class RedisStore:
     def locks(self) -> Locks:
         """See ``Store``."""
         return self._locks
+
+    @property
+    def moving(self) -> Moving:
+        """See ``Store``."""
+        return self._moving
 
     def run(self, plan: Plan[T]) -> T:
         """See ``Store``. A read is tried again at once: its connection may have broken while it was on its way."""

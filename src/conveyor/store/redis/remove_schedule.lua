@@ -1,4 +1,4 @@
--- uses keys
+-- uses keys, closed, guarded
 redis.call('ZREM', P .. 'ticks', ARGV[1])
 redis.call('ZREM', P .. 'schedules', ARGV[1])
 return redis.call('DEL', P .. 'schedule:' .. ARGV[1])
