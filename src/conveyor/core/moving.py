@@ -59,6 +59,8 @@ class Mark(msgspec.Struct, frozen=True):
     """and where it is, without password."""
     over: bool = False
     """Of a source: whether the other store has its jobs, and was found to."""
+    copies: bool = False
+    """Of a target: whether copies of the source's jobs may be in it."""
     left: tuple[str, ...] = ()
     """Of a source: the ids of jobs that the other one could not take."""
 

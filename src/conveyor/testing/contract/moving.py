@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final
+from typing import Final, TypeVar
 
 import pytest
 
@@ -31,6 +31,8 @@ from conveyor.testing.contract.hands import (
     states,
 )
 
+T = TypeVar("T")
+
 ALL: Final = JobFilter()
 SOURCE: Final = Mark("source", "f00", "elsewhere://it's 100% :moved")
 TARGET: Final = Mark("target", "f00", "elsewhere://")
@@ -40,14 +42,17 @@ HOSTILE: Final = "x'\"\\ :a %s {b} \N{SNOWMAN}\U0001f9f3 ' || --"
 def everything(store: Store, limit: int = 100) -> list[Record]:
     """All that is exported, page by page."""
     found: list[Record] = []
-    while page := store.run(store.moving.exported(found[-1].id if found else None, limit)):
-        found += page
+    after: bytes | None = None
+    while page := store.run(store.moving.exported(after, limit)):
+        found.extend(page)
+        after = page[-1].id
     return found
 
 
 def infos(store: Store) -> list[JobInfo]:
     """What is shown of all jobs."""
-    return list(store.run(store.operations.list(ALL, limit=1_000, after=None, direction="oldest")))
+    found = store.run(store.operations.list(ALL, limit=1_000, after=None, direction="oldest"))
+    return list(found)
 
 
 def of_all_states(store: Store, hand: Hand) -> None:
@@ -94,10 +99,9 @@ class Moving(Suite):
 
     def test_every_value_that_may_be_stored_comes_through(self, store: Store) -> None:
         """Also what somebody has spoilt."""
-        spoilt = Record(
-            ids.new(), 2**53, 1, 2, 3, 4, 5, 6, 7, bytes(range(16)), -100, 32767, 32767, 32767, "failed", HOSTILE, HOSTILE,
-            b"\x00\xff{", b"\xfe", b"", HOSTILE, HOSTILE, "", b"\x00", "f:0", 2**52, None, None, False,
-        )  # fmt: skip
+        who, numbers = (ids.new(), 2**53, 1, 2, 3, 4, 5, 6, 7, bytes(range(16))), (-100, 32767, 32767, 32767)
+        texts = ("failed", HOSTILE, HOSTILE, b"\x00\xff{", b"\xfe", b"", HOSTILE, HOSTILE, "", b"\x00", "f:0")
+        spoilt = Record._make((*who, *numbers, *texts, 2**52, None, None, False))
         waits = spoilt._replace(
             id=ids.new(), state="waiting", finished_at=None, run_time=None, runner=None, result=None
         )
@@ -271,7 +275,7 @@ def _changes(store: Store) -> list[Callable[[], object]]:
     edit = Edit("new", 0, written(Spec({"every": 1}, planned)), None, 1, None, None, "allow")
     move = Move("a", 2, 2, 3, 2, (new_job(delay=HOUR),))
 
-    def does(plan: Plan[object]) -> Callable[[], object]:
+    def does(plan: Plan[T]) -> Callable[[], object]:
         return lambda: store.run(plan)
 
     return [
