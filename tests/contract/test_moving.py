@@ -1,23 +1,26 @@
 """``conveyor move`` between stores of all kinds: whole, refused, cut off anywhere, gone on with, and undone."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import permutations
 from pathlib import Path
 from typing import Final, TypeVar
 
+import psycopg
 import pytest
 
+from conveyor import Conveyor
 from conveyor.client import moving, pair
 from conveyor.client.moving import Mover, reopen
 from conveyor.core import ids
 from conveyor.core.clock import SystemClock
-from conveyor.core.errors import ConveyorError, OutcomeUnknown, StoreClosed, UsageError
+from conveyor.core.errors import ConveyorError, HeldElsewhere, OutcomeUnknown, StoreClosed, UsageError
 from conveyor.core.lifecycle import Event, State
 from conveyor.core.model import JobFilter
-from conveyor.core.moving import Mark
+from conveyor.core.moving import Mark, Record
 from conveyor.core.schedules import Edit, Move, Planned, Spec, written
 from conveyor.plan import Plan
 from conveyor.store.contract import Store
+from conveyor.store.postgres import moving as postgres_moving
 from conveyor.store.redis.opened import RedisStore
 from conveyor.store.sqlite.opened import SqliteStore
 from conveyor.testing.contract.hands import HOUR, Hand, enqueue, new_job, see
@@ -143,6 +146,40 @@ def test_what_was_moved_runs_there_and_not_here(source: Store, target: Store) ->
     assert everything(target) == []
 
 
+def test_a_source_is_emptied_whatever_has_become_of_the_target(opener: Opener, source: Store, target: Store) -> None:
+    enqueue(source, new_job(1))
+    Mover(source, target).move()
+    Mover(target, opener("sqlite-3")).move()
+    assert Mover(source, target).move(delete_source=True).deleted == 1
+    assert everything(source) == []
+
+
+@pytest.mark.direct
+def test_a_transaction_that_has_enqueued_is_waited_for(
+    opener: Opener, target: Store, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its job is moved too, or nothing is."""
+    monkeypatch.setattr(postgres_moving, "_PATIENCE", "SELECT set_config('lock_timeout', '50ms', true)")
+    source, app = opener("postgres"), Conveyor(postgres_url)
+    task = app.task(name="shop.late")(print_nothing)
+    with psycopg.connect(postgres_url) as connection:
+        with app.within(connection):
+            job = task.enqueue()
+        with pytest.raises(HeldElsewhere):
+            Mover(source, target).move()
+        assert (claims(source), claims(target)) == (True, False)
+        connection.commit()
+        assert Mover(source, target).move().jobs == 1
+        with pytest.raises(psycopg.DatabaseError, match="conveyor move has taken its jobs to"), app.within(connection):
+            task.enqueue()
+    app.close()
+    assert [info.id for info in infos(target)] == [job.id]
+
+
+def print_nothing() -> None:
+    """A task."""
+
+
 def test_jobs_of_a_dead_worker_wait_there(source: Store, target: Store) -> None:
     enqueue(source, new_job(1))
     hand = Hand(source)
@@ -171,7 +208,11 @@ def test_a_worker_that_starts_at_the_last_moment_keeps_both_open(
 ) -> None:
     enqueue(source, new_job(1))
     hand = Hand(source)
-    monkeypatch.setattr(pair.Pair, "check_workers", lambda _: None)
+
+    def unseen(_: pair.Pair) -> None:
+        """It is not there yet."""
+
+    monkeypatch.setattr(pair.Pair, "check_workers", unseen)
     with pytest.raises(UsageError, match=r"sqlite\.db could not be closed: 1 runners live there"):
         Mover(source, target).move()
     hand.die()
@@ -233,9 +274,11 @@ def test_copies_that_are_not_right_keep_both_closed(
 ) -> None:
     filled(source)
     imported = target.moving.imported
-    monkeypatch.setattr(
-        target.moving, "imported", lambda batch: imported([*batch[1:-1], batch[-1]._replace(attempt=7)])
-    )
+
+    def spoilt(batch: Sequence[Record]) -> Plan[Mapping[bytes, bytes]]:
+        return imported([*batch[1:-1], batch[-1]._replace(attempt=7)])
+
+    monkeypatch.setattr(target.moving, "imported", spoilt)
     with pytest.raises(
         ConveyorError, match=r"14 of 15 jobs are in .* and some not as they are in .*: .*Both stores stay"
     ):

@@ -35,6 +35,8 @@ class Pair:
             raise UsageError(f"{self.source.url} and {self.target.url} are the same store")
         if mine is not None and (mine.role != "source" or mine.other != target):
             raise UsageError(f"{self.source.url}: {mine.told}; conveyor move --reopen says how to open it again")
+        if mine is not None and mine.over and not mine.left:
+            return mine  # whatever has become of the target since
         if theirs is not None and (theirs.role != "target" or theirs.other != source):
             raise UsageError(f"{self.target.url}: {theirs.told}; conveyor move --reopen says how to open it again")
         if mine is not None and not mine.over and theirs is None:

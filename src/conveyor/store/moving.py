@@ -202,8 +202,8 @@ class SqlMoving(SqlBase):
             yield from self.inserted("restore_ended", ended)
         if waiting:
             yield from self.inserted("restore_jobs", waiting)
-        known = (yield from self._known(waiting)) if waiting else frozenset()
-        held = [one for one in waiting if one.id not in known]
+        stored = yield from self._known(waiting)
+        held = [one for one in waiting if one.id not in stored]
         if not held:
             return {}
         keys = msgspec.json.encode([one.unique_key for one in held]).decode()
@@ -212,6 +212,8 @@ class SqlMoving(SqlBase):
         return {one.id: holders.get(one.unique_key, b"") for one in held}
 
     def _known(self, records: Sequence[Record]) -> Steps[frozenset[bytes]]:
+        if not records:
+            return frozenset()
         text = sql(self.folder, "known_ids").replace("{where}", self.reading.id_list.format("id"))
         rows = (yield Statement(text, self.id_list([record.id for record in records]))).rows
         return frozenset(cast(bytes, id_) for (id_,) in rows)
