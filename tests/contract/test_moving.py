@@ -251,6 +251,10 @@ def test_a_job_whose_key_is_held_there_stays(source: Store, target: Store) -> No
         assert left[ids.text(held.id)].startswith(f"job {ids.text(holder.id)} holds the unique key of task k")
         assert claims(target)
         assert len(everything(source)) == 6
+    hand = Hand(target)
+    with pytest.raises(UsageError, match="could not be closed: 1 runners live there"):
+        Mover(source, target).move()
+    hand.die()
     target.run(target.control.cancel(JobFilter(ids=(holder.id,)), "", 1, None))
     for job in others:  # what has been and gone there does not come again
         target.run(target.control.delete_waiting(JobFilter(ids=(job.id,)), 1, None))
@@ -275,8 +279,8 @@ def test_copies_that_are_not_right_keep_both_closed(
     filled(source)
     imported = target.moving.imported
 
-    def spoilt(batch: Sequence[Record]) -> Plan[Mapping[bytes, bytes]]:
-        return imported([*batch[1:-1], batch[-1]._replace(attempt=7)])
+    def spoilt(batch: Sequence[Record], source: str) -> Plan[Mapping[bytes, bytes]]:
+        return imported([*batch[1:-1], batch[-1]._replace(attempt=7)], source)
 
     monkeypatch.setattr(target.moving, "imported", spoilt)
     with pytest.raises(
@@ -332,6 +336,14 @@ def cut_off(source: Store, target: Store, last: int, *, done: bool) -> bool:
     return False
 
 
+def half_moved(source: Store, target: Store) -> None:
+    """Cut moves off, each a call later, until some jobs are copied."""
+    last = 1
+    while not everything(target):
+        assert cut_off(source, target, last, done=True)
+        last += 1
+
+
 def check_nobody_could_double(source: Store, target: Store) -> None:
     if claims(source) and claims(target):
         assert not {job.id for job in everything(source)} & {job.id for job in everything(target)}
@@ -357,6 +369,53 @@ def test_a_move_that_is_cut_off_anywhere_is_gone_on_with(opener: Opener, first: 
         last += 1
     assert last > 20
     assert all_of(source) == all_of(target) == before
+    assert (claims(source), claims(target)) == (False, True)
+
+
+@pytest.mark.parametrize("done", [False, True], ids=["before", "after"])
+def test_what_was_left_comes_once(source: Store, target: Store, *, done: bool) -> None:
+    """Wherever that is cut off, and however soon it has ended there, and is deleted."""
+    job, holder = new_job(1, unique="k"), new_job(2, unique="k")
+    enqueue(source, job, new_job(3))
+    enqueue(target, holder)
+    assert Mover(source, target).move().left
+    target.run(target.control.delete_waiting(JobFilter(), 10, None))
+    runs, last = 0, 1
+    while cut_off(source, target, last, done=done):
+        runs += ran(target)
+        last += 1
+    assert runs + ran(target) == 1
+    assert last > 5
+
+
+def ran(store: Store) -> int:
+    """Run what can be run there, and forget it; how many jobs that was."""
+    if not claims(store):
+        return 0
+    hand = Hand(store)
+    jobs = hand.claim()
+    for job in jobs:
+        hand.end(job, Event.SUCCEED)
+    hand.die()
+    store.run(store.control.delete_ended(JobFilter(), 10, None))
+    return len(jobs)
+
+
+def test_who_is_late_adds_nothing_to_a_move_that_another_has_ended(source: Store, target: Store) -> None:
+    enqueue(source, *(new_job(number) for number in range(3)))
+
+    class Late(Mover):
+        """Another command is quicker with each batch that this one has read."""
+
+        def batches(self, store: Store) -> Iterator[Sequence[Record]]:
+            for batch in super().batches(store):
+                assert Mover(source, target).move().jobs == 3
+                assert ran(target) == 3
+                yield batch
+
+    with pytest.raises(UsageError, match="another command has ended this move"):
+        Late(source, target).move()
+    assert everything(target) == []
     assert (claims(source), claims(target)) == (False, True)
 
 
@@ -397,7 +456,7 @@ def test_a_source_is_opened_where_it_can_run_nothing_twice(source: Store, target
 
 def test_half_a_move_is_not_opened_by_halves(source: Store, target: Store) -> None:
     filled(source)
-    assert cut_off(source, target, 40, done=True)
+    half_moved(source, target)
     for store, why in ((source, "may have copies of jobs of"), (target, "is being filled from")):
         with pytest.raises(UsageError, match=why):
             reopen(store)
@@ -411,7 +470,7 @@ def test_half_a_move_is_not_opened_by_halves(source: Store, target: Store) -> No
 
 def test_copies_of_a_source_that_was_opened_by_hand_are_not_added_to(source: Store, target: Store) -> None:
     filled(source)
-    assert cut_off(source, target, 40, done=True)
+    half_moved(source, target)
     reopen(source, force=True)
     for act in (Mover(source, target).move, Mover(source, target).undo):
         with pytest.raises(UsageError, match=r"was opened by hand since|no move from .* is under way"):

@@ -141,7 +141,7 @@ class Mover(Pair):
             pass
 
     def _filling(self, *, copies: bool = False) -> Mark:
-        return Mark("target", self.identity(self.source), self.source.url, copies=copies)
+        return Mark("target", self.origin, self.source.url, copies=copies)
 
     def _close(self, store: Store, mark: Mark) -> None:
         try:
@@ -177,7 +177,7 @@ class Mover(Pair):
         if not batch:
             return {}
         try:
-            held = self.target.run(self.target.moving.imported(batch))
+            held = self.target.run(self.target.moving.imported(batch, self.origin))
         except StoreRefused as error:
             if len(batch) == 1:
                 return {ids.text(batch[0].id): str(error)}

@@ -1,6 +1,7 @@
 """The two stores of a move, and whether it may begin."""
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Final
 
 from conveyor.core import ids
@@ -30,7 +31,7 @@ class Pair:
             if missing := store.pending():
                 raise SchemaOutdated(f"{store.url} lacks {len(missing)} migrations; run `conveyor migrate` there")
         mine, theirs = self.marks()
-        source, target = self.identity(self.source), self.identity(self.target)
+        source, target = self.origin, self.identity(self.target)
         if source == target:
             raise UsageError(f"{self.source.url} and {self.target.url} are the same store")
         if mine is not None and (mine.role != "source" or mine.other != target):
@@ -55,6 +56,11 @@ class Pair:
         """What both stores say of a move."""
         return self.source.run(self.source.moving.mark()), self.target.run(self.target.moving.mark())
 
+    @cached_property
+    def origin(self) -> str:
+        """The source's own id."""
+        return self.identity(self.source)
+
     def identity(self, store: Store) -> str:
         """The store's own id."""
         return store.run(store.operations.identity())
@@ -62,7 +68,7 @@ class Pair:
     def is_filled(self) -> bool:
         """Whether the target is closed for this very move."""
         theirs = self.target.run(self.target.moving.mark())
-        return theirs is not None and theirs.role == "target" and theirs.other == self.identity(self.source)
+        return theirs is not None and theirs.role == "target" and theirs.other == self.origin
 
     def check_workers(self) -> None:
         """Raises ``UsageError`` when a worker lives in either store."""

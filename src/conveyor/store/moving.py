@@ -52,6 +52,14 @@ class Busy(UsageError):
         super().__init__(f"{runners} runners live there, and {jobs} jobs run: stop the workers first")
 
 
+class Over(UsageError):
+    """The store is not being filled any more from where the jobs come. Nothing was stored."""
+
+    def __init__(self) -> None:
+        """Of one that was, a moment ago."""
+        super().__init__("another command has ended this move, or undone it: there is nothing left to do here")
+
+
 class Moving(Protocol):
     """The operations by which everything is moved from one store to another one."""
 
@@ -68,7 +76,7 @@ class Moving(Protocol):
         ...
 
     def note(self, mark: Mark) -> Plan[None]:
-        """The closed store's mark is this one; it stays closed as it is."""
+        """The closed store's mark is this one; it stays closed as it is. An open one stays open, without a mark."""
         ...
 
     def open(self) -> Plan[None]:
@@ -83,8 +91,10 @@ class Moving(Protocol):
         """Those of *ids* that there are, in the order of their ids."""
         ...
 
-    def imported(self, records: Sequence[Record]) -> Plan[Mapping[bytes, bytes]]:
+    def imported(self, records: Sequence[Record], source: str | None = None) -> Plan[Mapping[bytes, bytes]]:
         """Each of *records* is a job of this store, as it was in the other; also where this store is closed to others.
+
+        With *source*, the id of a store, only while this one is closed to be filled from there; raises ``Over`` else.
 
         One whose id is known here, in whatever state, is passed over: to repeat a call is no harm. One that waits, and
         whose unique key another unfinished job holds, is not stored: the answer gives the holder's id by its own, or
@@ -136,8 +146,8 @@ class SqlMoving(SqlBase):
         """See ``Moving.mark``."""
         return Plan(self._mark, writes=False)
 
-    def _mark(self) -> Steps[Mark | None]:
-        rows: Sequence[Row] = (yield self.statement("mark")).rows
+    def _mark(self, name: str = "mark") -> Steps[Mark | None]:
+        rows: Sequence[Row] = (yield self.statement(name)).rows
         return msgspec.json.decode(cast(str, rows[0][0]), type=Mark) if rows else None
 
     def close(self, mark: Mark) -> Plan[None]:
@@ -150,16 +160,17 @@ class SqlMoving(SqlBase):
             running = number((yield self.statement("running_jobs"))) if mark.role == "source" else 0
             if alive or running:
                 raise Busy(alive, running)
-            yield from self._note(mark)
+            yield self.statement("set_mark", mark=msgspec.json.encode(mark).decode())
 
         return Plan(steps, atomic=True, patience=PATIENCE)
 
     def note(self, mark: Mark) -> Plan[None]:
         """See ``Moving.note``."""
-        return Plan(partial(self._note, mark), atomic=True)
 
-    def _note(self, mark: Mark) -> Steps[None]:
-        yield self.statement("set_mark", mark=msgspec.json.encode(mark).decode())
+        def steps() -> Steps[None]:
+            yield self.statement("note_mark", mark=msgspec.json.encode(mark).decode())
+
+        return Plan(steps)
 
     def open(self) -> Plan[None]:
         """See ``Moving.open``."""
@@ -190,9 +201,16 @@ class SqlMoving(SqlBase):
         rows: Sequence[Row] = (yield Statement(text, params)).rows
         return [Record._make((*row[:-1], bool(row[-1]))) for row in rows]
 
-    def imported(self, records: Sequence[Record]) -> Plan[Mapping[bytes, bytes]]:
-        """See ``Moving.imported``."""
-        return Plan(partial(self._imported, records), atomic=True, patience=len(records) * EACH)
+    def imported(self, records: Sequence[Record], source: str | None = None) -> Plan[Mapping[bytes, bytes]]:
+        """See ``Moving.imported``. The mark is kept from being deleted until this has ended."""
+
+        def steps() -> Steps[Mapping[bytes, bytes]]:
+            mark = yield from self._mark("mark_held")
+            if source is not None and (mark is None or mark.role != "target" or mark.other != source):
+                raise Over
+            return (yield from self._imported(records))
+
+        return Plan(steps, atomic=True, patience=len(records) * EACH)
 
     def _imported(self, records: Sequence[Record]) -> Steps[Mapping[bytes, bytes]]:
         known = yield from self._known(records)

@@ -1,7 +1,13 @@
 -- uses keys, jobs, whole
--- Jobs of another store's, as they were there. ARGV: for each its id, then WHOLE. The answer: the ids of those whose
--- unique key is held, and who holds it, in turn. A job that is known is passed over.
+-- Jobs of another store's, as they were there. ARGV: the store's id, or nothing; then for each job its id and WHOLE. The
+-- answer: the ids of those whose unique key is held, and who holds it, in turn; null where this one is not being filled
+-- from that store. A job that is known is passed over.
 local answer = {}
+if ARGV[1] ~= '' then
+  local mark = redis.call('HGET', P .. 'meta', 'move')
+  mark = mark and cjson.decode(mark)
+  if not mark or mark.role ~= 'target' or mark.other ~= ARGV[1] then return false end
+end
 
 local function import(id, n)
   local key, job, fields = job_key(id), {}, {}
@@ -30,7 +36,7 @@ local function import(id, n)
   end
 end
 
-for n = 1, #ARGV, #WHOLE + 1 do
+for n = 2, #ARGV, #WHOLE + 1 do
   local id = ARGV[n]
   local holder = redis.call('EXISTS', job_key(id)) == 0 and import(id, n)
   if holder then

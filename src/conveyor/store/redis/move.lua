@@ -4,7 +4,7 @@
 local what, meta = ARGV[1], P .. 'meta'
 if what == 'mark' then return redis.call('HGET', meta, 'move') end
 if what == 'note' then
-  redis.call('HSET', meta, 'move', ARGV[2])
+  if redis.call('HEXISTS', meta, 'move') == 1 then redis.call('HSET', meta, 'move', ARGV[2]) end
 elseif what == 'open' then
   redis.call('HDEL', meta, 'move', 'closed', 'filling')
 else

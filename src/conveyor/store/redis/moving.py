@@ -12,7 +12,7 @@ import msgspec
 from conveyor.core.moving import Mark, Record
 from conveyor.core.schedules import Scheduled
 from conveyor.plan import Plan, Steps
-from conveyor.store.moving import Busy, bounds
+from conveyor.store.moving import Busy, Over, bounds
 from conveyor.store.redis.plans import EACH, text, unhex
 from conveyor.store.redis.scripts import Argument, call, given
 
@@ -62,12 +62,14 @@ class RedisMoving:
         """See ``Moving.found``."""
         return Plan(partial(_records, "found", *(id_.hex() for id_ in sorted(ids))), writes=False)
 
-    def imported(self, records: Sequence[Record]) -> Plan[Mapping[bytes, bytes]]:
+    def imported(self, records: Sequence[Record], source: str | None = None) -> Plan[Mapping[bytes, bytes]]:
         """See ``Moving.imported``."""
 
         def steps() -> Steps[Mapping[bytes, bytes]]:
             flat = [value for record in records for value in _fields(record)]
-            held = cast("list[bytes]", (yield call("imported", *flat)).rows[0][0])
+            held = cast("list[bytes] | None", (yield call("imported", source or "", *flat)).rows[0][0])
+            if held is None:
+                raise Over
             return {unhex(id_): unhex(holder) for id_, holder in zip(held[::2], held[1::2], strict=True)}
 
         return Plan(steps, patience=len(records) * EACH)

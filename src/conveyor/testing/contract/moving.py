@@ -16,7 +16,7 @@ from conveyor.core.moving import Mark, Record
 from conveyor.core.schedules import Edit, Move, Planned, Scheduled, Spec, written
 from conveyor.plan import Plan
 from conveyor.store.contract import Store
-from conveyor.store.moving import Busy
+from conveyor.store.moving import Busy, Over
 from conveyor.testing.contract.hands import (
     HOUR,
     QUEUE,
@@ -145,6 +145,25 @@ class Moving(Suite):
         assert not store.run(store.moving.imported(records))
         assert infos(store) == before
         assert states(store, running) == [State.RUNNING]
+
+    def test_nothing_is_imported_once_a_move_has_ended(self, store: Store) -> None:
+        """Whoever is late cannot bring back what has ended, and been deleted, since."""
+        enqueue(store, new_job(1))
+        records = everything(store)
+        empty(store)
+        store.run(store.moving.close(TARGET))
+        assert not store.run(store.moving.imported(records, TARGET.other))
+        store.run(store.moving.open())
+        empty(store)
+        store.run(store.moving.note(TARGET))
+        with pytest.raises(Over):
+            store.run(store.moving.imported(records, TARGET.other))
+        for mark in (Mark("target", "another", ""), Mark("source", TARGET.other, "")):
+            store.run(store.moving.close(mark))
+            with pytest.raises(Over):
+                store.run(store.moving.imported(records, TARGET.other))
+            store.run(store.moving.open())
+        assert (everything(store), store.run(store.moving.mark())) == ([], None)
 
     def test_a_job_whose_key_is_held_is_not_imported(self, store: Store) -> None:
         """The holder is told, and the others are there."""
