@@ -31,7 +31,6 @@ from conveyor.task import Call, Task, default_name
 
 if TYPE_CHECKING:  # a process that only enqueues does not pay for the worker's modules
     from conveyor.client.locks import Locks
-    from conveyor.client.moving import Mover
     from conveyor.client.schedules import ScheduleMaker, Schedules
     from conveyor.core.deploy import MisfitSchedule
     from conveyor.core.health import Finding
@@ -79,12 +78,6 @@ class Later:
         from conveyor.client.locks import Locks
 
         return Locks(self.__store)
-
-    def mover(self, target: "Conveyor") -> "Mover":
-        """Moves all that is in this app's store to that of *target*; what ``conveyor move`` does."""
-        from conveyor.client.moving import Mover
-
-        return Mover(self.__store(), target.store)
 
     def _lasting(self, queue: str | None) -> "Rounds[Sequence[MisfitSchedule]]":
         from conveyor.client.lasting import lasting

@@ -8,7 +8,7 @@ from conveyor.cli.lookup import check_there, in_memory, missing_file, whole_url
 from conveyor.cli.output import clean, say, say_json
 from conveyor.cli.progress import progress
 from conveyor.cli.words import Nonsense, complain
-from conveyor.client.moving import Moved, reopen
+from conveyor.client.moving import Moved, Mover, reopen
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,7 +56,7 @@ def _app(url: str) -> Conveyor:
 def _look(source: Conveyor, target: Conveyor, options: argparse.Namespace) -> int:
     if file := missing_file(target):
         target = Conveyor("sqlite:///:memory:")  # as empty as that
-    found = source.mover(target).look()
+    found = Mover(source.store, target.store).look()
     if options.json:
         say_json(_as_json(found, dry_run=True))
     else:
@@ -65,7 +65,7 @@ def _look(source: Conveyor, target: Conveyor, options: argparse.Namespace) -> in
 
 
 def _move(source: Conveyor, target: Conveyor, options: argparse.Namespace) -> int:
-    mover = source.mover(target)
+    mover = Mover(source.store, target.store)
     try:
         with progress("move", 2 * mover.number()) as advance:
             moved = mover.move(advance, delete_source=options.delete_source)
@@ -95,7 +95,7 @@ def _reopen(source: Conveyor, target: Conveyor | None, options: argparse.Namespa
         reopen(source.store, force=options.yes)
     else:
         check_there(target)
-        copies = source.mover(target).undo(force=options.yes)
+        copies = Mover(source.store, target.store).undo(force=options.yes)
         say(clean(f"{whole_url(target)} is open, and {_count(copies, 'copy', 'copies')} deleted from there"))
     say(clean(f"{whole_url(source)} is open"))
     return 0

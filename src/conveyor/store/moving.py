@@ -91,7 +91,7 @@ class Moving(Protocol):
         ...
 
     def exported(self, after: bytes | None, limit: int) -> Plan[Sequence[Record]]:
-        """The next jobs behind *after* in the order of their ids, whatever their state: *limit* or fewer, none at the end."""
+        """Jobs behind *after*, in the order of ids, whatever their state: *limit* or fewer; none at the end."""
         ...
 
     def found(self, ids: Sequence[bytes]) -> Plan[Sequence[Record]]:
