@@ -13,6 +13,7 @@ from conveyor.cli.chaos.sound import unsound
 from conveyor.client import moving, pair
 from conveyor.client.moving import Mover, reopen
 from conveyor.core.errors import StoreClosed, UsageError
+from conveyor.core.model import JobFilter
 from conveyor.core.moving import Mark
 from conveyor.core.schedules import Edit, Move, Planned, Spec, written
 from conveyor.plan import Plan, Steps
@@ -48,6 +49,10 @@ def two(server: RedisServer) -> Iterator[Two]:
             open_.enter_context(closing(RedisStore(f"{server.url(number)}?shards={SHARDS}"))) for number in (0, 1)
         )
         yield source, target
+
+
+def identity(store: Store) -> str:
+    return store.run(store.operations.identity())
 
 
 def in_shard(store: Store, shard: int, plan: Plan[T]) -> T:
@@ -107,6 +112,22 @@ def test_a_move_that_is_cut_off_between_any_two_calls_is_gone_on_with(two: Two) 
     assert calls > 50
     assert all_of(source) == all_of(target) == before
     assert (claims(source), claims(target)) == (False, True)
+    assert source.run(source.moving.mark()) == Mark("source", identity(target), target.url, over=True)
+
+
+def test_what_was_left_is_moved_wherever_that_is_cut_off(two: Two) -> None:
+    source, target = two
+    jobs, holders = ([new_job(unique=f"k{number}") for number in range(9)] for _ in two)
+    enqueue(source, *jobs)
+    enqueue(target, *holders)
+    assert len(Mover(source, target).move().left) == len(jobs)
+    target.run(target.control.delete_waiting(JobFilter(), 10, None))
+    calls = 0
+    while cut_off(two, calls):
+        calls += 1
+    assert calls > 20
+    assert {record.id for record in everything(target)} == {job.id for job in jobs}
+    assert claims(target)
 
 
 def test_a_move_that_is_cut_off_between_any_two_calls_is_undone_or_over(server: RedisServer, two: Two) -> None:

@@ -1,15 +1,12 @@
 -- uses keys
 -- Closes a store to be moved, or to be filled, and opens it again. ARGV: 'close' ROLE TOLD MARK, 'note' MARK, 'open',
--- or 'mark'. The answer of the first: how many runners live, how many jobs run; of the second: whether it is closed; of
--- the last: the mark.
+-- or 'mark'. The answer of the first: how many runners live, how many jobs run; of the last: the mark.
 local what, meta = ARGV[1], P .. 'meta'
 if what == 'mark' then return redis.call('HGET', meta, 'move') end
 despite_want()
 touch()
 if what == 'note' then
-  local closed = redis.call('HEXISTS', meta, 'move')
-  if closed == 1 then redis.call('HSET', meta, 'move', ARGV[2]) end
-  return closed
+  if redis.call('HEXISTS', meta, 'move') == 1 then redis.call('HSET', meta, 'move', ARGV[2]) end
 elseif what == 'open' then
   redis.call('HDEL', meta, 'move', 'closed', 'filling')
 else

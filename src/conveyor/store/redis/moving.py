@@ -50,10 +50,6 @@ class RedisMoving:
         """See ``Moving.note``."""
         return Plan(partial(_said, "move", "note", msgspec.json.encode(mark)))
 
-    def noted(self, mark: Mark) -> Steps[bool]:
-        """Of ``note``; whether the store is closed."""
-        return (yield call("move", "note", msgspec.json.encode(mark))).rows[0][0] == 1
-
     def known(self, ids: Sequence[bytes]) -> Steps[frozenset[bytes]]:
         """Those of *ids* that there are."""
         rows = cast("list[bytes]", (yield call("known", *(id_.hex() for id_ in ids))).rows[0][0])

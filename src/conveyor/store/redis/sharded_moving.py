@@ -61,9 +61,10 @@ class ShardedMoving:
         """See ``Moving.note``."""
 
         def steps() -> Steps[None]:
-            closed = yield from everywhere(self._shards, lambda: self._inner.noted(mark))
-            if any(closed) and not all(closed):
+            was = yield from self.mark().steps()
+            if was is not None and was.partly:
                 raise Over
+            yield from everywhere(self._shards, self._inner.note(mark).steps)
 
         return Plan(steps)
 
