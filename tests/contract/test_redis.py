@@ -14,7 +14,8 @@ from conveyor.store.contract import Store
 from conveyor.store.redis.listen import AHEAD, RedisListener
 from conveyor.store.redis.opened import RedisStore
 from conveyor.testing.contract import StoreContract
-from tests.support.jobs import INFO, QUEUE, TASK, enqueue, key, new_job, see
+from conveyor.testing.contract.moving import empty, everything
+from tests.support.jobs import HOUR, INFO, QUEUE, TASK, Hand, enqueue, key, new_job, outcome, see
 from tests.support.redis import RedisServer, versions
 
 
@@ -60,6 +61,27 @@ def test_arguments_and_results_are_whole_whatever_their_size(server: RedisServer
     store.run(store.control.revive(JobFilter(ids=(job.id,)), 1, None))
     assert (see(store, job.id).payload, see(store, job.id).result) == (value, None)
     store.close()
+
+
+@pytest.mark.parametrize("size", [0, 64, 512, 513])
+def test_what_was_imported_is_stored_as_what_was_enqueued(server: RedisServer, size: int) -> None:
+    server.flush()
+    store, value = RedisStore(server.url()), b"x" * size
+    enqueue(store, *(new_job(args=value, delay=delay) for delay in (0, HOUR)))
+    hand = Hand(store)
+    hand.answer(outcome(hand.take_one(), hand.id, Event.SUCCEED)._replace(result=value))
+    hand.die()
+    records = everything(store)
+    keys = [f"{{conveyor:0}}:job:{record.id.hex()}" for record in records]
+    before = [sorted_pairs(server.said("HGETALL", key)) for key in keys]
+    empty(store)
+    store.run(store.moving.imported(records))
+    assert [sorted_pairs(server.said("HGETALL", key)) for key in keys] == before
+    store.close()
+
+
+def sorted_pairs(said: object) -> object:
+    return sorted(cast("dict[bytes, bytes]", said).items())
 
 
 def test_a_job_that_replaces_another_leaves_nothing_of_its_arguments(server: RedisServer) -> None:

@@ -20,6 +20,7 @@ COMMANDS: Final = {
     "dev": "migrate, run a worker, and restart it when your code changes",
     "worker": "run jobs until told to stop",
     "migrate": "make or update the store's tables",
+    "move": "move all jobs and schedules to another store",
     "status": "show jobs by state, and the workers",
     "queues": "show the queues; pause and resume them",
     "schedules": "show the schedules; compare them with the code; pause, resume and preview them",

@@ -49,6 +49,13 @@ class StoreUnavailable(ConveyorError):
     """The store cannot be reached, and nothing was written; the call may be repeated."""
 
 
+class StoreClosed(StoreUnavailable):
+    """``conveyor move`` has taken the store's jobs to another one, or is filling this one; nothing was written.
+
+    The message says which other one.
+    """
+
+
 class HeldElsewhere(StoreUnavailable):
     """Another transaction has held for too long what a write had to wait for; nothing was written."""
 

@@ -12,7 +12,14 @@ from psycopg import AsyncConnection, Connection, errors, pq
 from psycopg.adapt import Dumper, PyFormat
 from psycopg.rows import TupleRow
 
-from conveyor.core.errors import HeldElsewhere, OutcomeUnknown, SchemaOutdated, StoreRefused, StoreUnavailable
+from conveyor.core.errors import (
+    HeldElsewhere,
+    OutcomeUnknown,
+    SchemaOutdated,
+    StoreClosed,
+    StoreRefused,
+    StoreUnavailable,
+)
 from conveyor.drivers.placeholders import pyformat
 from conveyor.plan import Answer, Column, Statement
 
@@ -57,6 +64,8 @@ def acarry(connection: AsyncConnection[TupleRow]) -> Callable[[Statement], Await
     return execute
 
 
+CLOSED: Final = "CV001"
+"""The SQLSTATE of our own triggers, where a store is closed to be moved."""
 STALE: Final = (errors.FeatureNotSupported, errors.InvalidSqlStatementName)
 """A statement was planned for tables that have changed, or is not known any more; it was not carried out."""
 
@@ -84,7 +93,10 @@ def translated(*, writes: bool) -> Generator[None]:
         raise kind(f"PostgreSQL: {_one_line(error)}") from error
     except (psycopg.DataError, psycopg.IntegrityError, UnicodeError) as error:
         raise StoreRefused(f"PostgreSQL: {_one_line(error)}") from error
-    except psycopg.Error as error:  # no value's fault: a right is missing, the server is read-only, a trigger objects
+    except psycopg.Error as error:
+        if error.sqlstate == CLOSED:
+            raise StoreClosed(str(error.diag.message_primary)) from error
+        # No value's fault: a right is missing, the server is read-only, a trigger of somebody's objects.
         raise StoreUnavailable(f"PostgreSQL: {_one_line(error)}") from error
 
 

@@ -16,13 +16,15 @@ from typing import Any, Final, Protocol, cast
 import hiredis
 from redis import exceptions
 
-from conveyor.core.errors import OutcomeUnknown, StoreRefused, StoreUnavailable
+from conveyor.core.errors import OutcomeUnknown, StoreClosed, StoreRefused, StoreUnavailable
 from conveyor.plan import Answer, Statement
 
 AWAY: Final = re.compile(
     r"(?:^|-)(READONLY|MASTERDOWN|NOREPLICAS|LOADING|TRYAGAIN|CLUSTERDOWN|OOM|BUSY|MISCONF)\b|read only replica"
 )
 """Refusals that pass, or are somebody's to mend: nothing was done. Of a script they stand behind its own words."""
+CLOSED: Final = "CLOSED "
+"""How our own scripts' refusals begin, where a store is closed to be moved."""
 
 MOVED: Final = re.compile(r"(?:^|-)(MOVED|ASK|TRYAGAIN|CLUSTERDOWN)\b|non local key|[Ss]lot .* not served|^Hash slot")
 """Refusals of a Cluster's node that is not, or not just now, the one to ask."""
@@ -191,6 +193,8 @@ def translated(*, writes: bool) -> Generator[None]:
             raise OutcomeUnknown(f"Redis: the connection was lost: {said(error)}") from error
         raise StoreUnavailable(f"Redis cannot be reached: {said(error)}") from error
     except exceptions.ResponseError as error:
+        if str(error).startswith(CLOSED):
+            raise StoreClosed(str(error).removeprefix(CLOSED)) from error
         kind = Moving if MOVED.search(str(error)) else StoreUnavailable if passes(error) else StoreRefused
         raise kind(f"Redis: {error}") from error
 

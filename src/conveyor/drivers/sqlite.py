@@ -3,9 +3,13 @@
 import sqlite3
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from typing import Final
 
-from conveyor.core.errors import SchemaOutdated, StoreRefused, StoreUnavailable
+from conveyor.core.errors import SchemaOutdated, StoreClosed, StoreRefused, StoreUnavailable
 from conveyor.plan import Answer, Statement
+
+CLOSED: Final = "SQLITE_CONSTRAINT_TRIGGER"
+"""The error of our own triggers, where a store is closed to be moved."""
 
 
 def carry(connection: sqlite3.Connection) -> Callable[[Statement], Answer]:
@@ -31,4 +35,6 @@ def translated() -> Generator[None]:
             raise SchemaOutdated(f"{error}; run `conveyor migrate`") from error
         raise StoreUnavailable(f"SQLite: {error}") from error
     except (sqlite3.Error, OverflowError) as error:
+        if getattr(error, "sqlite_errorname", "") == CLOSED and "conveyor move" in str(error):
+            raise StoreClosed(str(error)) from error
         raise StoreRefused(f"SQLite: {error}") from error

@@ -30,6 +30,7 @@ from conveyor.store.sight import Sight
 if TYPE_CHECKING:  # a process that only enqueues does not pay for them
     from conveyor.core.schedules import Coming, Edit, Move, Scheduled
     from conveyor.store.locks import Locks
+    from conveyor.store.moving import Moving
 
 T = TypeVar("T")
 
@@ -335,6 +336,11 @@ class Store(Protocol):
     @property
     def locks(self) -> "Locks":
         """The plans of locks."""
+        ...
+
+    @property
+    def moving(self) -> "Moving":
+        """The plans by which everything comes here, or to another store."""
         ...
 
     @property

@@ -15,6 +15,7 @@ from conveyor.store.answers import Settled
 from conveyor.store.contract import LOCK_TIMEOUT, Control, Listener, Operations, Schedules, Store
 from conveyor.store.leases import Leases
 from conveyor.store.locks import Locks
+from conveyor.store.moving import Moving
 from conveyor.store.sight import Sight
 from conveyor.testing.clock import MovableClock
 from conveyor.testing.log import Log
@@ -167,6 +168,11 @@ class WatchedStore:
     def locks(self) -> Locks:
         """See ``Store``."""
         return self._inner.locks
+
+    @property
+    def moving(self) -> Moving:
+        """See ``Store``."""
+        return self._inner.moving
 
     @property
     def kind(self) -> Kind:

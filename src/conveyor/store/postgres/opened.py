@@ -21,12 +21,14 @@ from conveyor.plan import Plan, Ring, arun, run
 from conveyor.store.contract import LOCK_TIMEOUT, Control, Listener, Operations, Schedules
 from conveyor.store.leases import LEAST, SHARE, Leases
 from conveyor.store.locks import Locks
+from conveyor.store.moving import Moving
 from conveyor.store.postgres import migrating
 from conveyor.store.postgres.checks import CHECKS, DEEP
 from conveyor.store.postgres.health import amiss, examined
 from conveyor.store.postgres.links import AsyncLinks, Links, alent, connect, dsn, lent, own, wraps
 from conveyor.store.postgres.listen import PostgresListener
 from conveyor.store.postgres.locks import PostgresLocks
+from conveyor.store.postgres.moving import PostgresMoving
 from conveyor.store.postgres.plans import PostgresControl, PostgresOperations
 from conveyor.store.postgres.schedules import PostgresSchedules
 from conveyor.store.sqlfiles import migrations
@@ -53,6 +55,7 @@ class PostgresStore:
         self._operations = PostgresOperations()
         self._control = PostgresControl()
         self._schedules = PostgresSchedules()
+        self._moving = PostgresMoving()
         self._locks = PostgresLocks(self._listen_text)
         self._links = Links(self._text)
         self._alinks = AsyncLinks(self._text)
@@ -86,6 +89,11 @@ class PostgresStore:
     def locks(self) -> Locks:
         """See ``Store``."""
         return self._locks
+
+    @property
+    def moving(self) -> Moving:
+        """See ``Store``."""
+        return self._moving
 
     def run(self, plan: Plan[T]) -> T:
         """See ``Store``. A read is tried again at once: its connection may have broken while it was on its way."""

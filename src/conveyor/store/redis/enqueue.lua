@@ -1,4 +1,4 @@
--- uses keys, parts, jobs, arriving
+-- uses keys, closed, parts, jobs, arriving
 -- All jobs are stored, or none. ARGV: 'first' or 'again', then the jobs. The answer: what, and ids in pairs.
 -- Again: a job that is known is passed over, wherever it stands by now. A call twice sent is no harm then.
 local again, at = ARGV[1] == 'again', clock()
@@ -28,6 +28,8 @@ for place, job in ipairs(arrived) do
     local key = job.unique
     local holder = key and (redis.call('HGET', P .. 'unique', key) or taken[key])
     if holder and job.on_conflict == 'raise' then return {'held', job.id, holder} end
+    local filling = holder and job.on_conflict == 'replace' and redis.call('HGET', P .. 'meta', 'filling')
+    if filling then return redis.error_reply('CLOSED ' .. filling) end
     if key and not holder then taken[key] = job.id end
     jobs[#jobs + 1] = job
   end

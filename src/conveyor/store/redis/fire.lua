@@ -1,4 +1,4 @@
--- uses keys, parts, jobs, arriving, ticks
+-- uses keys, closed, guarded, parts, jobs, arriving, ticks
 -- Each cursor that stands where its move says is moved, and the jobs are stored with that. ARGV, for each: name, version,
 -- due, next, tick, how many jobs, and these. The answer: names and how many jobs were stored, in turn.
 touch()

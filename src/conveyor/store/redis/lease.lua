@@ -7,6 +7,8 @@ if what ~= 'all' then
   touch()
 end
 if what == 'register' then
+  local refused = redis.call('HMGET', P .. 'meta', 'closed', 'filling')
+  if refused[1] or refused[2] then return redis.error_reply('CLOSED ' .. (refused[1] or refused[2])) end
   if redis.call('ZADD', P .. 'runners', 'NX', at + ARGV[3], ARGV[2]) == 1 then
     redis.call('HSET', P .. 'runner:' .. ARGV[2], 'started_at', at, 'info', ARGV[4])
   end

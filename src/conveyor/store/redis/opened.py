@@ -20,11 +20,13 @@ from conveyor.plan import Plan, Ring, Steps, arun, run
 from conveyor.store.contract import LOCK_TIMEOUT, Control, Listener, Operations, Schedules
 from conveyor.store.leases import Leases
 from conveyor.store.locks import Locks
+from conveyor.store.moving import Moving as MovingAll
 from conveyor.store.redis.control import RedisControl
 from conveyor.store.redis.health import examined
 from conveyor.store.redis.leases import RedisLeases, patience_of
 from conveyor.store.redis.listen import RedisListener
 from conveyor.store.redis.locks import RedisLocks
+from conveyor.store.redis.moving import RedisMoving
 from conveyor.store.redis.place import Place
 from conveyor.store.redis.plans import RedisOperations
 from conveyor.store.redis.reads import FORM
@@ -32,6 +34,7 @@ from conveyor.store.redis.schedules import RedisSchedules
 from conveyor.store.redis.scripts import call
 from conveyor.store.redis.sharded import ShardedOperations
 from conveyor.store.redis.sharded_control import ShardedControl, ShardedLocks, ShardedSchedules
+from conveyor.store.redis.sharded_moving import ShardedMoving
 from conveyor.store.redis.sharding import everywhere
 
 T = TypeVar("T")
@@ -59,6 +62,7 @@ class RedisStore:
         self._links = Links(place.source, place.tags)
         self._wait = place.wait
         self._operations, self._control, self._schedules, self._locks = _parts(len(place.tags))
+        self._moving = _moving(len(place.tags))
 
     @property
     def tags(self) -> Sequence[str]:
@@ -94,6 +98,11 @@ class RedisStore:
     def locks(self) -> Locks:
         """See ``Store``."""
         return self._locks
+
+    @property
+    def moving(self) -> MovingAll:
+        """See ``Store``."""
+        return self._moving
 
     def run(self, plan: Plan[T]) -> T:
         """See ``Store``. A read is tried again at once: its connection may have broken while it was on its way."""
@@ -220,6 +229,11 @@ def _parts(shards: int) -> tuple[Operations, Control, Schedules, Locks]:
         ShardedSchedules(schedules, shards),
         ShardedLocks(shards),
     )
+
+
+def _moving(shards: int) -> MovingAll:
+    """How all of it comes from there, or to there."""
+    return RedisMoving() if shards == 1 else ShardedMoving(RedisMoving(), shards)
 
 
 def _idle(microseconds: int) -> Steps[None]:

@@ -1,4 +1,4 @@
--- uses keys
+-- uses keys, closed
 -- Nothing of the queue ARGV[1] is claimed any more, or it is again: ARGV[2] is 'pause' or 'resume'.
 despite_want()
 touch()

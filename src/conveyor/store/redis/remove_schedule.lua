@@ -1,4 +1,4 @@
--- uses keys
+-- uses keys, closed, guarded
 despite_want()
 touch()
 redis.call('ZREM', P .. 'ticks', ARGV[1])

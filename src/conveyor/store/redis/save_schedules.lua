@@ -1,4 +1,4 @@
--- uses keys, ticks
+-- uses keys, closed, guarded, ticks
 -- Each schedule that is still at its edit's version is as that says. ARGV: eight for each; the answer: their names.
 despite_want()
 touch()

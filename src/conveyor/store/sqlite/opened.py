@@ -25,6 +25,7 @@ from conveyor.plan import Plan, Ring, Statement, Steps
 from conveyor.store.contract import LOCK_TIMEOUT, Control, Listener, Operations, Schedules
 from conveyor.store.leases import Leases
 from conveyor.store.locks import Locks
+from conveyor.store.moving import Moving
 from conveyor.store.sqlfiles import migrations, statements
 from conveyor.store.sqlite.bell import SqliteListener, ring
 from conveyor.store.sqlite.forking import unforked
@@ -33,6 +34,7 @@ from conveyor.store.sqlite.holder import Caller, Holder
 from conveyor.store.sqlite.lane import NOBODY, Lane
 from conveyor.store.sqlite.leases import FileLeases, Lives, MemoryLeases, SqliteLeases
 from conveyor.store.sqlite.locks import SqliteLocks
+from conveyor.store.sqlite.moving import SqliteMoving
 from conveyor.store.sqlite.pending import awaited
 from conveyor.store.sqlite.place import Place
 from conveyor.store.sqlite.plans import SqliteControl, SqliteOperations
@@ -60,6 +62,7 @@ class SqliteStore:
         self._operations = SqliteOperations(clock, str(self._place.file))
         self._control = SqliteControl(clock)
         self._schedules = SqliteSchedules(clock)
+        self._moving = SqliteMoving(clock)
         self._folder = None if self._place.memory else self._place.folder
         self._locks = SqliteLocks(clock, self._folder)
         self._holder = Holder(self._place.file, BUSY_TIMEOUT / 1_000) if self._folder else None
@@ -99,6 +102,11 @@ class SqliteStore:
     def locks(self) -> Locks:
         """See ``Store``."""
         return self._locks
+
+    @property
+    def moving(self) -> Moving:
+        """See ``Store``."""
+        return self._moving
 
     def run(self, plan: Plan[T]) -> T:
         """See ``Store``."""

@@ -18,6 +18,7 @@ from conveyor.testing.contract.listening import Listening
 from conveyor.testing.contract.locks import Locking
 from conveyor.testing.contract.looking import Looking
 from conveyor.testing.contract.losses import Losses
+from conveyor.testing.contract.moving import Moving
 from conveyor.testing.contract.schedules import Schedules
 from conveyor.testing.contract.settling import Settling
 from conveyor.testing.contract.unique import UniqueKeys
@@ -30,6 +31,7 @@ __all__ = [
     "Locking",
     "Looking",
     "Losses",
+    "Moving",
     "Schedules",
     "Settling",
     "StoreContract",
@@ -37,5 +39,7 @@ __all__ = [
 ]
 
 
-class StoreContract(Arrivals, UniqueKeys, Claims, Settling, Losses, Changes, Looking, Listening, Schedules, Locking):
+class StoreContract(
+    Arrivals, UniqueKeys, Claims, Settling, Losses, Changes, Looking, Listening, Schedules, Locking, Moving
+):
     """All of it, for one kind of store."""

@@ -1,0 +1,1 @@
+SELECT count(*) FROM conveyor_runner WHERE expires_at > conveyor_now()

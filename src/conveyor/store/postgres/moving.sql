@@ -1,0 +1,1 @@
+SELECT set_config('conveyor.moving', CAST(:moving AS text), true)

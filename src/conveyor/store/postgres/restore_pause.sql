@@ -1,0 +1,1 @@
+INSERT INTO conveyor_queue (name, paused_at) VALUES (:queue, :since) ON CONFLICT (name) DO NOTHING

@@ -1,0 +1,1 @@
+SELECT count(*) FROM conveyor_job WHERE state = 'running'

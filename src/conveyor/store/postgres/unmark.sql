@@ -1,0 +1,1 @@
+DELETE FROM conveyor_meta WHERE name = 'move'

@@ -1,0 +1,7 @@
+-- uses keys, parts, entire
+-- Those of the ids ARGV that there are, whole.
+local answer = {}
+for _, id in ipairs(ARGV) do
+  if redis.call('EXISTS', job_key(id)) == 1 then answer[#answer + 1] = entire(id) end
+end
+return answer

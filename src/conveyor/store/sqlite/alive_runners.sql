@@ -1,0 +1,1 @@
+SELECT count(*) FROM conveyor_runner WHERE conveyor_alive(id)

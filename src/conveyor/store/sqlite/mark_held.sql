@@ -1,0 +1,1 @@
+SELECT value FROM conveyor_meta WHERE name = 'move'

@@ -1,0 +1,1 @@
+UPDATE conveyor_meta SET value = :mark WHERE name = 'move'
