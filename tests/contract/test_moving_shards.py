@@ -71,7 +71,11 @@ class Cut:
 
     def of(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
         run = store.run
-        monkeypatch.setattr(store, "run", lambda plan: run(replace(plan, steps=lambda: self._counted(plan))))
+
+        def counted(plan: Plan[T]) -> T:
+            return run(replace(plan, steps=lambda: self._counted(plan)))
+
+        monkeypatch.setattr(store, "run", counted)
 
     def _counted(self, plan: Plan[T]) -> Steps[T]:
         steps = plan.steps()
