@@ -12,7 +12,6 @@ from typing import Final, Protocol, cast
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from conveyor.core.errors import StoreUnavailable, UsageError
-from conveyor.store.redis.place import Place
 
 HOT: Final = ("live",)
 PAST: Final = tuple(f"past:{state}" for state in ("succeeded", "failed", "cancelled", "quarantined"))
@@ -108,6 +107,8 @@ def keys(url: str) -> Generator[Keys]:
     """The keys of the store at *url*. ``StoreUnavailable`` if its server is not there."""
     try:
         import redis
+
+        from conveyor.store.redis.place import Place
     except ImportError as error:
         raise UsageError(
             f"Redis needs redis-py ({error}); install Conveyor with its extra: 'conveyor[redis]'"

@@ -25,7 +25,7 @@ local function import(id, n)
   for place, name in ipairs(ENTIRE) do job[name] = given(ARGV[n + place]) end
   leave_out(job)
   for _, name in ipairs(ENTIRE) do
-    if job[name] and LATER[name] then
+    if job[name] and (name == 'args' or name == 'result') then
       put(fields, name, job[name])
     elseif job[name] then
       fields[#fields + 1] = name
@@ -44,7 +44,7 @@ local function import(id, n)
     line_up(id, lane_of(job.queue, job.priority, job.task), job.run_after, job.attempts, job.expires_at)
     return
   end
-  note('ZADD', past_key(job.state), '0', id)
+  note('ZADD', P .. 'past:' .. job.state, '0', id)
   if job.delete_after then note('ZADD', GONE, job.delete_after, id) end
   if job.fingerprint then
     note('ZADD', P .. 'error:' .. job.fingerprint, job.finished_at, id)
