@@ -1,4 +1,7 @@
-"""``conveyor chaos`` on real stores, with real workers that are killed; few faults, for the long runs are soaks."""
+"""``conveyor chaos`` on real stores, with real workers that are killed; few faults, for the long runs are soaks.
+
+What takes the two cores of CI for twenty seconds and more is a soak as well, short as it is.
+"""
 
 import json
 import signal
@@ -93,6 +96,7 @@ def test_killed_workers_lose_nothing_on_sqlite(terminal: Terminal, scratch: Path
     assert (living(scratch), [*scratch.iterdir()]) == ([], [])
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("words", [("R02", "R03"), ("R08", "U03")], ids="-".join)
 def test_want_and_excess_harm_nobody_on_sqlite(terminal: Terminal, scratch: Path, words: Sequence[str]) -> None:
     told = found(terminal, *words, "--rounds", "1", "--seconds", "2")
@@ -101,6 +105,7 @@ def test_want_and_excess_harm_nobody_on_sqlite(terminal: Terminal, scratch: Path
     assert (living(scratch), [*scratch.iterdir()]) == ([], [])
 
 
+@pytest.mark.soak
 def test_a_soak_is_sampled_and_drawn_and_wrong_clocks_cost_no_lease(
     terminal: Terminal, scratch: Path, tmp_path: Path, postgres_url: str
 ) -> None:
@@ -114,6 +119,7 @@ def test_a_soak_is_sampled_and_drawn_and_wrong_clocks_cost_no_lease(
     assert (living(scratch), [*scratch.iterdir()]) == ([], [])
 
 
+@pytest.mark.soak
 def test_killed_workers_and_lost_calls_lose_nothing_on_redis_and_no_key_is_left(
     terminal: Terminal, scratch: Path, redis_url: str
 ) -> None:
@@ -157,12 +163,14 @@ def test_watchers_that_are_hit_at_a_tick_neither_miss_nor_double_it_though_a_clo
     assert (living(scratch), [*scratch.iterdir()], databases(postgres_server)) == ([], [], [])
 
 
+@pytest.mark.soak
 def test_workers_that_are_suspended_together_come_back_to_other_peoples_jobs(terminal: Terminal, scratch: Path) -> None:
     told = found(terminal, "C05", "--rounds", "1", "--seconds", "1")["C05"]
     assert (told["outcome"], told["faults"], told["lost"], told["overlap_ms"]) == ("ok", 1, 0, 0)
     assert (living(scratch), groups(), [*scratch.iterdir()]) == ([], [], [])
 
 
+@pytest.mark.soak
 def test_workers_that_nobody_answers_stop_their_jobs_in_time(
     terminal: Terminal, scratch: Path, tmp_path: Path, postgres_url: str, postgres_server: PostgresServer
 ) -> None:

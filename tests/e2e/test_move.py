@@ -63,7 +63,14 @@ def open_one(url: str, opened: dict[str, Store]) -> Store:
 
 
 @pytest.mark.postgres
-@pytest.mark.parametrize(("first", "second"), [("sqlite", "postgres"), ("postgres", "redis"), ("redis", "sqlite")])
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("postgres", "redis"),
+        pytest.param("sqlite", "postgres", marks=pytest.mark.soak),
+        pytest.param("redis", "sqlite", marks=pytest.mark.soak),
+    ],
+)
 def test_a_move_that_is_killed_again_and_again_loses_and_doubles_nothing(
     terminal: Terminal, urls: dict[str, str], opened: dict[str, Store], first: str, second: str
 ) -> None:

@@ -27,7 +27,9 @@ DRAIN = 30.0
 
 Say = Callable[[str], None]
 
-pytestmark = pytest.mark.parametrize("yard", SERVED, indirect=True)
+LONG = {"postgres": [pytest.mark.postgres, pytest.mark.soak], "redis": [pytest.mark.soak]}
+EVERY = pytest.mark.parametrize("yard", SERVED, indirect=True)
+SOME = pytest.mark.parametrize("yard", [pytest.param(on, marks=LONG.get(on, ())) for on in SERVED], indirect=True)
 
 
 @pytest.fixture
@@ -131,15 +133,18 @@ def survives(yard: Yard, kills: int, say: Say) -> None:
     assert whole(yard)
 
 
+@EVERY
 def test_kills_lose_no_job_and_give_none_two_outcomes(yard: Yard, say: Say) -> None:
     survives(yard, KILLS, say)
 
 
 @pytest.mark.soak
+@EVERY
 def test_many_kills_lose_no_job_and_give_none_two_outcomes(yard: Yard, say: Say) -> None:
     survives(yard, MANY_KILLS, say)
 
 
+@SOME
 def test_with_one_attempt_a_job_is_started_at_most_once_whatever_is_killed(yard: Yard, say: Say) -> None:
     storm(yard, KILLS, max_attempts=1)
     records, found, report = yard.history.read(), read_tables(yard.url), yard.report()

@@ -84,6 +84,7 @@ def moved(source: Store, target: Store, servers: Servers) -> Moved:
     raise AssertionError
 
 
+@pytest.mark.soak
 @pytest.mark.postgres
 @pytest.mark.parametrize("first", ["redis", "postgresql"])
 def test_servers_that_crash_lose_and_double_nothing(postgres: PostgresServer, redis: RedisServer, first: str) -> None:
