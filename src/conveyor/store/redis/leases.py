@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Final, TypeVar, cast
+from typing import TypeVar, cast
 
 import msgspec
 
@@ -17,8 +17,6 @@ from conveyor.store.redis.sharding import everywhere
 T = TypeVar("T")
 Within = Callable[[Plan[object], float], object]
 """Carries a plan out, in so many seconds."""
-REPEATABLE: Final = False
-"""A call of these may be sent again: whoever lost the answer was not told that it is dead."""
 
 
 def patience_of(seconds: float) -> float:
@@ -60,7 +58,8 @@ class RedisLeases:
         self._close()
 
     def _carry(self, steps: Callable[[], Steps[T]]) -> list[T]:
-        plan = Plan(lambda: everywhere(self._shards, steps), writes=REPEATABLE)
+        # As a read, for it may be sent again: whoever lost the answer was not told that it is dead.
+        plan = Plan(lambda: everywhere(self._shards, steps), writes=False)
         try:
             return cast("list[T]", self._within(cast("Plan[object]", plan), self._patience))
         except OutcomeUnknown as error:  # too few replicas have heard of it

@@ -61,8 +61,7 @@ class RedisStore:
         self._source = place.source
         self._links = Links(place.source, place.tags)
         self._wait = place.wait
-        self._operations, self._control, self._schedules, self._locks = _parts(len(place.tags))
-        self._moving = _moving(len(place.tags))
+        self._operations, self._control, self._schedules, self._locks, self._moving = _parts(len(place.tags))
 
     @property
     def tags(self) -> Sequence[str]:
@@ -217,23 +216,18 @@ class RedisStore:
             await self._links.aclose()
 
 
-def _parts(shards: int) -> tuple[Operations, Control, Schedules, Locks]:
+def _parts(shards: int) -> tuple[Operations, Control, Schedules, Locks, MovingAll]:
     """What a store of so many shards can do."""
-    one = RedisOperations(), RedisControl(), RedisSchedules()
+    operations, control, schedules, moving = RedisOperations(), RedisControl(), RedisSchedules(), RedisMoving()
     if shards == 1:
-        return (*one, RedisLocks())
-    operations, control, schedules = one
+        return operations, control, schedules, RedisLocks(), moving
     return (
         ShardedOperations(operations, shards),
         ShardedControl(control, shards),
         ShardedSchedules(schedules, shards),
         ShardedLocks(shards),
+        ShardedMoving(moving, shards),
     )
-
-
-def _moving(shards: int) -> MovingAll:
-    """How all of it comes from there, or to there."""
-    return RedisMoving() if shards == 1 else ShardedMoving(RedisMoving(), shards)
 
 
 def _idle(microseconds: int) -> Steps[None]:

@@ -97,7 +97,7 @@ class RedisReads:
         """See ``Operations.queue``: counting costs nothing here."""
 
         def steps() -> Steps[QueueInfo]:
-            ((found,),) = ((yield from _queues(name)),)
+            (found,) = yield from _queues(name)
             return _at_most(found, enough)
 
         return Plan(steps, writes=False)

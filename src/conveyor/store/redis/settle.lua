@@ -7,7 +7,7 @@ despite_want()
 touch()
 local PLAIN, OUTCOME = 4, 13
 local at, answer, waits = clock(), {}, false
-local plain, first = tonumber(ARGV[2]), 3 + PLAIN * ARGV[2]
+local first = 3 + PLAIN * ARGV[2] -- of the others
 
 local function has(flags, bit_)
   return bit.band(flags, bit_) ~= 0 and 1 or 0
@@ -85,7 +85,7 @@ local function before(id, given_)
   local got = redis.call('HMGET', job_key(id), 'state', 'token')
   local state, token, mine = got[1], tonumber(got[2] or 0), tonumber(given_.token)
   if not state then return 'm' end
-  local ended = state and state ~= 'waiting' and state ~= 'running'
+  local ended = state ~= 'waiting' and state ~= 'running'
   if given_.own and given_.target == 'waiting' and state == 'cancelled' and token == mine + has(given_.stop, 2) then
     return 's'
   end

@@ -7,7 +7,7 @@ from conveyor.core.model import JobFilter
 from conveyor.core.schedules import Coming, Edit, Move, Scheduled
 from conveyor.plan import Plan, Steps
 from conveyor.store.answers import Arranged, Pass
-from conveyor.store.locks import NOBODY, Held, Ties
+from conveyor.store.locks import NOBODY, Held
 from conveyor.store.redis.control import NOTHING, RedisControl, joined
 from conveyor.store.redis.locks import RedisLocks
 from conveyor.store.redis.schedules import RedisSchedules
@@ -187,10 +187,6 @@ class ShardedLocks(RedisLocks):
     def forsake(self, name: str, owner: bytes) -> Plan[None]:
         """See ``Locks``."""
         return self._there(name, super().forsake(name, owner))
-
-    def ties(self) -> Ties:
-        """See ``Locks``: none."""
-        return super().ties()
 
     def _there(self, name: str, plan: Plan[T]) -> Plan[T]:
         return Plan(lambda: at(by_name(name, self._shards), plan.steps()), writes=plan.writes)
