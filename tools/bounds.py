@@ -26,7 +26,7 @@ README_LINES = 120
 README_PROGRAM_BEFORE = 30
 
 ANY_ALLOWED = ("core/codec.py", "drivers/")  # both carry values whose type only the user knows
-LAZY_ALLOWED = ("drivers/", "app.py", "cli/", "cli.py")
+LAZY_ALLOWED = ("drivers/", "app.py", "store/openers.py", "cli/", "cli.py")
 LAZY_STDLIB = {"http", "multiprocessing", "sqlite3"}  # slow to import, and few commands need them
 SKIPS = {"skip", "skipif", "xfail", "importorskip", "skipIf", "skipUnless", "expectedFailure"}
 

@@ -10,31 +10,29 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import urlsplit
 
-from conveyor.around import Around
+from conveyor.around import Around, Surrounded
 from conveyor.client.desk import StoreDesk
 from conveyor.client.jobs import Jobs
 from conveyor.client.migrations import Migrations
 from conveyor.client.queues import Queues
 from conveyor.client.sending import Client
-from conveyor.core.addresses import addresses, check_kind
-from conveyor.core.clock import Clock, SystemClock
+from conveyor.core.addresses import addresses, outbox_address
+from conveyor.core.clock import SystemClock
 from conveyor.core.errors import UsageError
 from conveyor.core.opening import opening
-from conveyor.core.text import checked_name
 from conveyor.declare import TaskMaker
 from conveyor.drivers.within import entered
-from conveyor.hooks import Hook
 from conveyor.job import Job
 from conveyor.registry import Registry
 from conveyor.store.contract import LOCK_TIMEOUT, Store
-from conveyor.task import Call, Task, default_name
+from conveyor.store.openers import open_store
+from conveyor.task import Call, Task
 
 if TYPE_CHECKING:  # a process that only enqueues does not pay for the worker's modules
     from conveyor.client.locks import Locks
     from conveyor.client.schedules import ScheduleMaker, Schedules
     from conveyor.core.deploy import MisfitSchedule
     from conveyor.core.health import Finding
-    from conveyor.store.ground import Ground
     from conveyor.store.rounds import Rounds
     from conveyor.worker.cell.process import Cell
     from conveyor.worker.heartbeat import Tether
@@ -85,7 +83,7 @@ class Later:
         return lasting(self.__store(), self.schedules.declared, self.__tasks(), self.__desk.codec, queue)
 
 
-class Conveyor(Later):
+class Conveyor(Later, Surrounded):
     """An app: its tasks, and the store that keeps their jobs.
 
     *url* is ``sqlite:///jobs.db`` (four slashes for a path from the root; ``?synchronous=NORMAL`` trades the last
@@ -93,6 +91,8 @@ class Conveyor(Later):
     environment's ``CONVEYOR_URL``, else ``sqlite:///conveyor.db``. Nothing is opened before it is needed.
 
     *listen_url*, else ``CONVEYOR_LISTEN_URL``, is for workers and locks behind a pooler: the server's own address.
+    *outbox*, else ``CONVEYOR_OUTBOX_URL``, is for a store on Redis: the PostgreSQL or SQLite database of your own
+    tables, in whose transactions jobs are then kept (``within``), and from which workers forward them.
     *include* names modules whose ``@conveyor.task`` tasks become the app's; they are imported at first use.
     *lifespan* takes the app and gives a context manager, plain or async, that a worker enters once, before its first
     job; what it gives is each job's ``ctx.state``.
@@ -103,23 +103,28 @@ class Conveyor(Later):
         url: str | None = None,
         *,
         listen_url: str | None = None,
+        outbox: str | None = None,
         include: Sequence[str] = (),
         lifespan: Lifespan | None = None,
     ) -> None:
         """Raises ``UsageError`` for a URL of no known kind."""
         self.url, self.listen_url = addresses(url, listen_url)
+        self.outbox_url = outbox_address(self.url, outbox)
         self._registry = Registry(include, lambda: self._client)
-        self._around = Around(lifespan=None if lifespan is None else partial(lifespan, self))
+        Surrounded.__init__(self, Around(lifespan=None if lifespan is None else partial(lifespan, self)))
         self._opened: Store | None = None
+        self._outbox: Store | None = None
         self._rig: Rig | None = None
-        self._desk = StoreDesk(lambda: self.store, self._registry.definition, lambda: _unattended(self._rig))
-        self._client = Client(lambda: self.store, self._desk, self._inline)
+        self._desk = StoreDesk(
+            lambda: self.store, self._registry.definition, lambda: _unattended(self._rig), lambda: self.outbox
+        )
+        self._client = Client(lambda: self.store, self._desk, self._inline, lambda: self.outbox)
         self.jobs = Jobs(lambda: self.store, self._desk, self._lasting)
         """Looking at jobs, cancelling, retrying and deleting them."""
         self.queues = Queues(lambda: self.store)
         """How full queues are; pausing and resuming them."""
-        super().__init__(lambda: self.store, self._desk, self._registry.names)
-        self.migrations = Migrations(lambda: self.store)  # what ``migrate`` would do
+        Later.__init__(self, lambda: self.store, self._desk, self._registry.names)
+        self.migrations = Migrations(lambda: self.store, lambda: self.outbox)  # what ``migrate`` would do
         self.task = TaskMaker(lambda: self._client, self._registry.add)
         """``@app.task`` makes a function a task; see ``TaskMaker``."""
 
@@ -140,6 +145,15 @@ class Conveyor(Later):
             if self._opened is None:
                 self._opened = store
             return self._opened
+
+    @property
+    def outbox(self) -> Store | None:
+        """The outbox, opened at first use, if the app has one; a test with a ``Harness`` has none."""
+        if self.outbox_url is None or self._rig is not None:
+            return None
+        with opening():
+            self._outbox = self._outbox or open_store(self.outbox_url, SystemClock())
+            return self._outbox
 
     @property
     def tasks(self) -> Mapping[str, Task[..., object]]:
@@ -177,70 +191,27 @@ class Conveyor(Later):
         """``enqueue_many`` for async code."""
         return await self._client.asend_many(calls)
 
-    def middleware(self, wrap: F) -> F:
-        """Put *wrap* around every task: ``async def wrap(ctx, call)`` around async tasks, ``def`` around plain ones.
-
-        It returns what ``call()`` returns, or something else, or raises. The first one registered is the outermost.
-        """
-        self._around.wrap(wrap)
-        return wrap
-
-    def hook(self, function: Hook | None = None, /, *, name: str | None = None) -> Callable[[Hook], Hook] | Hook:
-        """Register a hook by name (default ``module.qualname``), so that a task's option can name it.
-
-        As ``@app.hook``, or ``@app.hook(name="audit")``.
-        """
-
-        def registered(hook: Hook) -> Hook:
-            called = checked_name("name", name) if name is not None else default_name(hook)
-            self._around.registry.register(called, hook)
-            return hook
-
-        return registered if function is None else registered(function)
-
-    def on_success(self, hook: Hook) -> Hook:
-        """Tell *hook* of every job of this app that succeeds; it takes an ``Ended``, and may be async.
-
-        As all hooks: in a worker, once the end is written, and at most once.
-        """
-        return self._around.told(on_success=hook)
-
-    def on_failure(self, hook: Hook) -> Hook:
-        """Tell *hook* of every job that fails for good, or is put into quarantine."""
-        return self._around.told(on_failure=hook)
-
-    def on_retry(self, hook: Hook) -> Hook:
-        """Tell *hook* of every attempt that fails and is followed by another."""
-        return self._around.told(on_retry=hook)
-
-    def on_finish(self, hook: Hook) -> Hook:
-        """Tell *hook* of every job that an attempt has ended: it succeeded, failed, was cancelled or quarantined.
-
-        Not of one that was cancelled, expired or was deleted while it waited.
-        """
-        return self._around.told(on_finish=hook)
-
     def doctor(self, *, deep: bool = False) -> "Sequence[Finding]":
-        """What there is to say of the store, its queues, schedules and workers, and what to do; a few cheap questions.
+        """What there is to say of the store and its outbox, its queues, schedules and workers, and what to do; a few cheap questions.
 
         *deep* reads the whole database besides, where it is a file, and looks whether it is sound. It raises nothing
         when the store cannot be reached: that is a finding.
         """
-        from conveyor.client.doctor import Code, examined
+        from conveyor.client.doctor import Code, examined, of_outbox
 
         own = Code(set(self.tasks), self.schedules.declared) if self.tasks else None
-        return examined(lambda: self.store, own, deep=deep)
+        return [*examined(lambda: self.store, own, deep=deep), *of_outbox(lambda: self.outbox)]
 
     async def adoctor(self, *, deep: bool = False) -> "Sequence[Finding]":
         """``doctor`` for async code, in a thread of its own."""
         return await asyncio.to_thread(self.doctor, deep=deep)
 
     def migrate(self, *, lock_timeout: float = LOCK_TIMEOUT) -> list[str]:
-        """Bring the store's tables to this version; the names of the migrations applied.
+        """Bring the tables of the store, and of the outbox, to this version; the names of the migrations applied.
 
         A table in use is waited for *lock_timeout* seconds at a time, several times; then: ``StoreUnavailable``.
         """
-        return self.store.migrate(lock_timeout)
+        return self.migrations.apply(lock_timeout)
 
     def run_worker(
         self,
@@ -296,6 +267,7 @@ class Conveyor(Later):
         if self._opened is not None:
             raise UsageError("the app has used its store already; choose another before that")
         self.url, self.listen_url = addresses(url, None)
+        self.outbox_url = outbox_address(self.url, None)
 
     @contextmanager
     def rigged(self, rig: "Rig") -> "Generator[Callable[[], Surround]]":
@@ -309,18 +281,21 @@ class Conveyor(Later):
     def close(self) -> None:
         """Close the connections that blocking calls opened. Optional: a process may just end."""
         self.locks.close()
-        if self._opened is not None:
-            self._opened.close()
+        for store in (self._opened, self._outbox):
+            if store is not None:
+                store.close()
 
     async def aclose(self) -> None:
         """Close the connections that this event loop opened. Optional likewise."""
-        if self._opened is not None:
-            await self._opened.aclose()
+        for store in (self._opened, self._outbox):
+            if store is not None:
+                await store.aclose()
 
     def _surround(self) -> "Surround":
         from conveyor.worker.surround import Surround
 
         usual = Surround(self.store, self._desk, self._around, declared=self.schedules.declared)
+        usual.outbox = self.outbox
         return usual if self._rig is None else self._rig.surround(usual)
 
     def _inline(self) -> "Inline | None":
@@ -333,8 +308,9 @@ class Conveyor(Later):
         return Inline(self._surround)
 
 
-def _unattended(rig: "Rig | None") -> str:
+def _unattended(rigged: "Callable[[], Rig | None]") -> str:
     """Why nobody will ever run a job, in a test; empty where somebody may."""
+    rig = rigged()
     return "" if rig is None else rig.unattended()
 
 
@@ -345,52 +321,3 @@ def _loop_factory() -> "LoopFactory | None":
     except ImportError:
         return None
     return uvloop.new_event_loop
-
-
-def open_store(url: str, clock: Clock, listen_url: str | None = None) -> Store:
-    """The store at *url*; *clock* is for SQLite, whose clock is its processes' own, *listen_url* for PostgreSQL."""
-    check_kind(url)
-    if urlsplit(url).scheme == "sqlite":
-        from conveyor.store.sqlite.opened import SqliteStore
-
-        return SqliteStore(url, clock)
-    if urlsplit(url).scheme.startswith("redis"):
-        try:
-            from conveyor.store.redis.opened import RedisStore
-        except ImportError as error:
-            raise _without("Redis", "redis-py", "redis", error) from error
-        return RedisStore(url)
-    try:
-        from conveyor.store.postgres.opened import PostgresStore
-    except ImportError as error:
-        raise _without("PostgreSQL", "psycopg", "postgres", error) from error
-    return PostgresStore(url, listen_url)
-
-
-def open_ground(url: str, who: str = "bench") -> "Ground":
-    """A new, empty store beside the one at *url*, which is left alone, to measure on: see ``store.ground``.
-
-    *who* works there: what may be left over bears its name.
-    """
-    check_kind(url)
-    if urlsplit(url).scheme == "sqlite":
-        from conveyor.store.sqlite.ground import SqliteGround
-
-        return SqliteGround(url, who)
-    if urlsplit(url).scheme == "redis+cluster":
-        raise UsageError("a Redis Cluster cannot be measured yet; name one server")
-    if urlsplit(url).scheme.startswith("redis"):
-        try:
-            from conveyor.store.redis.bench.ground import RedisGround
-        except ImportError as error:
-            raise _without("Redis", "redis-py", "redis", error) from error
-        return RedisGround(url, who)
-    try:
-        from conveyor.store.postgres.bench.ground import PostgresGround
-    except ImportError as error:
-        raise _without("PostgreSQL", "psycopg", "postgres", error) from error
-    return PostgresGround(url, who)
-
-
-def _without(server: str, library: str, extra: str, error: ImportError) -> UsageError:
-    return UsageError(f"{server} needs {library} ({error}); install Conveyor with its extra: 'conveyor[{extra}]'")

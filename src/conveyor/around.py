@@ -4,12 +4,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
-from typing import cast
+from typing import TypeVar, cast
 
 from conveyor.context import Context
 from conveyor.core.errors import ConveyorError
+from conveyor.core.text import checked_name
 from conveyor.hooks import NO_HOOKS, Hook, HookName, HookRegistry, Hooks
-from conveyor.task import Definition, is_async
+from conveyor.task import Definition, default_name, is_async
+
+F = TypeVar("F", bound=Callable[..., object])
 
 AsyncWrap = Callable[[Context, Callable[[], Awaitable[object]]], Awaitable[object]]
 """Around ``async`` tasks: ``async def wrap(ctx, call): ... return await call()``."""
@@ -79,6 +82,57 @@ class Around:
                 "contextlib.asynccontextmanager"
             )
         return SimpleNamespace() if state is None else state
+
+
+class Surrounded:
+    """What an app has of it: by these its users say what goes around its jobs."""
+
+    def __init__(self, around: Around) -> None:
+        """*around* takes it all."""
+        self._around = around
+
+    def middleware(self, wrap: F) -> F:
+        """Put *wrap* around every task: ``async def wrap(ctx, call)`` around async tasks, ``def`` around plain ones.
+
+        It returns what ``call()`` returns, or something else, or raises. The first one registered is the outermost.
+        """
+        self._around.wrap(wrap)
+        return wrap
+
+    def hook(self, function: Hook | None = None, /, *, name: str | None = None) -> Callable[[Hook], Hook] | Hook:
+        """Register a hook by name (default ``module.qualname``), so that a task's option can name it.
+
+        As ``@app.hook``, or ``@app.hook(name="audit")``.
+        """
+
+        def registered(hook: Hook) -> Hook:
+            called = checked_name("name", name) if name is not None else default_name(hook)
+            self._around.registry.register(called, hook)
+            return hook
+
+        return registered if function is None else registered(function)
+
+    def on_success(self, hook: Hook) -> Hook:
+        """Tell *hook* of every job of this app that succeeds; it takes an ``Ended``, and may be async.
+
+        As all hooks: in a worker, once the end is written, and at most once.
+        """
+        return self._around.told(on_success=hook)
+
+    def on_failure(self, hook: Hook) -> Hook:
+        """Tell *hook* of every job that fails for good, or is put into quarantine."""
+        return self._around.told(on_failure=hook)
+
+    def on_retry(self, hook: Hook) -> Hook:
+        """Tell *hook* of every attempt that fails and is followed by another."""
+        return self._around.told(on_retry=hook)
+
+    def on_finish(self, hook: Hook) -> Hook:
+        """Tell *hook* of every job that an attempt has ended: it succeeded, failed, was cancelled or quarantined.
+
+        Not of one that was cancelled, expired or was deleted while it waited.
+        """
+        return self._around.told(on_finish=hook)
 
 
 def _plain(wrap: PlainWrap, context: Context, call: Callable[[], object]) -> Callable[[], object]:

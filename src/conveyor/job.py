@@ -5,11 +5,12 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from datetime import timedelta
 from typing import Generic, Protocol, TypeVar
 
 from conveyor.core import ids
-from conveyor.core.errors import ConveyorWarning, JobFailed, UsageError
+from conveyor.core.errors import ConveyorWarning, JobFailed, OnItsWay, UsageError
 from conveyor.core.lifecycle import State
 from conveyor.core.loops import loop_runs_here
 from conveyor.core.model import JobInfo
@@ -166,16 +167,18 @@ class Job(Generic[R_co]):
         if not self._ended:
             _warn()
         for pause in () if self._ended else self._looks(timeout):
-            if self.refresh().state.final:
-                break
+            with suppress(OnItsWay):
+                if self.refresh().state.final:
+                    break
             time.sleep(pause)
         return self._value()
 
     async def aresult(self, timeout: float | timedelta | None = None) -> R_co:  # noqa: ASYNC109 - as result()
         """``result`` for async code."""
         for pause in () if self._ended else self._looks(timeout):
-            if (await self.arefresh()).state.final:
-                break
+            with suppress(OnItsWay):
+                if (await self.arefresh()).state.final:
+                    break
             await asyncio.sleep(pause)
         return self._value()
 

@@ -52,6 +52,8 @@ class Ring(Enum):
     """A running job is to be cancelled."""
     TICK = b"t"
     """A schedule was made, or changed."""
+    OUTBOX = b"o"
+    """Jobs are in an outbox, or in a transaction of somebody's that will leave them there."""
 
 
 T = TypeVar("T")

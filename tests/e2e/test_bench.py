@@ -12,12 +12,12 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from conveyor.app import open_ground
 from conveyor.cli.bench.figures import STANDARD
 from conveyor.core.errors import UsageError
 from conveyor.core.lifecycle import State
 from conveyor.core.model import JobFilter
 from conveyor.store.contract import Store
+from conveyor.store.openers import open_ground
 from conveyor.store.postgres.bench import scratch
 from conveyor.store.postgres.bench.scratch import PREFIX
 from conveyor.store.postgres.opened import PostgresStore

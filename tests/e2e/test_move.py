@@ -10,11 +10,11 @@ from typing import Final
 import pytest
 
 from conveyor import Conveyor
-from conveyor.app import open_store
 from conveyor.cli import main
 from conveyor.core.clock import SystemClock
 from conveyor.core.model import JobFilter
 from conveyor.store.contract import Store
+from conveyor.store.openers import open_store
 from conveyor.testing.contract.hands import HOUR, Hand, enqueue, new_job
 from conveyor.testing.contract.moving import everything, of_all_states
 from tests.support.cli import Terminal

@@ -43,13 +43,19 @@ def run(options: argparse.Namespace) -> int:
         return 0
     for name in app.migrate(lock_timeout=patience):
         say(f"applied {name}")
-    say(f"{whole_url(app)} is up to date")
+    say(f"{_stores(app)} up to date")
     return 0
+
+
+def _stores(app: Conveyor) -> str:
+    """Which they are, and the verb."""
+    outbox = app.outbox
+    return f"{whole_url(app)} is" if outbox is None else f"{whole_url(app)} and its outbox {outbox.url} are"
 
 
 def _check(app: Conveyor) -> int:
     missing = app.migrations.pending()
     for name in missing:
         say(f"missing {name}")
-    say(f"{whole_url(app)} {'needs `conveyor migrate`' if missing else 'is up to date'}")
+    say(f"{whole_url(app)} needs `conveyor migrate`" if missing else f"{_stores(app)} up to date")
     return bool(missing)

@@ -8,7 +8,6 @@ import math
 from datetime import timedelta
 from importlib.util import find_spec
 
-from conveyor.app import open_store
 from conveyor.cli.cells import DAY, cell_arguments, seconds
 from conveyor.cli.logs import log_to_stderr
 from conveyor.cli.lookup import app_arguments, name_app
@@ -19,6 +18,7 @@ from conveyor.client.queues import TARGET
 from conveyor.core.clock import SystemClock
 from conveyor.core.errors import UsageError
 from conveyor.store.contract import Store
+from conveyor.store.openers import open_store
 from conveyor.worker.supervisor.main import Supervisor
 from conveyor.worker.supervisor.tending import MOST, Autoscale, Tending
 

@@ -7,7 +7,7 @@ from conveyor.client.changes import cancelled, deleted, revived
 from conveyor.client.sending import found
 from conveyor.core import ids
 from conveyor.core.codec import Codec
-from conveyor.core.errors import ConveyorError, DuplicateJob, UnknownTask
+from conveyor.core.errors import ConveyorError, DuplicateJob, OnItsWay, UnknownTask
 from conveyor.core.lifecycle import State
 from conveyor.core.model import JobFilter, JobInfo
 from conveyor.core.unique import Unique, hold_of
@@ -25,21 +25,36 @@ class StoreDesk:
         store: Callable[[], Store],
         definitions: Callable[[str], Definition | None],
         unattended: Callable[[], str],
+        outbox: Callable[[], Store | None] = lambda: None,
     ) -> None:
-        """*store* opens at first use; *definitions* looks a task up, to read its results; see ``unattended``."""
+        """*store* opens at first use, as *outbox* does, where there is one.
+
+        *definitions* looks a task up, to read its results; see ``unattended``.
+        """
         self._store = store
+        self._outbox = outbox
         self._definitions = definitions
         self._unattended = unattended
 
     def info(self, id_: bytes) -> JobInfo:
         """See ``Desk.info``."""
-        store = self._store()
-        return found(store.run(store.operations.get(id_)), id_)
+        store, outbox = self._store(), self._outbox()
+        info = store.run(store.operations.get(id_))
+        if info is None and outbox is not None:
+            if outbox.run(outbox.outbox.holds(id_)):
+                raise _on_its_way(id_)
+            info = store.run(store.operations.get(id_))  # it may have been forwarded just now
+        return found(info, id_)
 
     async def ainfo(self, id_: bytes) -> JobInfo:
         """See ``Desk.ainfo``."""
-        store = self._store()
-        return found(await store.arun(store.operations.get(id_)), id_)
+        store, outbox = self._store(), self._outbox()
+        info = await store.arun(store.operations.get(id_))
+        if info is None and outbox is not None:
+            if await outbox.arun(outbox.outbox.holds(id_)):
+                raise _on_its_way(id_)
+            info = await store.arun(store.operations.get(id_))
+        return found(info, id_)
 
     def cancel(self, id_: bytes, reason: str) -> JobInfo:
         """See ``Desk.cancel``."""
@@ -101,6 +116,10 @@ class StoreDesk:
         key = hold_of(Unique(info.unique or None), info.task, info.payload).key
         holder = yield from step(operations.holder(key))
         return "" if holder is None else ids.text(holder)
+
+
+def _on_its_way(id_: bytes) -> OnItsWay:
+    return OnItsWay(f"job {ids.text(id_)} is in the outbox, and no worker of this app has forwarded it yet")
 
 
 def _one(id_: bytes) -> JobFilter:

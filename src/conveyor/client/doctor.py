@@ -21,7 +21,7 @@ from conveyor.core.health import (
 )
 from conveyor.core.judge import unfit
 from conveyor.core.lifecycle import State
-from conveyor.core.model import JobFilter
+from conveyor.core.model import COUNTED, JobFilter
 from conveyor.core.schedules import Scheduled, Spec
 from conveyor.core.standing import of_code, of_schedules
 from conveyor.schedule.info import known_of
@@ -35,6 +35,8 @@ LOOKS: Final = 5
 """Round trips by which the clock is told."""
 TRIED_AGAIN: Final = 200
 """Jobs that wait for another try, of which it is looked whether they fit any code: the oldest."""
+LATE: Final = 60_000_000
+"""Microseconds that a job may be in the outbox."""
 QUEUES: Final = 100
 """Queues whose due jobs are looked at."""
 
@@ -78,6 +80,23 @@ def examined(opened: Callable[[], Store], own: Own, *, deep: bool) -> list[Findi
         except ConveyorError as error:
             found.append(trouble(name, f"this could not be looked at: {error}", "mend that, and ask again"))
     return [*found, *store.examine(deep=deep)]
+
+
+def of_outbox(opened: Callable[[], Store | None]) -> Sequence[Finding]:
+    """What is found of the outbox, if there is one."""
+    try:
+        if (outbox := opened()) is None:
+            return []
+        if missing := outbox.pending():
+            return [trouble("outbox", f"{outbox.url} lacks {len(missing)} migrations", "conveyor migrate")]
+        jobs, since = outbox.run(outbox.outbox.waiting())
+    except ConveyorError as error:
+        return [trouble("outbox", str(error), "start the server, or name the database that is meant")]
+    if since is None or since < LATE:
+        return [fine("outbox", f"{outbox.url} answers; {jobs:,} jobs wait there")]
+    told = f"{jobs:,}" if jobs <= COUNTED else f"{COUNTED:,}+"
+    text = f"{told} jobs wait in {outbox.url}, the oldest for {since / 1_000_000:,.0f} s: nobody forwards them"
+    return [trouble("outbox", text, "start a worker whose app has this outbox; if one runs, its log says why not")]
 
 
 def _explained(opened: Callable[[], Store], told: Finding) -> list[Finding]:

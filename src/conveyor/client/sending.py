@@ -5,10 +5,11 @@ import random
 import time
 import warnings
 import weakref
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Final, Protocol, TypeVar, cast
 
 from conveyor.batch import Batcher
+from conveyor.client.joining import AT_ONCE, NOBODY, AfterCommit, Holders, InOutbox, InStore, Joiner, check_alone
 from conveyor.core import ids
 from conveyor.core.errors import (
     ConveyorWarning,
@@ -16,32 +17,22 @@ from conveyor.core.errors import (
     JobNotFound,
     OutcomeUnknown,
     StoreUnavailable,
-    UsageError,
 )
 from conveyor.core.lifecycle import State
 from conveyor.core.loops import loop_runs_here
 from conveyor.core.model import JobInfo, NewJob
 from conveyor.core.unique import hold_of, named
-from conveyor.drivers.lend import lend
-from conveyor.drivers.lent import AsyncLoan
-from conveyor.drivers.within import Within, current, keeper
+from conveyor.drivers.within import Within, current
 from conveyor.job import Desk, Job
-from conveyor.plan import Plan, Ring, arun, run
-from conveyor.store.answers import Visit
 from conveyor.store.contract import Operations, Store
 from conveyor.task import INHERIT, Call
 
 R = TypeVar("R")
 
-AT_ONCE: Final = 10_000
-"""Jobs of ``enqueue_many`` that share one transaction."""
 SHARED: Final = 500
 """Concurrent ``aenqueue`` calls that share one insert."""
 PATIENCE: Final = 10.0
 """Seconds to ask what became of an enqueue whose answer was lost."""
-
-Holders = Mapping[bytes, bytes]
-NOBODY: Final[Holders] = {}
 
 
 class Performs(Protocol):
@@ -59,12 +50,22 @@ class Performs(Protocol):
 class Client:
     """Carries calls to the store: a ``Sender``."""
 
-    def __init__(self, store: Callable[[], Store], desk: Desk, inline: Callable[[], "Performs | None"]) -> None:
-        """*store* opens at first use; *desk* is where handles ask; *inline* gives who runs calls at once, if any."""
+    def __init__(
+        self,
+        store: Callable[[], Store],
+        desk: Desk,
+        inline: Callable[[], "Performs | None"],
+        outbox: Callable[[], Store | None] = lambda: None,
+    ) -> None:
+        """*store* opens at first use; *desk* is where handles ask; *inline* gives who runs calls at once, if any.
+
+        *outbox* is the other store, if there is one, in whose transactions jobs for a store on Redis are kept.
+        """
         self._store = store
+        self._outbox = outbox
         self._desk = desk
         self._inline = inline
-        self._identities: weakref.WeakKeyDictionary[Store, str] = weakref.WeakKeyDictionary()
+        self._joins: tuple[Store, Joiner] | None = None
         self._warned = False
         self._batchers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Batcher[NewJob]] = (
             weakref.WeakKeyDictionary()
@@ -107,7 +108,7 @@ class Client:
                 continue
             block = self._block(chunk[0])
             self._warn(block)
-            holders = self._enqueue(jobs) if block is None else self._join(block, jobs)
+            holders = self._enqueue(jobs) if block is None else self._joiner.join(block, jobs)
             handles += [self._handle(job, call, holders) for job, call in zip(jobs, chunk, strict=True)]
         return handles
 
@@ -124,17 +125,27 @@ class Client:
         return handles
 
     def lent(self, connection: object) -> Within:
-        """A block in which *connection* is lent to this client's store."""
-        return Within(self.store, lend(connection), connection)
+        """A block in which *connection* is lent to this client's store, or its outbox."""
+        return self._joiner.lent(connection)
 
     def prepare(self, block: Within) -> None:
-        """Have SQLite's tables made before *block*'s transaction holds their file: then it would be too late."""
-        if block.loan.kind == self.store.kind == "sqlite" and self._inline() is None and block.idle:
-            self._learn()
+        """What must be done before *block*'s transaction begins."""
+        if self._inline() is None:
+            self._joiner.prepare(block)
 
-    def _learn(self) -> None:
-        if self.store not in self._identities:
-            self._identities[self.store] = self.store.run(self.operations.identity())
+    @property
+    def _joiner(self) -> Joiner:
+        """How jobs join transactions, in the store that is open now."""
+        store = self.store
+        if self._joins is None or self._joins[0] is not store:
+            self._joins = store, self._made_for(store)
+        return self._joins[1]
+
+    def _made_for(self, store: Store) -> Joiner:
+        if store.kind != "redis":
+            return InStore(store, store)
+        outbox = self._outbox()
+        return AfterCommit(store, self._enqueue, self._aenqueue) if outbox is None else InOutbox(store, outbox)
 
     def _block(self, call: Call[R]) -> Within | None:
         if call.within is INHERIT:
@@ -145,64 +156,15 @@ class Client:
         """What runs at once joins no transaction; but that it could not have joined one is not to be found out late."""
         block = self._block(call)
         if block is not None:
-            block.check(self.store.kind)
-
-    def _join(self, block: Within, jobs: Sequence[NewJob]) -> Holders:
-        """Enqueue in the user's transaction. What their library raises is theirs, and passes."""
-        block.check(self.store.kind)
-        loan = block.blocking()
-        if block.isolation is None:
-            self._learn()
-            block.isolation = run(self._visit(loan.name), loan.carry)
-        self._alone(jobs, block)
-        holders = run(self.operations.join(jobs), loan.carry)
-        self._joined(block, jobs, holders)
-        return holders
-
-    async def _ajoin(self, block: Within, jobs: Sequence[NewJob]) -> Holders:
-        loan = block.loan
-        if not isinstance(loan, AsyncLoan):
-            return self._join(block, jobs)
-        block.check(self.store.kind)
-        if block.isolation is None:
-            if self.store not in self._identities:
-                self._identities[self.store] = await self.store.arun(self.operations.identity())
-            block.isolation = await arun(self._visit(loan.name), loan.carry)
-        self._alone(jobs, block)
-        holders = await arun(self.operations.join(jobs), loan.carry)
-        self._joined(block, jobs, holders)
-        return holders
-
-    def _visit(self, name: str) -> Plan[str]:
-        return self.operations.visit(Visit(name, self.store.url, self._identities[self.store]))
-
-    def _joined(self, block: Within, jobs: Sequence[NewJob], holders: Holders) -> None:
-        """A commit of the user's rings no bell, where bells there are: workers are told to look for one soon."""
-        for job in jobs:
-            if job.unique and (job.id not in holders or job.unique.on_conflict == "replace"):
-                block.keys.add(job.unique.key)
-        if not block.joined:
-            block.joined = True
-            self.store.ring(Ring.SOON)
+            self._joiner.check(block)
 
     async def _asent(self, calls: Sequence[Call[R]], jobs: Sequence[NewJob]) -> list[Job[R]]:
         block = self._block(calls[0])
-        holders = await (self._aenqueue(jobs) if block is None else self._ajoin(block, jobs))
+        holders = await (self._aenqueue(jobs) if block is None else self._joiner.ajoin(block, jobs))
         return [self._handle(job, call, holders) for job, call in zip(jobs, calls, strict=True)]
 
-    def _alone(self, jobs: Sequence[NewJob], joining: Within | None = None) -> None:
-        """Raise if *jobs* would wait for a key that an open block of the caller's own has taken."""
-        keys = {job.unique.key for job in jobs if job.unique}
-        if keys and (block := keeper(self.store, keys, joining)):
-            key = min(keys & block.keys)
-            raise UsageError(
-                f"a transaction of your own, on {block.loan.name}, has taken {named(key)} and has not ended, and so "
-                "this call would wait for it for ever; enqueue in that transaction, without another within=, or end "
-                "it first"
-            )
-
     def _enqueue(self, jobs: Sequence[NewJob]) -> Holders:
-        self._alone(jobs)
+        check_alone(self.store, jobs)
         try:
             return self.store.run(self.operations.enqueue(jobs))
         except HeldElsewhere as held:
@@ -217,7 +179,7 @@ class Client:
             raise
 
     async def _aenqueue(self, jobs: Sequence[NewJob]) -> Holders:
-        self._alone(jobs)
+        check_alone(self.store, jobs)
         try:
             return await self.store.arun(self.operations.enqueue(jobs))
         except HeldElsewhere as held:

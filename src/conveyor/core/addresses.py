@@ -11,6 +11,7 @@ KINDS: Final = frozenset(
     {"sqlite", "postgresql", "postgres", "redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster"}
 )
 """What a store's URL may begin with."""
+IN_MEMORY: Final = "sqlite:///:memory:"
 
 
 def addresses(url: str | None, listen_url: str | None) -> tuple[str, str | None]:
@@ -21,6 +22,23 @@ def addresses(url: str | None, listen_url: str | None) -> tuple[str, str | None]
     if listen and not listen.startswith(("postgresql://", "postgres://")):
         raise UsageError("listen_url must begin with postgresql://: it is a PostgreSQL server's own address")
     return store, listen
+
+
+def outbox_address(url: str, outbox: str | None) -> str | None:
+    """Where the outbox of the store at *url* is, if it has one; checked."""
+    given = outbox or os.environ.get("CONVEYOR_OUTBOX_URL") or None
+    if given is None or (outbox is None and not on_redis(url)):
+        return None
+    if not on_redis(url):
+        raise UsageError("outbox= is for a store on Redis: SQLite and PostgreSQL join a transaction by themselves")
+    if not given.startswith(("postgresql://", "postgres://", "sqlite:///")) or given.startswith(IN_MEMORY):
+        raise UsageError("outbox must begin with postgresql:// or sqlite:///: it is beside the tables of your own")
+    return given
+
+
+def on_redis(url: str) -> bool:
+    """Whether the store at *url* is on Redis."""
+    return urlsplit(url).scheme.startswith("redis")
 
 
 def check_kind(url: str) -> None:

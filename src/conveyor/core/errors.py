@@ -1,5 +1,8 @@
 """Every error that Conveyor raises. Each message says what is wrong, with the values, and what to do."""
 
+from collections.abc import Sequence
+from typing import Self
+
 
 class ConveyorError(Exception):
     """The base of all errors of Conveyor's own."""
@@ -15,6 +18,10 @@ class UnknownTask(ConveyorError, LookupError):
 
 class JobNotFound(ConveyorError, LookupError):
     """No job of that id is in the store."""
+
+
+class OnItsWay(JobNotFound):
+    """The job is in the outbox, from which a worker will forward it to the store."""
 
 
 class JobFailed(ConveyorError):
@@ -62,6 +69,22 @@ class HeldElsewhere(StoreUnavailable):
 
 class OutcomeUnknown(ConveyorError):
     """The connection was lost after a write was sent, and the store could not be asked what became of it."""
+
+
+class NotSent(ConveyorError):
+    """A transaction has committed, and jobs that were to be sent to the store after that may not be there.
+
+    ``job_ids`` are theirs.
+    """
+
+    def __init__(self, message: str, job_ids: Sequence[str]) -> None:
+        """*job_ids* as texts."""
+        super().__init__(message)
+        self.job_ids = job_ids
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, Sequence[str]]]:
+        """An error with more than a message is not pickled by itself."""
+        return type(self), (str(self), self.job_ids)
 
 
 class SchemaOutdated(ConveyorError):

@@ -1,6 +1,6 @@
 """Django's connections, lent by the user: the one behind ``django.db.connection``, or ``connections[alias]``."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from importlib import import_module
 from typing import Any, Protocol, cast
@@ -22,7 +22,7 @@ class _Cursor(Protocol):
     def fetchall(self) -> Sequence[Sequence[object]]: ...
 
 
-class _Wrapper(Protocol):
+class Wrapper(Protocol):
     """What we use of Django's ``BaseDatabaseWrapper``, which has no types."""
 
     alias: str
@@ -33,7 +33,19 @@ class _Wrapper(Protocol):
     in_atomic_block: bool
     needs_rollback: bool
 
-    def cursor(self) -> AbstractContextManager[_Cursor]: ...
+    def cursor(self) -> AbstractContextManager[_Cursor]:
+        """One that closes itself."""
+        ...
+
+    def on_commit(self, func: Callable[[], object]) -> None:
+        """Have *func* called after the commit of the transaction, unless what it was said in is rolled back."""
+        ...
+
+
+def resolved(connection: object) -> Wrapper:
+    """*connection* itself, or of a proxy the connection of this thread."""
+    handler = vars(connection).get("_connections")
+    return cast(Wrapper, connection if handler is None else handler[vars(connection)["_alias"]])
 
 
 class DjangoLoan(BlockingLoan):
@@ -43,9 +55,7 @@ class DjangoLoan(BlockingLoan):
 
     def __init__(self, connection: object) -> None:
         """*connection* stays the user's. A proxy is resolved now, to the connection of this thread."""
-        handler = vars(connection).get("_connections")
-        resolved = connection if handler is None else handler[vars(connection)["_alias"]]
-        self._connection = cast(_Wrapper, resolved)
+        self._connection = resolved(connection)
         self._atomic: AbstractContextManager[object] | None = None
         self._gone = False
         self.name = f"Django's connection {self._connection.alias!r}"

@@ -7,15 +7,26 @@ from contextvars import ContextVar, Token
 from typing import Final
 
 from conveyor.core.errors import ConveyorError, NotInTransaction, UsageError, WrongStore
+from conveyor.drivers.commits import Commits
 from conveyor.drivers.lent import AsyncLoan, BlockingLoan, Kind
 
 
 class Within:
-    """One block, and the connection that it lends to the store of one app."""
+    """One block, and the connection that it lends to the store of one app, or whose commits that waits for."""
 
-    def __init__(self, store: object, loan: BlockingLoan | AsyncLoan, connection: object = None) -> None:
-        """*store* is whose app enqueues here; *connection* is what the loan was made of."""
+    def __init__(
+        self,
+        store: object,
+        loan: BlockingLoan | AsyncLoan | Commits,
+        connection: object = None,
+        into: object = None,
+    ) -> None:
+        """*store* is whose app enqueues here; *connection* is what the loan was made of.
+
+        *into* is the store that it leads to, where that is another one: an outbox.
+        """
         self.store = store
+        self.into = into or store
         self.loan = loan
         self.connection = connection
         self.thread = threading.get_ident()
@@ -35,20 +46,27 @@ class Within:
                 f"the within block of this {self.loan.name} has ended; a task or thread that was started in it and "
                 "enqueues later needs a block of its own, or using(within=None)"
             )
-        if self.loan.kind != kind:
-            more = "; a store on Redis joins no transaction: enqueue after your commit" if kind == "redis" else ""
-            raise WrongStore(f"{self.loan.name} leads to {self.loan.kind}, and this app's store is {kind}{more}")
+        if not isinstance(self.loan, Commits) and self.loan.kind != kind:
+            whose = "store" if self.into is self.store else "outbox"
+            raise WrongStore(f"{self.loan.name} leads to {self.loan.kind}, and this app's {whose} is {kind}")
         self.loan.check()
 
     def blocking(self) -> BlockingLoan:
         """The connection, for code that blocks."""
-        if isinstance(self.loan, AsyncLoan):
-            raise UsageError(f"{self.loan.name} is awaited, and enqueue() is not; use `await ....aenqueue()` with it")
-        return self.loan
+        if isinstance(self.loan, BlockingLoan):
+            return self.loan
+        raise UsageError(f"{self.loan.name} is awaited, and enqueue() is not; use `await ....aenqueue()` with it")
+
+    @property
+    def leads_to(self) -> Kind | None:
+        """The kind of database that is joined."""
+        return None if isinstance(self.loan, Commits) else self.loan.kind
 
     @property
     def idle(self) -> bool:
-        """Whether the connection has no transaction open."""
+        """Whether the connection has no transaction open that jobs are written in."""
+        if isinstance(self.loan, Commits):
+            return True
         try:
             self.loan.idle()
         except ConveyorError:
@@ -70,7 +88,7 @@ def current(store: object) -> Within | None:
 
 def lends(store: object) -> bool:
     """Whether a connection that is lent to *store* has a transaction open here, be it that the caller stays out."""
-    block = current(store)
+    block = next((block for block in reversed(_blocks.get()) if block.into is store), None)
     return block is not None and not block.idle
 
 

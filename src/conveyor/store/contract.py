@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # a process that only enqueues does not pay for them
     from conveyor.core.schedules import Coming, Edit, Move, Scheduled
     from conveyor.store.locks import Locks
     from conveyor.store.moving import Moving
+    from conveyor.store.outbox import Intake, Outbox
 
 T = TypeVar("T")
 
@@ -341,6 +342,16 @@ class Store(Protocol):
     @property
     def moving(self) -> "Moving":
         """The plans by which everything comes here, or to another store."""
+        ...
+
+    @property
+    def outbox(self) -> "Outbox":
+        """Where jobs for a store elsewhere wait. Raises ``UsageError`` on Redis."""
+        ...
+
+    @property
+    def intake(self) -> "Intake":
+        """How jobs of an outbox elsewhere arrive. Raises ``UsageError`` on SQL, which needs none."""
         ...
 
     @property

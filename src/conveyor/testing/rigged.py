@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Final, Self, cast
 from urllib.parse import urlsplit
 
-from conveyor.app import Conveyor, open_store
+from conveyor.app import Conveyor
 from conveyor.context import Context
 from conveyor.core import ids
 from conveyor.core.clock import SystemClock
@@ -22,6 +22,7 @@ from conveyor.core.model import JobInfo
 from conveyor.hooks import Ended, Hooks
 from conveyor.job import Job
 from conveyor.plan import Ring
+from conveyor.store.openers import open_store
 from conveyor.testing.clock import MovableClock
 from conveyor.testing.home import Home
 from conveyor.testing.log import Happened, Kind, Log

@@ -16,6 +16,7 @@ from conveyor.store.contract import LOCK_TIMEOUT, Control, Listener, Operations,
 from conveyor.store.leases import Leases
 from conveyor.store.locks import Locks
 from conveyor.store.moving import Moving
+from conveyor.store.outbox import Intake, Outbox
 from conveyor.store.sight import Sight
 from conveyor.testing.clock import MovableClock
 from conveyor.testing.log import Log
@@ -173,6 +174,16 @@ class WatchedStore:
     def moving(self) -> Moving:
         """See ``Store``."""
         return self._inner.moving
+
+    @property
+    def outbox(self) -> Outbox:
+        """See ``Store``."""
+        return self._inner.outbox
+
+    @property
+    def intake(self) -> Intake:
+        """See ``Store``."""
+        return self._inner.intake
 
     @property
     def kind(self) -> Kind:

@@ -23,6 +23,7 @@ from conveyor.core.judge import Returned, Snoozed, Stopped
 from conveyor.core.lifecycle import State
 from conveyor.core.loops import loop_runs_here
 from conveyor.core.model import Claimed, JobInfo, NewJob
+from conveyor.drivers.commits import Commits
 from conveyor.drivers.within import Within, current
 from conveyor.job import Desk, Job
 from conveyor.task import Call
@@ -59,8 +60,8 @@ class _Inside(Completing):
 
     async def _begin(self, colour: Colour) -> None:
         block = None if self._using is not None else self._callers(colour)
-        self._joined = block is not None
-        if block is not None:
+        if block is not None and not isinstance(block.loan, Commits):
+            self._joined = True
             await self._opened(colour, block.loan, block.connection)
             return
         try:
@@ -76,7 +77,7 @@ class _Inside(Completing):
         if block is None or block.thread != threading.get_ident():
             return None
         block.check(self._store.kind)
-        return block if block.loan.name == OWN[self._store.kind, colour.blocks] else None
+        return block if block.loan.name == OWN.get((self._store.kind, colour.blocks)) else None
 
     async def _lent(self, colour: Colour) -> Loan:
         loan = await super()._lent(colour)

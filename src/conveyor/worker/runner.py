@@ -29,6 +29,7 @@ from conveyor.worker.finish import FLUSH, LAST_WORD, Parting, finished
 from conveyor.worker.fit import check_fit
 from conveyor.worker.heartbeat import Alone, Tether
 from conveyor.worker.progress import Reporter
+from conveyor.worker.relay import drained, relaying
 from conveyor.worker.rescue import Rescuer
 from conveyor.worker.schedules import Ticking
 from conveyor.worker.settle import Settler
@@ -179,6 +180,7 @@ class Runner:
         logger.info("worker %s serves %s", self._tenure.identity.runner.hex()[:8], _served(self._settings.queues))
         try:
             await self._ticking.begin(burst=self._settings.burst)
+            await drained(self._surround, burst=self._settings.burst)
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(duty) for duty in self._duties()]
                 await self._wind_down(await self._claim_until_stopped())
@@ -217,7 +219,7 @@ class Runner:
             rescuer = Rescuer(self._store, settings.lease, self._teller.tell)
             duties.append(every(settings.rescue, "rescue", rescuer.work))
             duties.append(every(settings.upkeep, "upkeep", Upkeep(self._store).work))
-        return [*duties, *self._ticking.duties()]
+        return [*duties, *self._ticking.duties(), *relaying(self._surround, burst=settings.burst)]
 
     async def _claim_until_stopped(self) -> float:
         """A claim under way has its time: the store might carry it out all the same. Gives when the end began."""
@@ -300,6 +302,8 @@ class Runner:
                 self._watch.ring()
             case Ring.TICK:
                 self._ticking.wake()
+            case Ring.OUTBOX:
+                pass  # the relay listens for itself
 
     def _freed(self) -> None:
         self._claimer.freed()

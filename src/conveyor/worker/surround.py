@@ -25,6 +25,8 @@ class Surround:
     """Where plain functions run, tasks and hooks; it takes a name."""
     declared: Mapping[str, Spec] = field(default_factory=dict[str, Spec])
     """The schedules of the code."""
+    outbox: Store | None = None
+    """From where jobs are forwarded to the store."""
     board: Board | None = None
     """Where a runner leaves what others must know of it."""
     state: object = field(default_factory=SimpleNamespace)

@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from conveyor.app import Conveyor, open_ground
+from conveyor.app import Conveyor
 from conveyor.cli.bench import options as given
 from conveyor.cli.bench.backlog import measure_backlog
 from conveyor.cli.bench.drain import measure_drain
@@ -29,6 +29,7 @@ from conveyor.cli.logs import log_to_stderr
 from conveyor.cli.output import say_json
 from conveyor.core.errors import ConveyorError
 from conveyor.core.version import __version__
+from conveyor.store.openers import open_ground
 
 MEASURES: Final[Mapping[str, Callable[[Settings], Parts]]] = {
     "enqueue": measure_enqueue,

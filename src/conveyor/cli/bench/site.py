@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from conveyor.app import Conveyor, open_ground
+from conveyor.app import Conveyor
 from conveyor.cli.bench.figures import Run, completed
 from conveyor.cli.bench.options import Settings
 from conveyor.cli.bench.proc import cpu_seconds, server_cpu_seconds
@@ -17,6 +17,7 @@ from conveyor.cli.bench.workers import Workers, working
 from conveyor.cli.progress import progress
 from conveyor.core.errors import ConveyorError
 from conveyor.store.ground import Ground, NotHere, Reading
+from conveyor.store.openers import open_ground
 from conveyor.task import Enqueueable
 
 PER_CALL: Final = 1_000

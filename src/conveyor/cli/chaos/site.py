@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
 
-from conveyor.app import open_ground
 from conveyor.cli.chaos import tree
 from conveyor.cli.chaos.checker import Report, check, violations
 from conveyor.cli.chaos.freezer import Signals, Stopping
@@ -38,6 +37,7 @@ from conveyor.cli.chaos.tables import (
 )
 from conveyor.cli.chaos.tasks import PROMISES, Tasks, made
 from conveyor.core.errors import ConveyorError
+from conveyor.store.openers import open_ground
 
 LEASE: Final = 10.0
 """Seconds; half of what is usual."""

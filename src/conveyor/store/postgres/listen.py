@@ -25,8 +25,8 @@ from conveyor.store.postgres.sight import LaneSight
 logger = logging.getLogger("conveyor.worker")
 
 CHANNEL: Final = "conveyor"
-SCHEDULES: Final = "schedules"
-"""What ``save_schedules.sql`` notifies."""
+SAID: Final = {"schedules": Ring.TICK, "outbox": Ring.OUTBOX}
+"""What ``save_schedules.sql`` and ``outbox_hold.sql`` notify."""
 PING_EVERY: Final = 5.0
 PATIENCE: Final = 4.0
 """Seconds that a notification to ourselves gets to come back; with the pause before it less than ten."""
@@ -136,8 +136,8 @@ class PostgresListener:
     async def _hear_until(self, connection: AsyncWire, heard: Callable[[Ring], None], end: float) -> None:
         while True:
             async for note in connection.notifies(timeout=0):
-                if note.payload == SCHEDULES:
-                    heard(Ring.TICK)
+                if note.payload in SAID:
+                    heard(SAID[note.payload])
                 elif note.channel != self._own:
                     self._hear_of(note.payload)
                     heard(Ring.WORK)

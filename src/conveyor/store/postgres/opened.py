@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Sequence
 from contextlib import AsyncExitStack, ExitStack, closing
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final, NoReturn, TypeVar
 
 import psycopg
 from psycopg import conninfo
@@ -22,6 +22,7 @@ from conveyor.store.contract import LOCK_TIMEOUT, Control, Listener, Operations,
 from conveyor.store.leases import LEAST, SHARE, Leases
 from conveyor.store.locks import Locks
 from conveyor.store.moving import Moving
+from conveyor.store.outbox import Outbox, needs_no_outbox
 from conveyor.store.postgres import migrating
 from conveyor.store.postgres.checks import CHECKS, DEEP
 from conveyor.store.postgres.health import amiss, examined
@@ -29,6 +30,7 @@ from conveyor.store.postgres.links import AsyncLinks, Links, alent, connect, dsn
 from conveyor.store.postgres.listen import PostgresListener
 from conveyor.store.postgres.locks import PostgresLocks
 from conveyor.store.postgres.moving import PostgresMoving
+from conveyor.store.postgres.outbox import PostgresOutbox
 from conveyor.store.postgres.plans import PostgresControl, PostgresOperations
 from conveyor.store.postgres.schedules import PostgresSchedules
 from conveyor.store.sqlfiles import migrations
@@ -56,6 +58,7 @@ class PostgresStore:
         self._control = PostgresControl()
         self._schedules = PostgresSchedules()
         self._moving = PostgresMoving()
+        self._outbox = PostgresOutbox()
         self._locks = PostgresLocks(self._listen_text)
         self._links = Links(self._text)
         self._alinks = AsyncLinks(self._text)
@@ -94,6 +97,16 @@ class PostgresStore:
     def moving(self) -> Moving:
         """See ``Store``."""
         return self._moving
+
+    @property
+    def outbox(self) -> Outbox:
+        """See ``Store``."""
+        return self._outbox
+
+    @property
+    def intake(self) -> NoReturn:
+        """Raises ``UsageError``."""
+        raise needs_no_outbox(self.url)
 
     def run(self, plan: Plan[T]) -> T:
         """See ``Store``. A read is tried again at once: its connection may have broken while it was on its way."""

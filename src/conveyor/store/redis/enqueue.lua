@@ -1,11 +1,18 @@
 -- uses keys, closed, parts, jobs, arriving
--- All jobs are stored, or none. ARGV: 'first' or 'again', then the jobs. The answer: what, and ids in pairs.
+-- All jobs are stored, or none. ARGV: 'first' or 'again', an outbox or nothing, the number of its batch, then the jobs.
+-- The answer: what, and ids in pairs.
 -- Again: a job that is known is passed over, wherever it stands by now. A call twice sent is no harm then.
-local again, at = ARGV[1] == 'again', clock()
+-- Of an outbox: the last batch is remembered, for its jobs may have ended, and be gone, when it is sent once more.
+local again, outbox, batch, at = ARGV[1] == 'again', ARGV[2], tonumber(ARGV[3]), clock()
 local now = digits(at)
 if again then touch() end
 
-local arrived, keys, n = {}, {}, 2
+if outbox ~= '' then
+  local last = redis.call('HGET', P .. 'outboxes', outbox)
+  if last and tonumber(last) >= batch then return {'stored'} end
+end
+
+local arrived, keys, n = {}, {}, 4
 while n <= #ARGV do
   local place = #arrived + 1
   arrived[place], n = arriving(n, at, place - 1)
@@ -47,5 +54,6 @@ for _, job in ipairs(jobs) do
   end
 end
 write_noted()
+if outbox ~= '' then redis.call('HSET', P .. 'outboxes', outbox, ARGV[3]) end
 ring_idle(at)
 return answer

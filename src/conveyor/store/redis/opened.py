@@ -21,8 +21,10 @@ from conveyor.store.contract import LOCK_TIMEOUT, Control, Listener, Operations,
 from conveyor.store.leases import Leases
 from conveyor.store.locks import Locks
 from conveyor.store.moving import Moving as MovingAll
+from conveyor.store.outbox import Intake
 from conveyor.store.redis.control import RedisControl
 from conveyor.store.redis.health import examined
+from conveyor.store.redis.intake import RedisIntake
 from conveyor.store.redis.leases import RedisLeases, patience_of
 from conveyor.store.redis.listen import RedisListener
 from conveyor.store.redis.locks import RedisLocks
@@ -62,6 +64,7 @@ class RedisStore:
         self._links = Links(place.source, place.tags)
         self._wait = place.wait
         self._operations, self._control, self._schedules, self._locks, self._moving = _parts(len(place.tags))
+        self._intake = RedisIntake(RedisOperations(), len(place.tags))
 
     @property
     def tags(self) -> Sequence[str]:
@@ -102,6 +105,16 @@ class RedisStore:
     def moving(self) -> MovingAll:
         """See ``Store``."""
         return self._moving
+
+    @property
+    def outbox(self) -> NoReturn:
+        """Raises ``UsageError``."""
+        raise UsageError(f"{self.url} cannot be an outbox: that is in PostgreSQL or SQLite, beside the user's tables")
+
+    @property
+    def intake(self) -> Intake:
+        """See ``Store``."""
+        return self._intake
 
     def run(self, plan: Plan[T]) -> T:
         """See ``Store``. A read is tried again at once: its connection may have broken while it was on its way."""

@@ -41,6 +41,10 @@ class RedisOperations(RedisReads):
         """See ``Operations.repeat_enqueue``."""
         return Plan(partial(_enqueue, "again", jobs), patience=len(jobs) * EACH)
 
+    def relayed_steps(self, outbox: str, batch: int, jobs: Sequence[NewJob]) -> Steps[object]:
+        """The steps that store jobs of an outbox in one shard; see ``store.outbox.Intake``."""
+        return _enqueue("again", jobs, outbox, batch)
+
     def visit(self, visit: Visit) -> Plan[str]:
         """There are no transactions to join: raises ``UsageError``."""
         raise UsageError(
@@ -119,10 +123,12 @@ class RedisOperations(RedisReads):
         return Plan(partial(_rescue, limit))
 
 
-def _enqueue(how: str, jobs: Sequence[NewJob]) -> Steps[Mapping[bytes, bytes]]:
+def _enqueue(how: str, jobs: Sequence[NewJob], outbox: str = "", batch: int = 0) -> Steps[Mapping[bytes, bytes]]:
+    """*batch* is the number of these jobs in an *outbox*."""
     if not jobs:
         return {}
-    answer = (yield call("enqueue", how, *(value for job in jobs for value in arriving(job)))).rows[0][0]
+    values = (value for job in jobs for value in arriving(job))
+    answer = (yield call("enqueue", how, outbox, batch, *values)).rows[0][0]
     what, *pairs = cast("list[bytes]", answer)
     if what == b"known":
         raise StoreRefused(f"job {ids.text(unhex(pairs[0]))} is in the store already; ids must be new")

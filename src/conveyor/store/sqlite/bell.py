@@ -100,7 +100,7 @@ class SqliteListener:
         with contextlib.suppress(BlockingIOError):
             while data := os.read(bell, 4096):
                 why.update(data)
-        if Ring.SOON.value[0] in why:
+        if Ring.SOON.value[0] in why or Ring.OUTBOX.value[0] in why:
             self._joined = time.monotonic()
         for ring_ in Ring:
             if ring_.value[0] in why:

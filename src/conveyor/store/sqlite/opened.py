@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Sequence
 from contextlib import closing
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final, NoReturn, TypeVar
 
 from conveyor.core.clock import Clock
 from conveyor.core.errors import StoreUnavailable, UsageError
@@ -26,6 +26,7 @@ from conveyor.store.contract import LOCK_TIMEOUT, Control, Listener, Operations,
 from conveyor.store.leases import Leases
 from conveyor.store.locks import Locks
 from conveyor.store.moving import Moving
+from conveyor.store.outbox import Outbox, needs_no_outbox
 from conveyor.store.sqlfiles import migrations, statements
 from conveyor.store.sqlite.bell import SqliteListener, ring
 from conveyor.store.sqlite.forking import unforked
@@ -35,6 +36,7 @@ from conveyor.store.sqlite.lane import NOBODY, Lane
 from conveyor.store.sqlite.leases import FileLeases, Lives, MemoryLeases, SqliteLeases
 from conveyor.store.sqlite.locks import SqliteLocks
 from conveyor.store.sqlite.moving import SqliteMoving
+from conveyor.store.sqlite.outbox import SqliteOutbox
 from conveyor.store.sqlite.pending import awaited
 from conveyor.store.sqlite.place import Place
 from conveyor.store.sqlite.plans import SqliteControl, SqliteOperations
@@ -63,6 +65,7 @@ class SqliteStore:
         self._control = SqliteControl(clock)
         self._schedules = SqliteSchedules(clock)
         self._moving = SqliteMoving(clock)
+        self._outbox = SqliteOutbox(clock)
         self._folder = None if self._place.memory else self._place.folder
         self._locks = SqliteLocks(clock, self._folder)
         self._holder = Holder(self._place.file, BUSY_TIMEOUT / 1_000) if self._folder else None
@@ -107,6 +110,16 @@ class SqliteStore:
     def moving(self) -> Moving:
         """See ``Store``."""
         return self._moving
+
+    @property
+    def outbox(self) -> Outbox:
+        """See ``Store``."""
+        return self._outbox
+
+    @property
+    def intake(self) -> NoReturn:
+        """Raises ``UsageError``."""
+        raise needs_no_outbox(self.url)
 
     def run(self, plan: Plan[T]) -> T:
         """See ``Store``."""

@@ -1,0 +1,87 @@
+"""The commits of SQLAlchemy's sessions, on whatever database.
+
+A session tells of the commit of each savepoint too, and of a commit before its connection is free; and an error of
+whoever hears it would leave the session half closed. So what is heard there is only noted, and jobs are sent at the
+end of the outermost transaction, which comes next.
+"""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+from weakref import WeakKeyDictionary
+
+from sqlalchemy import event
+from sqlalchemy.orm import Session, SessionTransaction
+from sqlalchemy.util import await_only
+
+from conveyor.core.model import NewJob
+from conveyor.drivers.commits import Commits, Send
+
+
+class _Kept(NamedTuple):
+    """Jobs, and the savepoint or transaction with which they go."""
+
+    within: SessionTransaction
+    jobs: Sequence[NewJob]
+    send: Send
+    awaits: bool
+
+
+class _Session:
+    """What one session keeps."""
+
+    def __init__(self) -> None:
+        self.kept: list[_Kept] = []
+        self.committed: SessionTransaction | None = None
+
+    def heard(self, session: Session) -> None:
+        """A commit: of a savepoint, whose jobs now go with what is around it, or of the whole transaction."""
+        savepoint = session.get_nested_transaction()
+        if savepoint is None:
+            self.committed = session.get_transaction()
+        elif savepoint.parent is not None:
+            around = savepoint.parent
+            self.kept = [one._replace(within=around) if one.within is savepoint else one for one in self.kept]
+
+    def ended(self, _: Session, transaction: SessionTransaction) -> None:
+        """Whatever has not gone on to what is around it was rolled back, unless this is the one that has committed."""
+        mine = [one for one in self.kept if one.within is transaction]
+        if not mine:
+            return
+        self.kept = [one for one in self.kept if one.within is not transaction]
+        if self.committed is transaction:
+            self.committed = None
+            for send, awaits in dict.fromkeys((one.send, one.awaits) for one in mine):
+                jobs = [job for one in mine if one.send is send and one.awaits is awaits for job in one.jobs]
+                if awaits:
+                    await_only(send.asent(jobs))
+                else:
+                    send.sent(jobs)
+
+
+_SESSIONS: Final[WeakKeyDictionary[Session, _Session]] = WeakKeyDictionary()
+
+
+class SessionCommits(Commits):
+    """Of a ``Session``, or of the one in an ``AsyncSession``."""
+
+    def __init__(self, session: Session, *, awaits: bool = False) -> None:
+        """*awaits*: it is committed by a coroutine, which sends the jobs, too."""
+        self._session, self._awaits = session, awaits
+        self.name = "sqlalchemy.ext.asyncio.AsyncSession" if awaits else "sqlalchemy.orm.Session"
+
+    def check(self) -> None:
+        """See ``Commits``."""
+        if not self._session.is_active:
+            raise self.refusal("is in one that has failed", "call its rollback() first")
+        if self._session.get_transaction() is None and not self._session.autobegin:
+            raise self.refusal("has autobegin=False and none begun", "call its begin() first")
+
+    def keep(self, jobs: Sequence[NewJob], send: Send) -> None:
+        """See ``Commits``."""
+        session = self._session
+        within = session.get_nested_transaction() or session.get_transaction() or session.begin()
+        if session not in _SESSIONS:
+            watch = _SESSIONS[session] = _Session()
+            event.listen(session, "after_commit", watch.heard)
+            event.listen(session, "after_transaction_end", watch.ended)
+        _SESSIONS[session].kept.append(_Kept(within, jobs, send, self._awaits))

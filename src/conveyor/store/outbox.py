@@ -1,0 +1,270 @@
+"""An outbox: jobs for a store on Redis, held by a transaction on SQL, and forwarded after its commit, each once.
+
+The way of a job: the user's transaction inserts it here (``hold``). A relay puts the oldest into a *batch* with a
+number, and commits that (``take``); it sends the batch to the other store, which remembers the number with the very
+step that stores the jobs (``Intake.relayed``), and deletes it here (``forwarded``). A relay may die anywhere: what is
+in a batch stays in it, the next relay sends it again, and a number that is known stores nothing twice, also when the
+jobs have ended and are gone since. Batches go to each shard in the order of their numbers, whoever sends them, and so
+the last number is all that a shard must remember. That one relay works at a time only saves work.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Final, NamedTuple, Protocol, cast
+
+import msgspec
+
+from conveyor.core.errors import ConveyorError, UsageError
+from conveyor.core.model import COUNTED, NewJob
+from conveyor.core.unique import Hold, OnConflict
+from conveyor.plan import Plan, Row, Steps
+from conveyor.store.sqlbase import SqlBase, number
+
+EACH: Final = 0.01
+"""Seconds of patience for each job of many."""
+JOBS: Final = 1_000
+BYTES: Final = 1_000_000
+"""Of one batch, at most; but for one job that is larger."""
+MOST_OPEN: Final = 8
+"""Batches that are under way at a time: some may have to wait for a shard that cannot be reached."""
+
+
+class Entry(NamedTuple):
+    """One job of a batch."""
+
+    position: int
+    job: NewJob
+
+
+class Batch(NamedTuple):
+    """Jobs that are forwarded together."""
+
+    number: int
+    entries: Sequence[Entry]
+    unread: Mapping[int, str] = {}
+    """What was spoilt, by its position, and how: it stays, and nothing else waits for it."""
+
+
+class Turn(NamedTuple):
+    """Whose it is to forward."""
+
+    mine: bool
+    left: int
+    """Microseconds that the turn lasts, whosever it is."""
+    waiting: bool
+    """Whether anything is to be forwarded."""
+
+
+class Relayed(NamedTuple):
+    """What became of batches."""
+
+    stored: frozenset[bytes]
+    """The ids of jobs that are in the store, or have been, or whose unique key another job holds."""
+    trouble: ConveyorError | None = None
+    """Why not all are."""
+
+
+class Outbox(Protocol):
+    """The operations of an outbox, on SQL."""
+
+    def hold(self, jobs: Sequence[NewJob]) -> Plan[Mapping[bytes, bytes]]:
+        """Over a connection of the user's that was visited: its commit leaves *jobs* to be forwarded, in order."""
+        ...
+
+    def turn(self, owner: str) -> Plan[Turn]:
+        """Whose turn it is; nothing is changed."""
+        ...
+
+    def take(self, owner: str, lasting: int) -> Plan[Sequence[Batch] | None]:
+        """All batches that are under way, in order, and one more; ``None``: it is somebody else's turn.
+
+        The turn is *owner*'s for *lasting* microseconds more.
+        """
+        ...
+
+    def forwarded(self, batch: Batch, stored: frozenset[bytes]) -> Plan[None]:
+        """Those of *batch* that are *stored* are gone from here, and so is the batch when nothing is left of it."""
+        ...
+
+    def pass_on(self, owner: str) -> Plan[None]:
+        """It is nobody's turn, if it was *owner*'s."""
+        ...
+
+    def holds(self, id_: bytes) -> Plan[bool]:
+        """Whether that job is here, and is to be forwarded yet."""
+        ...
+
+    def waiting(self) -> Plan[tuple[int, int | None]]:
+        """How many jobs are here, counted up to ``COUNTED``, and the microseconds since the first of them came."""
+        ...
+
+
+class Intake(Protocol):
+    """What the store owes that an outbox forwards to."""
+
+    def relayed(self, source: str, batches: Sequence[tuple[int, Sequence[NewJob]]]) -> Plan[Relayed]:
+        """*batches* of the outbox *source* are stored, by their numbers, which ascend; what was stored before is not.
+
+        Jobs that a shard cannot take are left, and what belongs there of later batches. Raises as ``Store.run`` does
+        when nothing could be stored.
+        """
+        ...
+
+
+class _Held(msgspec.Struct, omit_defaults=True):
+    """A job, as it is written down here."""
+
+    id: str
+    task: str
+    queue: str
+    priority: int
+    due: int
+    delay: int
+    max_attempts: int
+    timeout: int | None
+    args: str
+    expires: int | None = None
+    keep: int | None = None
+    extras: str | None = None
+    unique: str | None = None
+    until_start: bool = False
+    on_conflict: OnConflict = "existing"
+
+
+_READ: Final = msgspec.json.Decoder(_Held)
+_POSITIONS: Final = msgspec.json.Decoder(list[int])
+
+
+class SqlOutbox(SqlBase):
+    """The operations that SQLite and PostgreSQL share."""
+
+    def hold(self, jobs: Sequence[NewJob]) -> Plan[Mapping[bytes, bytes]]:
+        """See ``Outbox``."""
+
+        def steps() -> Steps[Mapping[bytes, bytes]]:
+            yield self.statement("outbox_hold", rows=_text([(job.id.hex(), written(job)) for job in jobs]))
+            return {}
+
+        return Plan(steps)
+
+    def turn(self, owner: str) -> Plan[Turn]:
+        """See ``Outbox``."""
+
+        def steps() -> Steps[Turn]:
+            whose, left, waiting = cast("tuple[str, int, int]", (yield self.statement("outbox_turn")).rows[0])
+            return Turn(whose == owner and left > 0, left, bool(waiting))
+
+        return Plan(steps, writes=False)
+
+    def take(self, owner: str, lasting: int) -> Plan[Sequence[Batch] | None]:
+        """See ``Outbox``. The relay's row is locked first: who comes second sees all that the first has written."""
+        return Plan(partial(self._take, owner, lasting), atomic=True, patience=JOBS * EACH)
+
+    def _take(self, owner: str, lasting: int) -> Steps[Sequence[Batch] | None]:
+        owned = (yield self.statement("outbox_own", owner=owner, lasting=lasting)).rows
+        if not owned:
+            return None
+        last = cast(int, owned[0][0])
+        batches: list[Batch] = []
+        taken: list[int] = []
+        for open_, positions in cast("Sequence[tuple[int, str]]", (yield self.statement("outbox_open")).rows):
+            taken += _POSITIONS.decode(positions)
+            batches.append(_batch(open_, (yield self.statement("outbox_of", positions=positions)).rows))
+        if sum(1 for batch in batches if batch.entries) < MOST_OPEN:
+            statement = self.statement("outbox_next", positions=_text(taken), limit=JOBS, bytes=BYTES)
+            if rows := (yield statement).rows:
+                new = [cast(int, row[0]) for row in rows]
+                yield self.statement("outbox_number", number=last + 1)
+                yield self.statement("outbox_begin", number=last + 1, positions=_text(new))
+                batches.append(_batch(last + 1, rows))
+        return batches
+
+    def forwarded(self, batch: Batch, stored: frozenset[bytes]) -> Plan[None]:
+        """See ``Outbox``."""
+
+        def steps() -> Steps[None]:
+            gone = [entry.position for entry in batch.entries if entry.job.id in stored]
+            if gone:
+                yield self.statement("outbox_forwarded", positions=_text(gone))
+            if len(gone) == len(batch.entries) and not batch.unread:
+                yield self.statement("outbox_end", number=batch.number)
+
+        return Plan(steps, atomic=True, patience=len(stored) * EACH)
+
+    def pass_on(self, owner: str) -> Plan[None]:
+        """See ``Outbox``."""
+
+        def steps() -> Steps[None]:
+            yield self.statement("outbox_disown", owner=owner)
+
+        return Plan(steps)
+
+    def holds(self, id_: bytes) -> Plan[bool]:
+        """See ``Outbox``."""
+
+        def steps() -> Steps[bool]:
+            return number((yield self.statement("outbox_holds", id=id_.hex()))) > 0
+
+        return Plan(steps, writes=False)
+
+    def waiting(self) -> Plan[tuple[int, int | None]]:
+        """See ``Outbox``."""
+
+        def steps() -> Steps[tuple[int, int | None]]:
+            rows = (yield self.statement("outbox_waiting", limit=COUNTED + 1)).rows
+            return cast("tuple[int, int | None]", rows[0])
+
+        return Plan(steps, writes=False)
+
+
+def written(job: NewJob) -> str:
+    """One job, as it is written down here."""
+    hold = job.unique
+    timing = (job.queue, job.priority, job.due, job.delay, job.max_attempts, job.timeout)
+    held = _Held(job.id.hex(), job.task, *timing, job.args.decode(), job.expires, job.keep, job.extras)
+    if hold is not None:
+        held.unique, held.until_start, held.on_conflict = hold
+    return msgspec.json.encode(held).decode()
+
+
+def read(text: str, put_at: int, now: int) -> NewJob:
+    """The job that was written down at *put_at*; what counts from its enqueue has begun by then.
+
+    Raises ``ValueError`` or ``MsgspecError`` for what somebody has spoilt.
+    """
+    held = _READ.decode(text)
+    waited, late = max(now - put_at, 0), max(now - max(held.due, put_at + held.delay), 0)
+    return NewJob(
+        bytes.fromhex(held.id),
+        held.task,
+        held.queue,
+        held.priority,
+        held.due,
+        max(held.delay - waited, 0),
+        held.max_attempts,
+        held.timeout,
+        held.args.encode(),
+        None if held.expires is None else max(held.expires - late, 0),
+        held.keep,
+        held.extras,
+        None if held.unique is None else Hold(held.unique, held.until_start, held.on_conflict),
+    )
+
+
+def _batch(number: int, rows: Sequence[Row]) -> Batch:
+    entries, unread = list[Entry](), dict[int, str]()
+    for position, put_at, now, text in cast("Sequence[tuple[int, int, int, str]]", rows):
+        try:
+            entries.append(Entry(position, read(text, put_at, now)))
+        except (ValueError, msgspec.MsgspecError) as error:
+            unread[position] = str(error)
+    return Batch(number, entries, unread)
+
+
+def _text(values: Sequence[object]) -> str:
+    return msgspec.json.encode(values).decode()
+
+
+def needs_no_outbox(url: str) -> UsageError:
+    """What is raised when a store at *url*, on SQL, is to take what an outbox forwards."""
+    return UsageError(f"{url} joins transactions by itself (app.within); an outbox is for a store on Redis")

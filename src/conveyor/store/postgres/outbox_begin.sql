@@ -1,0 +1,1 @@
+INSERT INTO conveyor_outbox_batch (number, positions) VALUES (:number, :positions)

@@ -1,0 +1,1 @@
+DELETE FROM conveyor_outbox_batch WHERE number = :number

@@ -1,0 +1,1 @@
+DELETE FROM conveyor_outbox WHERE position IN {outbox_positions}

@@ -1,0 +1,1 @@
+UPDATE conveyor_relay SET number = :number

@@ -1,0 +1,50 @@
+"""Jobs that an outbox forwards to a store on Redis: see ``store.outbox``."""
+
+from collections.abc import Sequence
+from functools import partial
+from operator import itemgetter
+
+from conveyor.core.errors import ConveyorError, OutcomeUnknown, StoreUnavailable
+from conveyor.core.model import NewJob
+from conveyor.plan import Plan, Steps
+from conveyor.store.outbox import Relayed
+from conveyor.store.redis.plans import EACH, RedisOperations
+from conveyor.store.redis.sharding import at, grouped, of_job
+
+
+class RedisIntake:
+    """See ``store.outbox.Intake``."""
+
+    def __init__(self, operations: RedisOperations, shards: int) -> None:
+        """*operations* are those of one shard."""
+        self._operations, self._shards = operations, shards
+        self._silent: set[int] = set()
+        """Shards that did not answer the last time: they come last, for behind one of them all is over."""
+
+    def relayed(self, source: str, batches: Sequence[tuple[int, Sequence[NewJob]]]) -> Plan[Relayed]:
+        """See ``Intake``. A shard that did not answer may have stored its part, and is asked again by its number."""
+        most = max((len(jobs) for _, jobs in batches), default=0)
+        return Plan(partial(self._relayed, source, batches), patience=most * EACH)
+
+    def _relayed(self, source: str, batches: Sequence[tuple[int, Sequence[NewJob]]]) -> Steps[Relayed]:
+        stored: set[bytes] = set()
+        trouble: ConveyorError | None = None
+        numbered = [(number, job) for number, jobs in batches for job in jobs]
+        shares = grouped(numbered, lambda one: of_job(one[1], self._shards))
+        for shard in sorted(shares, key=self._silent.__contains__):
+            try:
+                for number, part in grouped(shares[shard], itemgetter(0)).items():
+                    jobs = [job for _, job in part]
+                    yield from at(shard, self._operations.relayed_steps(source, number, jobs))
+                    stored.update(job.id for job in jobs)
+            except StoreUnavailable as error:  # nothing was done there, and the others need not wait for it
+                trouble = error
+            except OutcomeUnknown as error:  # its answer may come yet, and must not be taken for another's
+                self._silent.add(shard)
+                trouble = error
+                break
+            else:
+                self._silent.discard(shard)
+        if trouble is not None and not stored:
+            raise trouble
+        return Relayed(frozenset(stored), trouble)

@@ -1,0 +1,1 @@
+SELECT count(*) FROM conveyor_outbox WHERE id = :id

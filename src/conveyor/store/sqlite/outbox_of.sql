@@ -1,0 +1,1 @@
+SELECT position, put_at, :now, job FROM conveyor_outbox WHERE position IN {outbox_positions} ORDER BY position

@@ -1,0 +1,1 @@
+SELECT number, positions FROM conveyor_outbox_batch ORDER BY number

@@ -1,0 +1,126 @@
+"""Forwards what is in an outbox to the store: see ``store.outbox``. Each worker of an app that has one can."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import time
+from collections.abc import Coroutine, Sequence
+from typing import Final
+
+from conveyor.core.backoff import jittered
+from conveyor.core.errors import ConveyorError
+from conveyor.plan import Ring
+from conveyor.store.contract import Store
+from conveyor.store.outbox import Batch, Turn
+from conveyor.worker.duty import kept, logged
+from conveyor.worker.surround import Surround
+
+logger = logging.getLogger("conveyor.worker")
+
+LASTING: Final = 10.0
+"""Seconds after which somebody else goes on with what a dead worker has forwarded."""
+POLL: Final = 1.0
+POLL_HEARING: Final = 5.0
+FAREWELL: Final = 1.0
+"""Seconds to tell others that it is their turn."""
+
+
+class Relay:
+    """One that forwards, while it is its turn. Any number may; who has no turn asks but once in a while."""
+
+    def __init__(self, outbox: Store, store: Store) -> None:
+        """From *outbox* to *store*. Must be made in the event loop that runs it."""
+        self._outbox, self._store = outbox, store
+        self._owner = os.urandom(16).hex()
+        self._listener = outbox.listener(bytes.fromhex(self._owner))
+        self._woken = asyncio.Event()
+        self._source = ""
+        self._spoilt: set[int] = set()
+
+    async def drain(self) -> None:
+        """Forward all that is there now, unless somebody else is about it; a failure is left to the next."""
+        with logged("what is in the outbox is left to the next worker"):
+            while (await self._look()).waiting and await self._forward():
+                pass
+            await self._pass_on()
+
+    async def work(self) -> None:
+        """Forward, for ever."""
+        hearing: asyncio.Task[None] | None = None
+        try:
+            while True:
+                turn = await self._look()
+                if not turn.mine and turn.left > 0:
+                    await asyncio.sleep(jittered(turn.left / 1_000_000))
+                    continue
+                hearing = hearing or asyncio.create_task(kept("outbox", lambda: self._listener.listen(self._heard)))
+                due = not turn.mine or turn.left < LASTING * 500_000
+                if not (turn.waiting or due) or not await self._forward():
+                    await self._rest()
+        finally:
+            if hearing is not None:
+                hearing.cancel()
+            await self._pass_on()
+
+    async def _look(self) -> Turn:
+        self._woken.clear()
+        return await self._outbox.arun(self._outbox.outbox.turn(self._owner))
+
+    async def _forward(self) -> bool:
+        """Forward what is under way, and the oldest of the rest; whether there may be more. Keeps the turn."""
+        batches = await self._outbox.arun(self._outbox.outbox.take(self._owner, round(LASTING * 1_000_000)))
+        if batches is None:
+            return False
+        self._say_spoilt(batches)
+        if not any(batch.entries for batch in batches):
+            return False
+        self._source = self._source or await self._outbox.arun(self._outbox.operations.identity())
+        jobs = [(batch.number, [entry.job for entry in batch.entries]) for batch in batches if batch.entries]
+        done = await self._store.arun(self._store.intake.relayed(self._source, jobs))
+        for batch in batches:
+            if any(entry.job.id in done.stored for entry in batch.entries):
+                await self._outbox.arun(self._outbox.outbox.forwarded(batch, done.stored))
+        if done.trouble is not None:
+            raise done.trouble
+        return True
+
+    def _say_spoilt(self, batches: Sequence[Batch]) -> None:
+        """Once of each."""
+        for position, why in ((position, why) for batch in batches for position, why in batch.unread.items()):
+            if position not in self._spoilt:
+                self._spoilt.add(position)
+                logger.error("row %d of conveyor_outbox cannot be read, and stays there: %s", position, why)
+
+    def _heard(self, why: Ring) -> None:
+        if why is Ring.OUTBOX:
+            self._woken.set()
+
+    async def _rest(self) -> None:
+        """Wait until there may be something again, or the turn has to be kept."""
+        end = time.monotonic() + (POLL_HEARING if self._listener.hears else POLL)
+        while not self._woken.is_set():
+            left = end - time.monotonic()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(min(left, self._listener.next_look), 0.0)):
+                    await self._woken.wait()
+            if time.monotonic() >= end or await self._listener.changed():
+                return
+
+    async def _pass_on(self) -> None:
+        with contextlib.suppress(ConveyorError, TimeoutError):
+            async with asyncio.timeout(FAREWELL):
+                await self._outbox.arun(self._outbox.outbox.pass_on(self._owner))
+
+
+def relaying(surround: Surround, *, burst: bool) -> list[Coroutine[object, object, None]]:
+    """What goes on while a runner works; a *burst* forwards once, before it begins."""
+    if surround.outbox is None or burst:
+        return []
+    return [kept("relay", Relay(surround.outbox, surround.store).work)]
+
+
+async def drained(surround: Surround, *, burst: bool) -> None:
+    """A *burst* ends when nothing is due: so what waits in the outbox is forwarded first."""
+    if surround.outbox is not None and burst:
+        await Relay(surround.outbox, surround.store).drain()
