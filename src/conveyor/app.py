@@ -192,7 +192,7 @@ class Conveyor(Later, Surrounded):
         return await self._client.asend_many(calls)
 
     def doctor(self, *, deep: bool = False) -> "Sequence[Finding]":
-        """What there is to say of the store and its outbox, its queues, schedules and workers, and what to do; a few cheap questions.
+        """What there is to say of the store, its outbox, queues, schedules and workers, and what to do.
 
         *deep* reads the whole database besides, where it is a file, and looks whether it is sound. It raises nothing
         when the store cannot be reached: that is a finding.
@@ -308,9 +308,8 @@ class Conveyor(Later, Surrounded):
         return Inline(self._surround)
 
 
-def _unattended(rigged: "Callable[[], Rig | None]") -> str:
+def _unattended(rig: "Rig | None") -> str:
     """Why nobody will ever run a job, in a test; empty where somebody may."""
-    rig = rigged()
     return "" if rig is None else rig.unattended()
 
 

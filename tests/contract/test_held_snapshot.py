@@ -65,8 +65,9 @@ BOUNDS = {
 """Pages asked for per row, history and the indexes of both tables included; a half more than was ever measured."""
 BULK = {"stop", "revive_waiting", "revive_ended", "delete_waiting", "delete_ended"}
 """What people do to hundreds of ids; to find these it is right to read a table of a few pages from end to end."""
-NOT_BY_JOB = {"claim", "orphans", "stranded", "pause", "failures", "lock_take", "save_schedules"}
-"""They look up a runner, a queue, an error, or a name. A claim's own way has another bound: the claimer's cursor."""
+NOT_BY_JOB = {"claim", "orphans", "stranded", "pause", "failures", "lock_take", "save_schedules", "outbox_holds"}
+"""They look up a runner, a queue, an error, a name, or what is on its way elsewhere.
+A claim's own way has another bound: the claimer's cursor."""
 MOVES = {"exported", "known_ids", "restore_jobs", "restore_ended", "restore_schedule", "restore_pause", "set_mark"}
 """What `conveyor move` does once, to a store that is closed."""
 

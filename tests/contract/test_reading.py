@@ -145,7 +145,7 @@ def test_a_retry_is_due_next_after_its_delay(store: Store, hand: Hand) -> None:
 
 
 def test_the_schema_is_the_newest_that_we_know(store: Store) -> None:
-    newest = {"postgresql": 8, "sqlite": 5}[store.kind]
+    newest = {"postgresql": 9, "sqlite": 6}[store.kind]
     assert store.run(store.operations.schema()) == store.migrations == newest
 
 

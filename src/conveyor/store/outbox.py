@@ -6,6 +6,9 @@ step that stores the jobs (``Intake.relayed``), and deletes it here (``forwarded
 in a batch stays in it, the next relay sends it again, and a number that is known stores nothing twice, also when the
 jobs have ended and are gone since. Batches go to each shard in the order of their numbers, whoever sends them, and so
 the last number is all that a shard must remember. That one relay works at a time only saves work.
+
+A relay that looked from the beginning each time would find all the rows first that it has deleted, as long as somebody
+holds a snapshot. So it looks behind the position that it had reached some seconds ago, and only now and then at all.
 """
 
 from collections.abc import Mapping, Sequence
@@ -71,14 +74,14 @@ class Outbox(Protocol):
         """Over a connection of the user's that was visited: its commit leaves *jobs* to be forwarded, in order."""
         ...
 
-    def turn(self, owner: str) -> Plan[Turn]:
-        """Whose turn it is; nothing is changed."""
+    def turn(self, owner: str, since: int) -> Plan[Turn]:
+        """Whose turn it is; nothing is changed. *since* as for ``take``."""
         ...
 
-    def take(self, owner: str, lasting: int) -> Plan[Sequence[Batch] | None]:
+    def take(self, owner: str, lasting: int, since: int) -> Plan[Sequence[Batch] | None]:
         """All batches that are under way, in order, and one more; ``None``: it is somebody else's turn.
 
-        The turn is *owner*'s for *lasting* microseconds more.
+        The turn is *owner*'s for *lasting* microseconds more. Jobs are looked for behind the position *since*.
         """
         ...
 
@@ -147,37 +150,45 @@ class SqlOutbox(SqlBase):
 
         return Plan(steps)
 
-    def turn(self, owner: str) -> Plan[Turn]:
+    def turn(self, owner: str, since: int) -> Plan[Turn]:
         """See ``Outbox``."""
 
         def steps() -> Steps[Turn]:
-            whose, left, waiting = cast("tuple[str, int, int]", (yield self.statement("outbox_turn")).rows[0])
+            whose, left, waiting = cast(
+                "tuple[str, int, int]", (yield self.statement("outbox_turn", since=since)).rows[0]
+            )
             return Turn(whose == owner and left > 0, left, bool(waiting))
 
         return Plan(steps, writes=False)
 
-    def take(self, owner: str, lasting: int) -> Plan[Sequence[Batch] | None]:
+    def take(self, owner: str, lasting: int, since: int) -> Plan[Sequence[Batch] | None]:
         """See ``Outbox``. The relay's row is locked first: who comes second sees all that the first has written."""
-        return Plan(partial(self._take, owner, lasting), atomic=True, patience=JOBS * EACH)
+        return Plan(partial(self._take, owner, lasting, since), atomic=True, patience=JOBS * EACH)
 
-    def _take(self, owner: str, lasting: int) -> Steps[Sequence[Batch] | None]:
-        owned = (yield self.statement("outbox_own", owner=owner, lasting=lasting)).rows
-        if not owned:
+    def _take(self, owner: str, lasting: int, since: int) -> Steps[Sequence[Batch] | None]:
+        if not (yield self.statement("outbox_own", owner=owner, lasting=lasting)).rows:
             return None
-        last = cast(int, owned[0][0])
         batches: list[Batch] = []
         taken: list[int] = []
-        for open_, positions in cast("Sequence[tuple[int, str]]", (yield self.statement("outbox_open")).rows):
-            taken += _POSITIONS.decode(positions)
-            batches.append(_batch(open_, (yield self.statement("outbox_of", positions=positions)).rows))
+        for number_, positions in cast("Sequence[tuple[int, str]]", (yield self.statement("outbox_open")).rows):
+            if rows := (yield self.statement("outbox_of", positions=positions)).rows:
+                taken += _POSITIONS.decode(positions)
+                batches.append(_batch(number_, rows))
+            else:  # somebody has deleted them
+                yield self.statement("outbox_end", number=number_)
         if sum(1 for batch in batches if batch.entries) < MOST_OPEN:
-            statement = self.statement("outbox_next", positions=_text(taken), limit=JOBS, bytes=BYTES)
-            if rows := (yield statement).rows:
-                new = [cast(int, row[0]) for row in rows]
-                yield self.statement("outbox_number", number=last + 1)
-                yield self.statement("outbox_begin", number=last + 1, positions=_text(new))
-                batches.append(_batch(last + 1, rows))
+            rows = (
+                yield self.statement("outbox_next", positions=_text(taken), since=since, limit=JOBS, bytes=BYTES)
+            ).rows
+            if rows:
+                batches.append((yield from self._begun(rows)))
         return batches
+
+    def _begun(self, rows: Sequence[Row]) -> Steps[Batch]:
+        """A batch of *rows*. Its number is the time, so that none comes twice after a restore or a failover either."""
+        last = number((yield self.statement("outbox_number")))
+        yield self.statement("outbox_begin", number=last, positions=_text([row[0] for row in rows]))
+        return _batch(last, rows)
 
     def forwarded(self, batch: Batch, stored: frozenset[bytes]) -> Plan[None]:
         """See ``Outbox``."""

@@ -3,8 +3,10 @@
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import time
+from collections import deque
 from collections.abc import Coroutine, Sequence
 from typing import Final
 
@@ -22,8 +24,41 @@ LASTING: Final = 10.0
 """Seconds after which somebody else goes on with what a dead worker has forwarded."""
 POLL: Final = 1.0
 POLL_HEARING: Final = 5.0
+LATE: Final = 3.0
+"""Seconds in which a transaction is expected to end that has put jobs here; what comes later waits for the next look at
+all there is."""
+WHOLE: Final = 5.0
+"""Seconds between such looks, at least,"""
+SHARE: Final = 20.0
+"""and at least so many times as long as one takes."""
 FAREWELL: Final = 1.0
 """Seconds to tell others that it is their turn."""
+
+
+class Reach:
+    """How far a relay has come: it looks behind that, and now and then at all, for a transaction may end late."""
+
+    def __init__(self) -> None:
+        """Has looked at nothing yet."""
+        self._marks: deque[tuple[float, int]] = deque()
+        self._floor = 0
+        self._whole = -math.inf
+        """When to look at all there is."""
+
+    def since(self) -> int:
+        """Behind which position to look now."""
+        now = time.monotonic()
+        while self._marks and self._marks[0][0] < now - LATE:
+            self._floor = self._marks.popleft()[1]
+        return 0 if now >= self._whole else self._floor
+
+    def looked(self, since: int, took: float, position: int) -> None:
+        """A look behind *since* took so many seconds, and found jobs up to *position*."""
+        now = time.monotonic()
+        if since == 0:
+            self._whole = now + max(WHOLE, took * SHARE)
+        if position > (self._marks[-1][1] if self._marks else self._floor):
+            self._marks.append((now, position))
 
 
 class Relay:
@@ -35,46 +70,56 @@ class Relay:
         self._owner = os.urandom(16).hex()
         self._listener = outbox.listener(bytes.fromhex(self._owner))
         self._woken = asyncio.Event()
-        self._source = ""
+        self._source, self._position = "", 0
+        self._reach = Reach()
         self._spoilt: set[int] = set()
 
     async def drain(self) -> None:
         """Forward all that is there now, unless somebody else is about it; a failure is left to the next."""
-        with logged("what is in the outbox is left to the next worker"):
-            while (await self._look()).waiting and await self._forward():
-                pass
+        try:
+            with logged("what is in the outbox is left to the next worker"):
+                while (await self._look(0)).waiting and await self._forward(0):
+                    pass
+        finally:
             await self._pass_on()
 
     async def work(self) -> None:
         """Forward, for ever."""
         hearing: asyncio.Task[None] | None = None
+        self._reach = Reach()
         try:
             while True:
-                turn = await self._look()
+                since, begun = self._reach.since(), time.monotonic()
+                turn = await self._look(since)
                 if not turn.mine and turn.left > 0:
                     await asyncio.sleep(jittered(turn.left / 1_000_000))
                     continue
                 hearing = hearing or asyncio.create_task(kept("outbox", lambda: self._listener.listen(self._heard)))
                 due = not turn.mine or turn.left < LASTING * 500_000
-                if not (turn.waiting or due) or not await self._forward():
+                more = (turn.waiting or due) and await self._forward(since)
+                self._reach.looked(since, time.monotonic() - begun, self._position)
+                if not more:
                     await self._rest()
         finally:
             if hearing is not None:
                 hearing.cancel()
+                await asyncio.wait([hearing])
             await self._pass_on()
 
-    async def _look(self) -> Turn:
+    async def _look(self, since: int) -> Turn:
         self._woken.clear()
-        return await self._outbox.arun(self._outbox.outbox.turn(self._owner))
+        return await self._outbox.arun(self._outbox.outbox.turn(self._owner, since))
 
-    async def _forward(self) -> bool:
+    async def _forward(self, since: int) -> bool:
         """Forward what is under way, and the oldest of the rest; whether there may be more. Keeps the turn."""
-        batches = await self._outbox.arun(self._outbox.outbox.take(self._owner, round(LASTING * 1_000_000)))
+        plan = self._outbox.outbox.take(self._owner, round(LASTING * 1_000_000), since)
+        batches = await self._outbox.arun(plan)
         if batches is None:
             return False
         self._say_spoilt(batches)
         if not any(batch.entries for batch in batches):
             return False
+        self._position = max(entry.position for batch in batches for entry in batch.entries)
         self._source = self._source or await self._outbox.arun(self._outbox.operations.identity())
         jobs = [(batch.number, [entry.job for entry in batch.entries]) for batch in batches if batch.entries]
         done = await self._store.arun(self._store.intake.relayed(self._source, jobs))

@@ -53,7 +53,9 @@ async def work(known: Known, surround: Surround, settings: Settings, tether: Tet
         try:
             return await runner.run()
         finally:
-            await surround.store.aclose()
+            for store in (surround.store, surround.outbox):
+                if store is not None:
+                    await store.aclose()
 
 
 class _signals(contextlib.AbstractContextManager[None]):  # noqa: N801 - reads as a function

@@ -1,4 +1,4 @@
 -- The turn is the caller's, unless it is somebody else's; nobody else's until the transaction is over.
 UPDATE conveyor_relay SET owner = :owner, owned_until = conveyor_now() + :lasting
 WHERE owner = :owner OR owned_until <= conveyor_now()
-RETURNING number
+RETURNING 1

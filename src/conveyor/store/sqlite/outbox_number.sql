@@ -1,1 +1,1 @@
-UPDATE conveyor_relay SET number = :number
+UPDATE conveyor_relay SET number = max(number + 1, :now) RETURNING number

@@ -1,0 +1,275 @@
+"""Jobs for a store on Redis that are enqueued in a transaction of the user's, and sent once that has committed."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from contextvars import copy_context
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import sqlalchemy
+from django.db import transaction
+from sqlalchemy.orm import Session
+
+from conveyor import Conveyor, NotInTransaction, UsageError, WrongStore
+from conveyor.core.errors import NotSent
+from conveyor.core.model import JobFilter
+from conveyor.core.unique import Unique
+from conveyor.task import Task
+from tests.support.carriers import ALIAS, CARRIERS, Carrier, Django, Held, Opening
+from tests.support.lending import make_tables
+from tests.support.redis import RedisServer
+from tests.support.stores import sqlite_url
+
+TELL = [carrier for carrier in CARRIERS if "session" in carrier.id or "django" in carrier.id]
+EACH = pytest.mark.parametrize("carrier", TELL, indirect=True, ids=lambda carrier: carrier.id)
+
+
+class User:
+    """An app on Redis, and a connection to a database of the user's own."""
+
+    def __init__(self, app: Conveyor, task: Task[[int], int], held: Held, carrier: Carrier) -> None:
+        self.app, self.task, self.held = app, task, held
+        self._awaits = carrier.colour == "async"
+
+    def enqueue(self, *numbers: int) -> None:
+        """Within the transaction that is open; several with one call."""
+
+        async def awaited() -> None:
+            with self.app.within(self.held.connection):
+                if len(numbers) == 1:
+                    await self.task.aenqueue(*numbers)
+                else:
+                    await self.app.aenqueue_many([self.task.bind(n) for n in numbers])
+
+        if self._awaits:
+            assert self.held._runner is not None
+            self.held._runner.run(awaited(), context=copy_context())
+            return
+        with self.app.within(self.held.connection):
+            if len(numbers) == 1:
+                self.task.enqueue(*numbers)
+            else:
+                self.app.enqueue_many([self.task.bind(n) for n in numbers])
+
+    def sent(self) -> list[int]:
+        """The arguments of the jobs in the store, in the order in which they would run."""
+        return arguments(self.app)
+
+
+def arguments(app: Conveyor) -> list[int]:
+    found = app.store.run(app.store.operations.list(JobFilter(), limit=100, after=None, direction="oldest"))
+    return [json.loads(job.payload)[0][0] for job in sorted(found, key=lambda job: job.run_after)]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RedisServer]:
+    with RedisServer() as started:
+        yield started
+
+
+@pytest.fixture
+def app(server: RedisServer) -> Iterator[Conveyor]:
+    server.flush()
+    made = Conveyor(server.url())
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def task(app: Conveyor) -> Task[[int], int]:
+    return app.task(name="sent")(_sent)
+
+
+def _sent(n: int) -> int:
+    return n
+
+
+@pytest.fixture
+def user(app: Conveyor, task: Task[[int], int], held: Held, carrier: Carrier) -> Iterator[User]:
+    yield User(app, task, held, carrier)
+    if held._runner is not None:
+        held._runner.run(app.aclose())
+
+
+@EACH
+def test_a_commit_sends_the_jobs_in_their_order_and_nobody_sees_them_before(user: User) -> None:
+    user.held.begin()
+    user.enqueue(1)
+    user.enqueue(2, 3)
+    assert user.sent() == []
+    user.held.commit()
+    assert user.sent() == [1, 2, 3]
+    user.held.begin()
+    user.held.commit()
+    assert user.sent() == [1, 2, 3], "another commit sends nothing again"
+
+
+@EACH
+def test_a_rollback_sends_nothing_and_neither_does_a_later_commit(user: User) -> None:
+    user.held.begin()
+    user.enqueue(1)
+    user.held.rollback()
+    user.held.begin()
+    user.enqueue(2)
+    user.held.commit()
+    assert user.sent() == [2]
+
+
+@EACH
+def test_what_a_savepoint_takes_back_is_not_sent(user: User) -> None:
+    user.held.begin()
+    user.enqueue(1)
+    user.held.savepoint()
+    user.enqueue(2)
+    user.held.rollback_to()
+    user.held.savepoint()
+    user.enqueue(3)
+    user.held.release()
+    assert user.sent() == []
+    user.held.commit()
+    assert user.sent() == [1, 3]
+
+
+# ---------------------------------------------------------------- SQLAlchemy's own ways
+
+
+@pytest.fixture
+def engine(folder: Path) -> Iterator[sqlalchemy.Engine]:
+    url = sqlite_url(folder)
+    make_tables(url)
+    made = sqlalchemy.create_engine(url)
+    yield made
+    made.dispose()
+
+
+def test_a_session_that_is_closed_without_a_commit_sends_nothing(
+    engine: sqlalchemy.Engine, app: Conveyor, task: Task[[int], int]
+) -> None:
+    with Session(engine) as session:
+        task.using(within=session).enqueue(1)
+    with Session(engine) as session, pytest.raises(ZeroDivisionError), session.begin():
+        task.using(within=session).enqueue(1 // 0)
+    assert arguments(app) == []
+
+
+def test_savepoints_of_savepoints(engine: sqlalchemy.Engine, app: Conveyor, task: Task[[int], int]) -> None:
+    with Session(engine) as session, session.begin(), app.within(session):
+        outer = session.begin_nested()
+        task.enqueue(1)
+        inner = session.begin_nested()
+        task.enqueue(2)
+        inner.commit()
+        outer.rollback()
+        with session.begin_nested(), session.begin_nested():
+            task.enqueue(3)
+    assert arguments(app) == [3]
+
+
+def test_two_apps_share_a_session(engine: sqlalchemy.Engine, server: RedisServer, app: Conveyor) -> None:
+    other = Conveyor(server.url(1))
+    first, second = app.task(name="first")(_sent), other.task(name="second")(_sent)
+    with Session(engine) as session, session.begin(), app.within(session), other.within(session):
+        first.enqueue(1)
+        second.enqueue(2)
+    assert [[job.task for job in each.jobs.list()] for each in (app, other)] == [["first"], ["second"]]
+    other.close()
+
+
+def test_a_store_that_is_down_is_told_of_by_the_commit_and_the_session_can_be_used(
+    engine: sqlalchemy.Engine, folder: Path
+) -> None:
+    with RedisServer() as server, Session(engine) as session:
+        app = Conveyor(server.url())
+        job = app.task(name="sent")(_sent).using(within=session).enqueue(1)
+        session.execute(sqlalchemy.text("INSERT INTO own VALUES (7)"))
+        server.kill()
+        with pytest.raises(NotSent, match=f"has committed, and job {job.id} enqueued in it may not be stored") as told:
+            session.commit()
+        assert told.value.job_ids == [job.id]
+        assert session.scalars(sqlalchemy.text("SELECT n FROM own")).all() == [7]
+        session.commit()
+        app.close()
+
+
+def test_an_async_session_is_told_the_same(folder: Path) -> None:
+    from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+
+    async def main(server: RedisServer) -> list[str]:
+        engine = create_async_engine(f"sqlite+aiosqlite:///{folder / 'own.db'}")
+        app = Conveyor(server.url())
+        async with AsyncSession(engine) as session:
+            job = await app.task(name="sent")(_sent).using(within=session).aenqueue(1)
+            server.kill()
+            with pytest.raises(NotSent) as told:
+                await session.commit()
+            assert (await session.execute(sqlalchemy.text("SELECT 1"))).scalar() == 1
+        await engine.dispose()
+        await app.aclose()
+        return [job.id, *told.value.job_ids]
+
+    with RedisServer() as server:
+        first, second = asyncio.run(main(server))
+    assert first == second
+
+
+# ---------------------------------------------------------------- what is refused
+
+
+@pytest.fixture
+def django(folder: Path) -> Iterator[Django]:
+    url = sqlite_url(folder)
+    make_tables(url)
+    opened = Django(Opening(url))
+    yield opened
+    opened.end()
+
+
+def test_django_without_an_atomic_block_is_refused(django: Django, task: Task[[int], int]) -> None:
+    with pytest.raises(NotInTransaction, match=f"has none; wrap the call in transaction.atomic\\(using='{ALIAS}'\\)"):
+        task.using(within=django.connection).enqueue(1)
+
+
+def test_django_in_a_failed_block_is_refused(django: Django, task: Task[[int], int], app: Conveyor) -> None:
+    with transaction.atomic(using=ALIAS):
+        transaction.set_rollback(True, using=ALIAS)
+        with pytest.raises(NotInTransaction, match="is in one that has failed"):
+            task.using(within=django.connection).enqueue(1)
+    assert arguments(app) == []
+
+
+def test_a_session_without_a_transaction_is_refused(engine: sqlalchemy.Engine, task: Task[[int], int]) -> None:
+    with Session(engine, autobegin=False) as session, pytest.raises(NotInTransaction, match="call its begin"):
+        task.using(within=session).enqueue(1)
+
+
+def test_a_connection_whose_library_tells_nobody_is_refused(postgres_url: str, app: Conveyor) -> None:
+    with (
+        psycopg.connect(postgres_url) as connection,
+        pytest.raises(WrongStore, match=r"does not tell when it commits: lend a Session .* or enqueue after"),
+        app.within(connection),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("given", [None, "session", object()], ids=repr)
+def test_what_is_no_connection_is_refused(app: Conveyor, given: Any) -> None:
+    with pytest.raises(WrongStore, match="does not tell when it commits"), app.within(given):
+        pass
+
+
+def test_a_duplicate_cannot_be_told_of_in_time(engine: sqlalchemy.Engine, task: Task[[int], int]) -> None:
+    unique = task.using(unique=Unique("k", on_conflict="raise"))
+    with Session(engine) as session, pytest.raises(UsageError, match="on_conflict='raise' cannot raise here"):
+        unique.using(within=session).enqueue(1)
+
+
+def test_of_two_jobs_of_one_key_the_first_is_stored(
+    engine: sqlalchemy.Engine, task: Task[[int], int], app: Conveyor
+) -> None:
+    with Session(engine) as session, session.begin(), app.within(session):
+        task.using(unique="k").enqueue(1)
+        task.using(unique="k").enqueue(2)
+    assert arguments(app) == [1]
