@@ -170,7 +170,9 @@ class Conveyor(Later, Surrounded):
         """Enqueue inside the block as part of *connection*'s open transaction: rolled back means never enqueued.
 
         A connection of sqlite3, psycopg, asyncpg or aiosqlite, a session or connection of SQLAlchemy's, or Django's,
-        to the very database that this app's store is in. Jobs are not to be seen before the transaction commits.
+        to the very database that this app's store is in, or its outbox. Jobs are not to be seen before the transaction
+        commits. For a store on Redis without an outbox, a session of SQLAlchemy's, or Django's connection, to any
+        database: the jobs are sent after the commit, which raises ``NotSent`` when that fails.
 
         Enqueueing raises ``NotInTransaction`` when none is open, and ``WrongStore`` for another database; ``TypeError``
         comes at once for what is no connection.
