@@ -202,7 +202,7 @@ class Conveyor(Later, Surrounded):
         from conveyor.client.doctor import Code, examined, of_outbox
 
         own = Code(set(self.tasks), self.schedules.declared) if self.tasks else None
-        return [*examined(lambda: self.store, own, deep=deep), *of_outbox(lambda: self.outbox)]
+        return [*examined(lambda: self.store, own, deep=deep), *of_outbox(lambda: self.store, lambda: self.outbox)]
 
     async def adoctor(self, *, deep: bool = False) -> "Sequence[Finding]":
         """``doctor`` for async code, in a thread of its own."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
@@ -19,7 +20,7 @@ from conveyor.core.model import JobFilter, JobInfo
 from conveyor.core.unique import Unique
 from conveyor.plan import Plan
 from conveyor.store.contract import Store
-from conveyor.store.outbox import JOBS, MOST_OPEN
+from conveyor.store.outbox import JOBS, MOST_OPEN, Outbox
 from conveyor.task import Task
 from conveyor.worker.relay import Reach, Relay
 from conveyor.worker.runner import Settings
@@ -45,6 +46,10 @@ class Office:
         found = self.app.outbox
         assert found is not None
         return found
+
+    @property
+    def plans(self) -> Outbox:
+        return self.outbox.outbox(self.app.store.intake.name)
 
     def put(self, *numbers: int, task: Task[[int], int] | None = None) -> None:
         """Commit jobs, over the library that the database's own driver is."""
@@ -187,7 +192,7 @@ def test_a_job_is_what_it_would_be_without_an_outbox(office: Office) -> None:
         job = task.using(within=connection).enqueue(2**60)
     office.relay()
     got = job.refresh()
-    same = set(JobInfo.__struct_fields__ if hasattr(JobInfo, "__struct_fields__") else JobInfo.__dataclass_fields__)
+    same = {field.name for field in dataclasses.fields(JobInfo)}
     times = {name for name in same if name.endswith(("_at", "_after"))}
     for name in same - times - {"id"}:
         assert getattr(got, name) == getattr(expected, name), name
@@ -275,7 +280,7 @@ def cut(office: Office, number: int, *, behind: bool) -> bool:
     one = Fragile(office.app.store, calls, number, behind=behind)
     other = Fragile(office.outbox, calls, number, behind=behind)
     try:
-        office.relay(one, other)  # type: ignore[arg-type]
+        office.relay(one, other)  # type: ignore[arg-type]  # as much of a store as a relay needs
     except Cut:
         with outside(office.url) as connection:  # it will not tell anybody that it has died
             connection.execute("UPDATE conveyor_relay SET owned_until = 0")
@@ -317,7 +322,7 @@ def _of(job: JobInfo) -> JobFilter:
 def test_two_relays_at_a_time_and_one_that_was_late(office: Office) -> None:
     """It sends what it took long ago, when all that came later is there, and gone."""
     office.put(1, 2, 3)
-    late = office.outbox.run(office.outbox.outbox.take("late", 0, 0))
+    late = office.outbox.run(office.plans.take("late", 0, 0))
     assert late is not None
     source = office.outbox.run(office.outbox.operations.identity())
     office.relay()
@@ -332,19 +337,30 @@ def test_two_relays_at_a_time_and_one_that_was_late(office: Office) -> None:
 
 def test_it_is_the_turn_of_one(office: Office) -> None:
     outbox = office.outbox
-    assert outbox.run(outbox.outbox.take("one", HOUR, 0)) == []
-    assert outbox.run(outbox.outbox.take("other", HOUR, 0)) is None
-    turn = outbox.run(outbox.outbox.turn("other", 0))
+    assert outbox.run(office.plans.take("one", HOUR, 0)) == []
+    assert outbox.run(office.plans.take("other", HOUR, 0)) is None
+    turn = outbox.run(office.plans.turn("other", 0))
     assert not turn.mine
     assert 0 < turn.left <= HOUR
     office.put(1)
     office.relay()
     assert office.left() == 1, "it is not that one's turn"
-    outbox.run(outbox.outbox.pass_on("other"))
-    assert outbox.run(outbox.outbox.take("other", HOUR, 0)) is None
-    outbox.run(outbox.outbox.pass_on("one"))
+    outbox.run(office.plans.pass_on("other"))
+    assert outbox.run(office.plans.take("other", HOUR, 0)) is None
+    outbox.run(office.plans.pass_on("one"))
     office.relay()
     assert office.left() == 0
+
+
+def test_jobs_for_two_stores_lie_in_one_outbox(server: RedisServer, make: Callable[..., Office]) -> None:
+    server.flush()
+    first, second = make(f"{server.url()}?prefix=one"), make(f"{server.url(1)}?prefix=one")
+    first.put(1)
+    second.put(2)
+    first.relay()
+    assert (first.left(), first.numbers(), second.numbers()) == (1, [1], [])
+    second.relay()
+    assert (first.left(), first.numbers(), second.numbers()) == (0, [1], [2])
 
 
 def test_a_number_is_never_given_twice_though_the_database_was_set_back(office: Office) -> None:
@@ -386,7 +402,7 @@ def test_large_jobs_go_in_small_batches(office: Office) -> None:
     large: Task[[str], None] = office.app.task(name="large")(_large)
     with own(office.url) as connection, office.app.within(connection):
         office.app.enqueue_many([large.bind("x" * 250_000) for _ in range(10)])
-    batches = office.outbox.run(office.outbox.outbox.take("one", 0, 0))
+    batches = office.outbox.run(office.plans.take("one", 0, 0))
     assert batches is not None
     assert [len(batch.entries) for batch in batches] == [3]
     office.relay()
@@ -460,7 +476,7 @@ def test_a_worker_forwards_and_runs_what_is_committed(office: Office) -> None:
     async def body() -> None:
         for n in range(3):
             await asyncio.to_thread(office.put, n)
-            await _until(lambda: [job.state for job in office.stored()] == [State.SUCCEEDED] * (n + 1))  # noqa: B023
+            await _until(lambda: [job.state for job in office.stored()] == [State.SUCCEEDED] * (n + 1))  # noqa: B023 - used at once
 
     _working(office, body)
     assert office.left() == 0
@@ -478,7 +494,7 @@ def test_a_worker_that_ends_passes_its_turn_on(office: Office) -> None:
         await _until(lambda: [job.state for job in office.stored()] == [State.SUCCEEDED])
 
     _working(office, body)
-    assert office.outbox.run(office.outbox.outbox.turn("", 0)).left <= 0
+    assert office.outbox.run(office.plans.turn("", 0)).left <= 0
 
 
 def test_a_late_commit_is_found(office: Office) -> None:
@@ -493,8 +509,8 @@ def test_a_late_commit_is_found(office: Office) -> None:
     office.put(1)
     with outside(office.url) as connection:
         ((position,),) = connection.execute("SELECT max(position) FROM conveyor_outbox").fetchall()
-    assert office.outbox.run(office.outbox.outbox.take("one", 0, position)) == []
-    found: Any = office.outbox.run(office.outbox.outbox.take("one", 0, position - 1))
+    assert office.outbox.run(office.plans.take("one", 0, position)) == []
+    found: Any = office.outbox.run(office.plans.take("one", 0, position - 1))
     assert [len(batch.entries) for batch in found] == [1]
 
 
@@ -527,7 +543,7 @@ def test_the_environment_names_one(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_each_store_says_what_it_is_not(office: Office) -> None:
     with pytest.raises(UsageError, match="cannot be an outbox"):
-        _ = office.app.store.outbox
+        office.app.store.outbox("x")
     with pytest.raises(UsageError, match="joins transactions by itself"):
         _ = office.outbox.intake
 

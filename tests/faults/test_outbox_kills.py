@@ -62,7 +62,7 @@ class Shop:
 
     def work(self) -> Process:
         return self.yard.start(
-            *("conveyor", "worker", "--app", "shop:app", "--lease", "3"),
+            *("conveyor", "worker", "--app", "shop:app", "--lease", "3", "-q", "default=100", "--log-level", "warning"),
             path=str(self.folder),
         )
 
@@ -144,10 +144,10 @@ def test_nothing_is_lost_or_doubled_on_the_way(shop: Shop, kills: int, capsys: p
     for producer in producers:
         producer.join()
     shop.work()
-    until(lambda: shop.left() == 0, patience=DRAIN)
+    until(lambda: shop.left() == 0, patience=DRAIN + 10 * kills)
     done = JobFilter(states=(State.SUCCEEDED,))
     operations = shop.app.store.operations
-    until(lambda: shop.app.store.run(operations.number(done)) >= len(shop.accepted), patience=DRAIN)
+    until(lambda: shop.app.store.run(operations.number(done)) >= len(shop.accepted), patience=DRAIN + 10 * kills)
     jobs = Counter(json.loads(job.payload)[0][0] for job in shop.jobs())
     assert jobs.keys() == shop.accepted
     assert max(jobs.values()) == 1, "a job was forwarded twice"

@@ -41,7 +41,7 @@ class StoreDesk:
         store, outbox = self._store(), self._outbox()
         info = store.run(store.operations.get(id_))
         if info is None and outbox is not None:
-            if outbox.run(outbox.outbox.holds(id_)):
+            if outbox.run(outbox.outbox(store.intake.name).holds(id_)):
                 raise _on_its_way(id_)
             info = store.run(store.operations.get(id_))  # it may have been forwarded just now
         return found(info, id_)
@@ -51,7 +51,7 @@ class StoreDesk:
         store, outbox = self._store(), self._outbox()
         info = await store.arun(store.operations.get(id_))
         if info is None and outbox is not None:
-            if await outbox.arun(outbox.outbox.holds(id_)):
+            if await outbox.arun(outbox.outbox(store.intake.name).holds(id_)):
                 raise _on_its_way(id_)
             info = await store.arun(store.operations.get(id_))
         return found(info, id_)

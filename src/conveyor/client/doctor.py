@@ -82,14 +82,14 @@ def examined(opened: Callable[[], Store], own: Own, *, deep: bool) -> list[Findi
     return [*found, *store.examine(deep=deep)]
 
 
-def of_outbox(opened: Callable[[], Store | None]) -> Sequence[Finding]:
+def of_outbox(store: Callable[[], Store], opened: Callable[[], Store | None]) -> Sequence[Finding]:
     """What is found of the outbox, if there is one."""
     try:
         if (outbox := opened()) is None:
             return []
         if missing := outbox.pending():
             return [trouble("outbox", f"{outbox.url} lacks {len(missing)} migrations", "conveyor migrate")]
-        jobs, since = outbox.run(outbox.outbox.waiting())
+        jobs, since = outbox.run(outbox.outbox(store().intake.name).waiting())
     except ConveyorError as error:
         return [trouble("outbox", str(error), "start the server, or name the database that is meant")]
     if since is None or since < LATE:

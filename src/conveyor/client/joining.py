@@ -128,7 +128,7 @@ class InOutbox(InStore):
 
     def plan(self, jobs: Sequence[NewJob]) -> Plan[Holders]:
         """See ``InStore``: who holds a unique key is known later."""
-        return self._into.outbox.hold(jobs)
+        return self._into.outbox(self._store.intake.name).hold(jobs)
 
     def before(self, block: Within, jobs: Sequence[NewJob]) -> None:
         """See ``InStore``. Keys are taken by the relay, and nobody waits for them."""

@@ -344,9 +344,8 @@ class Store(Protocol):
         """The plans by which everything comes here, or to another store."""
         ...
 
-    @property
-    def outbox(self) -> "Outbox":
-        """Where jobs for a store elsewhere wait. Raises ``UsageError`` on Redis."""
+    def outbox(self, target: str) -> "Outbox":
+        """Where jobs wait for the store elsewhere that calls itself so. Raises ``UsageError`` on Redis."""
         ...
 
     @property

@@ -20,7 +20,7 @@ import msgspec
 from conveyor.core.errors import ConveyorError, UsageError
 from conveyor.core.model import COUNTED, NewJob
 from conveyor.core.unique import Hold, OnConflict
-from conveyor.plan import Plan, Row, Steps
+from conveyor.plan import Plan, Row, Statement, Steps
 from conveyor.store.sqlbase import SqlBase, number
 
 EACH: Final = 0.01
@@ -68,7 +68,7 @@ class Relayed(NamedTuple):
 
 
 class Outbox(Protocol):
-    """The operations of an outbox, on SQL."""
+    """The operations of an outbox, on SQL, for one store elsewhere."""
 
     def hold(self, jobs: Sequence[NewJob]) -> Plan[Mapping[bytes, bytes]]:
         """Over a connection of the user's that was visited: its commit leaves *jobs* to be forwarded, in order."""
@@ -104,6 +104,11 @@ class Outbox(Protocol):
 
 class Intake(Protocol):
     """What the store owes that an outbox forwards to."""
+
+    @property
+    def name(self) -> str:
+        """What the store calls itself, wherever it is: jobs for several stores may lie in one outbox."""
+        ...
 
     def relayed(self, source: str, batches: Sequence[tuple[int, Sequence[NewJob]]]) -> Plan[Relayed]:
         """*batches* of the outbox *source* are stored, by their numbers, which ascend; what was stored before is not.
@@ -141,11 +146,17 @@ _POSITIONS: Final = msgspec.json.Decoder(list[int])
 class SqlOutbox(SqlBase):
     """The operations that SQLite and PostgreSQL share."""
 
+    target: str
+
+    def own(self, name: str, **params: object) -> Statement:
+        """The statement *name* about what is for this target."""
+        return self.statement(f"outbox_{name}", target=self.target, **params)
+
     def hold(self, jobs: Sequence[NewJob]) -> Plan[Mapping[bytes, bytes]]:
         """See ``Outbox``."""
 
         def steps() -> Steps[Mapping[bytes, bytes]]:
-            yield self.statement("outbox_hold", rows=_text([(job.id.hex(), written(job)) for job in jobs]))
+            yield self.own("hold", rows=_text([(job.id.hex(), written(job)) for job in jobs]))
             return {}
 
         return Plan(steps)
@@ -154,9 +165,7 @@ class SqlOutbox(SqlBase):
         """See ``Outbox``."""
 
         def steps() -> Steps[Turn]:
-            whose, left, waiting = cast(
-                "tuple[str, int, int]", (yield self.statement("outbox_turn", since=since)).rows[0]
-            )
+            whose, left, waiting = cast("tuple[str, int, int]", (yield self.own("turn", since=since)).rows[0])
             return Turn(whose == owner and left > 0, left, bool(waiting))
 
         return Plan(steps, writes=False)
@@ -166,28 +175,26 @@ class SqlOutbox(SqlBase):
         return Plan(partial(self._take, owner, lasting, since), atomic=True, patience=JOBS * EACH)
 
     def _take(self, owner: str, lasting: int, since: int) -> Steps[Sequence[Batch] | None]:
-        if not (yield self.statement("outbox_own", owner=owner, lasting=lasting)).rows:
+        if not (yield self.own("own", owner=owner, lasting=lasting)).rows:
             return None
         batches: list[Batch] = []
         taken: list[int] = []
-        for number_, positions in cast("Sequence[tuple[int, str]]", (yield self.statement("outbox_open")).rows):
-            if rows := (yield self.statement("outbox_of", positions=positions)).rows:
+        for number_, positions in cast("Sequence[tuple[int, str]]", (yield self.own("open")).rows):
+            if rows := (yield self.own("of", positions=positions)).rows:
                 taken += _POSITIONS.decode(positions)
                 batches.append(_batch(number_, rows))
             else:  # somebody has deleted them
-                yield self.statement("outbox_end", number=number_)
+                yield self.own("end", number=number_)
         if sum(1 for batch in batches if batch.entries) < MOST_OPEN:
-            rows = (
-                yield self.statement("outbox_next", positions=_text(taken), since=since, limit=JOBS, bytes=BYTES)
-            ).rows
+            rows = (yield self.own("next", positions=_text(taken), since=since, limit=JOBS, bytes=BYTES)).rows
             if rows:
                 batches.append((yield from self._begun(rows)))
         return batches
 
     def _begun(self, rows: Sequence[Row]) -> Steps[Batch]:
         """A batch of *rows*. Its number is the time, so that none comes twice after a restore or a failover either."""
-        last = number((yield self.statement("outbox_number")))
-        yield self.statement("outbox_begin", number=last, positions=_text([row[0] for row in rows]))
+        last = number((yield self.own("number")))
+        yield self.own("begin", number=last, positions=_text([row[0] for row in rows]))
         return _batch(last, rows)
 
     def forwarded(self, batch: Batch, stored: frozenset[bytes]) -> Plan[None]:
@@ -196,9 +203,9 @@ class SqlOutbox(SqlBase):
         def steps() -> Steps[None]:
             gone = [entry.position for entry in batch.entries if entry.job.id in stored]
             if gone:
-                yield self.statement("outbox_forwarded", positions=_text(gone))
+                yield self.own("forwarded", positions=_text(gone))
             if len(gone) == len(batch.entries) and not batch.unread:
-                yield self.statement("outbox_end", number=batch.number)
+                yield self.own("end", number=batch.number)
 
         return Plan(steps, atomic=True, patience=len(stored) * EACH)
 
@@ -206,7 +213,7 @@ class SqlOutbox(SqlBase):
         """See ``Outbox``."""
 
         def steps() -> Steps[None]:
-            yield self.statement("outbox_disown", owner=owner)
+            yield self.own("disown", owner=owner)
 
         return Plan(steps)
 
@@ -222,7 +229,7 @@ class SqlOutbox(SqlBase):
         """See ``Outbox``."""
 
         def steps() -> Steps[tuple[int, int | None]]:
-            rows = (yield self.statement("outbox_waiting", limit=COUNTED + 1)).rows
+            rows = (yield self.own("waiting", limit=COUNTED + 1)).rows
             return cast("tuple[int, int | None]", rows[0])
 
         return Plan(steps, writes=False)

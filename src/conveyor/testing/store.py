@@ -175,10 +175,9 @@ class WatchedStore:
         """See ``Store``."""
         return self._inner.moving
 
-    @property
-    def outbox(self) -> Outbox:
+    def outbox(self, target: str) -> Outbox:
         """See ``Store``."""
-        return self._inner.outbox
+        return self._inner.outbox(target)
 
     @property
     def intake(self) -> Intake:

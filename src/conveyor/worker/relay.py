@@ -67,6 +67,7 @@ class Relay:
     def __init__(self, outbox: Store, store: Store) -> None:
         """From *outbox* to *store*. Must be made in the event loop that runs it."""
         self._outbox, self._store = outbox, store
+        self._plans = outbox.outbox(store.intake.name)
         self._owner = os.urandom(16).hex()
         self._listener = outbox.listener(bytes.fromhex(self._owner))
         self._woken = asyncio.Event()
@@ -108,11 +109,11 @@ class Relay:
 
     async def _look(self, since: int) -> Turn:
         self._woken.clear()
-        return await self._outbox.arun(self._outbox.outbox.turn(self._owner, since))
+        return await self._outbox.arun(self._plans.turn(self._owner, since))
 
     async def _forward(self, since: int) -> bool:
         """Forward what is under way, and the oldest of the rest; whether there may be more. Keeps the turn."""
-        plan = self._outbox.outbox.take(self._owner, round(LASTING * 1_000_000), since)
+        plan = self._plans.take(self._owner, round(LASTING * 1_000_000), since)
         batches = await self._outbox.arun(plan)
         if batches is None:
             return False
@@ -125,7 +126,7 @@ class Relay:
         done = await self._store.arun(self._store.intake.relayed(self._source, jobs))
         for batch in batches:
             if any(entry.job.id in done.stored for entry in batch.entries):
-                await self._outbox.arun(self._outbox.outbox.forwarded(batch, done.stored))
+                await self._outbox.arun(self._plans.forwarded(batch, done.stored))
         if done.trouble is not None:
             raise done.trouble
         return True
@@ -155,7 +156,7 @@ class Relay:
     async def _pass_on(self) -> None:
         with contextlib.suppress(ConveyorError, TimeoutError):
             async with asyncio.timeout(FAREWELL):
-                await self._outbox.arun(self._outbox.outbox.pass_on(self._owner))
+                await self._outbox.arun(self._plans.pass_on(self._owner))
 
 
 def relaying(surround: Surround, *, burst: bool) -> list[Coroutine[object, object, None]]:

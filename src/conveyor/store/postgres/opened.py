@@ -58,7 +58,6 @@ class PostgresStore:
         self._control = PostgresControl()
         self._schedules = PostgresSchedules()
         self._moving = PostgresMoving()
-        self._outbox = PostgresOutbox()
         self._locks = PostgresLocks(self._listen_text)
         self._links = Links(self._text)
         self._alinks = AsyncLinks(self._text)
@@ -98,10 +97,9 @@ class PostgresStore:
         """See ``Store``."""
         return self._moving
 
-    @property
-    def outbox(self) -> Outbox:
+    def outbox(self, target: str) -> Outbox:
         """See ``Store``."""
-        return self._outbox
+        return PostgresOutbox(target)
 
     @property
     def intake(self) -> NoReturn:

@@ -1,1 +1,1 @@
-INSERT INTO conveyor_outbox_batch (number, positions) VALUES (:number, :positions)
+INSERT INTO conveyor_outbox_batch (target, number, positions) VALUES (:target, :number, :positions)

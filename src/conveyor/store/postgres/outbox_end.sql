@@ -1,1 +1,1 @@
-DELETE FROM conveyor_outbox_batch WHERE number = :number
+DELETE FROM conveyor_outbox_batch WHERE target = :target AND number = :number

@@ -1,1 +1,1 @@
-DELETE FROM conveyor_outbox WHERE position IN {outbox_positions}
+DELETE FROM conveyor_outbox WHERE target = :target AND position IN {outbox_positions}

@@ -1,7 +1,7 @@
 -- A text of JSON for all rows, which every library carries; each job is a text itself, and stays as it is.
 WITH added AS (
-    INSERT INTO conveyor_outbox (id, put_at, job)
-    SELECT given.row ->> 0, conveyor_now(), given.row ->> 1
+    INSERT INTO conveyor_outbox (target, id, put_at, job)
+    SELECT CAST(:target AS text), given.row ->> 0, conveyor_now(), given.row ->> 1
     FROM json_array_elements(CAST(CAST(:rows AS text) AS json)) WITH ORDINALITY AS given (row, place)
     ORDER BY given.place
     RETURNING 1

@@ -4,7 +4,7 @@ FROM (
     SELECT position, put_at, job, row_number() OVER sofar AS place, sum(octet_length(job)) OVER sofar AS size
     FROM (
         SELECT position, put_at, job FROM conveyor_outbox
-        WHERE position > :since AND position NOT IN {outbox_positions}
+        WHERE target = :target AND position > :since AND position NOT IN {outbox_positions}
         ORDER BY position LIMIT :limit
     ) AS oldest
     WINDOW sofar AS (ORDER BY position)

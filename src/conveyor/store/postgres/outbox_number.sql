@@ -1,1 +1,1 @@
-UPDATE conveyor_relay SET number = greatest(number + 1, conveyor_now()) RETURNING number
+UPDATE conveyor_relay SET number = greatest(number + 1, conveyor_now()) WHERE target = :target RETURNING number

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 from operator import itemgetter
+from urllib.parse import urlsplit
 
 from conveyor.core.errors import ConveyorError, OutcomeUnknown, StoreUnavailable
 from conveyor.core.model import NewJob
@@ -15,11 +16,16 @@ from conveyor.store.redis.sharding import at, grouped, of_job
 class RedisIntake:
     """See ``store.outbox.Intake``."""
 
-    def __init__(self, operations: RedisOperations, shards: int) -> None:
+    def __init__(self, operations: RedisOperations, shards: int, name: str) -> None:
         """*operations* are those of one shard."""
-        self._operations, self._shards = operations, shards
+        self._operations, self._shards, self._name = operations, shards, name
         self._silent: set[int] = set()
         """Shards that did not answer the last time: they come last, for behind one of them all is over."""
+
+    @property
+    def name(self) -> str:
+        """See ``Intake``."""
+        return self._name
 
     def relayed(self, source: str, batches: Sequence[tuple[int, Sequence[NewJob]]]) -> Plan[Relayed]:
         """See ``Intake``. A shard that did not answer may have stored its part, and is asked again by its number."""
@@ -48,3 +54,9 @@ class RedisIntake:
         if trouble is not None and not stored:
             raise trouble
         return Relayed(frozenset(stored), trouble)
+
+
+def name_of(url: str, prefix: str) -> str:
+    """What the store at *url* calls itself: not by its host, which has other names elsewhere."""
+    number = urlsplit(url).path.rpartition("/")[2]
+    return f"{prefix}/{int(number) if number.isdecimal() else 0}"

@@ -24,7 +24,7 @@ from conveyor.store.moving import Moving as MovingAll
 from conveyor.store.outbox import Intake
 from conveyor.store.redis.control import RedisControl
 from conveyor.store.redis.health import examined
-from conveyor.store.redis.intake import RedisIntake
+from conveyor.store.redis.intake import RedisIntake, name_of
 from conveyor.store.redis.leases import RedisLeases, patience_of
 from conveyor.store.redis.listen import RedisListener
 from conveyor.store.redis.locks import RedisLocks
@@ -64,7 +64,7 @@ class RedisStore:
         self._links = Links(place.source, place.tags)
         self._wait = place.wait
         self._operations, self._control, self._schedules, self._locks, self._moving = _parts(len(place.tags))
-        self._intake = RedisIntake(RedisOperations(), len(place.tags))
+        self._intake = RedisIntake(RedisOperations(), len(place.tags), name_of(url, place.prefix))
 
     @property
     def tags(self) -> Sequence[str]:
@@ -106,10 +106,9 @@ class RedisStore:
         """See ``Store``."""
         return self._moving
 
-    @property
-    def outbox(self) -> NoReturn:
+    def outbox(self, target: str) -> NoReturn:
         """Raises ``UsageError``."""
-        raise UsageError(f"{self.url} cannot be an outbox: that is in PostgreSQL or SQLite, beside the user's tables")
+        raise UsageError(f"{self.url} cannot be an outbox for {target}: that is in PostgreSQL or SQLite")
 
     @property
     def intake(self) -> Intake:

@@ -65,7 +65,7 @@ class SqliteStore:
         self._control = SqliteControl(clock)
         self._schedules = SqliteSchedules(clock)
         self._moving = SqliteMoving(clock)
-        self._outbox = SqliteOutbox(clock)
+        self._clock = clock
         self._folder = None if self._place.memory else self._place.folder
         self._locks = SqliteLocks(clock, self._folder)
         self._holder = Holder(self._place.file, BUSY_TIMEOUT / 1_000) if self._folder else None
@@ -111,10 +111,9 @@ class SqliteStore:
         """See ``Store``."""
         return self._moving
 
-    @property
-    def outbox(self) -> Outbox:
+    def outbox(self, target: str) -> Outbox:
         """See ``Store``."""
-        return self._outbox
+        return SqliteOutbox(target, self._clock)
 
     @property
     def intake(self) -> NoReturn:

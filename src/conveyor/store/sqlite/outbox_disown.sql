@@ -1,1 +1,1 @@
-UPDATE conveyor_relay SET owned_until = 0 WHERE owner = :owner
+UPDATE conveyor_relay SET owned_until = 0 WHERE target = :target AND owner = :owner
