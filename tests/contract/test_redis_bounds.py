@@ -1,0 +1,67 @@
+"""What one call asks of the server is bounded by what it gives, however much there is: nothing else runs meanwhile."""
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import cast
+
+import pytest
+import redis
+
+from conveyor.core.model import Claimed
+from conveyor.store.redis.opened import RedisStore
+from tests.support.jobs import Hand, enqueue, new_job
+from tests.support.redis import RedisServer, versions
+from tests.support.waiting import until
+
+NAMES = [f"task{number:02}" for number in range(30)]
+
+
+@pytest.fixture(scope="module", params=versions())
+def server(request: pytest.FixtureRequest) -> Iterator[RedisServer]:
+    with RedisServer(request.param) as started:
+        yield started
+
+
+@pytest.fixture
+def store(server: RedisServer) -> Iterator[RedisStore]:
+    server.flush()
+    with closing(RedisStore(server.url())) as opened:
+        yield opened
+
+
+def asked(server: RedisServer, do: Callable[[], object]) -> list[list[str]]:
+    """The commands that the server carries out while *do* runs, those of scripts too, word by word."""
+    with redis.Redis(port=server.port) as client, client.monitor() as monitor:
+        do()
+        server.said("ECHO", "over")
+        commands = iter(lambda: cast("dict[str, str]", monitor.next_command())["command"], "ECHO over")
+        return [command.split() for command in commands]
+
+
+def backlog(store: RedisStore, each: int) -> list[bytes]:
+    """So many jobs of each task are due, some at the same time; their ids in the order in which they are to start."""
+    chance, begin = random.Random(7), store.run(store.operations.clock()) + 500_000
+    names = chance.sample(NAMES * each, len(NAMES) * each)
+    times = [begin + chance.randrange(len(names) // 3) for _ in names]
+    jobs = [new_job(task=name)._replace(due=at) for name, at in zip(names, times, strict=True)]
+    for first in range(0, len(jobs), 1_000):
+        # Those of one call would come due 1 us apart.
+        enqueue(store, *(job._replace(due=job.due - place) for place, job in enumerate(jobs[first : first + 1_000])))
+    until(lambda: store.run(store.operations.clock()) > max(times))
+    return [job.id for job in sorted(jobs, key=lambda job: (job.due, job.id))]
+
+
+def test_a_claim_reads_hardly_more_than_it_takes_however_many_tasks_have_a_backlog(
+    server: RedisServer, store: RedisStore
+) -> None:
+    due = backlog(store, 40)
+    hand = Hand(store)
+    for room in (1, 200, 31, 500):
+        taken: list[Claimed] = []
+        commands = asked(server, lambda: taken.extend(hand.claim(room, NAMES)))  # noqa: B023 - used at once
+        assert sorted(job.id for job in taken) == sorted(due[:room])
+        due = due[room:]
+        read = sum(int(command[-1]) for command in commands if command[0] == "ZRANGEBYSCORE")
+        assert read <= 4 * (room + len(NAMES))
+    hand.die()
