@@ -8,9 +8,11 @@ from typing import cast
 import pytest
 import redis
 
-from conveyor.core.model import Claimed
+from conveyor.core.lifecycle import State
+from conveyor.core.model import Claimed, JobFilter
 from conveyor.store.redis.opened import RedisStore
-from tests.support.jobs import Hand, enqueue, new_job
+from conveyor.store.redis.plans import MOST
+from tests.support.jobs import Hand, enqueue, new_job, new_jobs, rescue, see
 from tests.support.redis import RedisServer, versions
 from tests.support.waiting import until
 
@@ -65,3 +67,27 @@ def test_a_claim_reads_hardly_more_than_it_takes_however_many_tasks_have_a_backl
         read = sum(int(command[-1]) for command in commands if command[0] == "ZRANGEBYSCORE")
         assert read <= 4 * (room + len(NAMES))
     hand.die()
+
+
+@pytest.mark.parametrize(("shards", "count"), [(1, 1_001), (3, 3_450)])
+def test_the_jobs_of_a_dead_runner_are_taken_back_in_steps_and_none_is_taken_for_one_that_was_alone(
+    server: RedisServer, shards: int, count: int
+) -> None:
+    server.flush()
+    with closing(RedisStore(f"{server.url()}?shards={shards}")) as store:
+        jobs = new_jobs(count)
+        enqueue(store, *jobs)
+        dead = Hand(store)
+        dead.take(count)
+        dead.die()
+        first = store.run(store.operations.rescue(10))
+        assert (len(first.jobs), first.more) == (shards * MOST, True)
+        assert store.run(store.operations.dead_runners()) == 1  # whoever took the first back may die now
+        with closing(RedisStore(f"{server.url()}?shards={shards}")) as other:
+            assert rescue(other) == count - len(first.jobs)
+        assert store.run(store.operations.counts(JobFilter()))[State.READY] == count
+        assert not rescue(store)
+        assert store.run(store.operations.dead_runners()) == 0
+        for job in jobs:
+            info = see(store, job.id)
+            assert (info.crashes, [attempt.company for attempt in info.attempts]) == (0, [count])

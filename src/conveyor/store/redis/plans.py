@@ -18,7 +18,7 @@ from conveyor.store.redis.scripts import Argument, call, given
 from conveyor.store.sight import Sight
 
 MOST: Final = 1_000
-"""Jobs that one call claims: the server does nothing else meanwhile."""
+"""Jobs that one call claims, or takes back: the server does nothing else meanwhile."""
 EACH: Final = 0.001
 """Seconds of patience for each job of many."""
 REFUSED, STOPPED, MISSING = b"rsm"
@@ -115,7 +115,7 @@ class RedisOperations(RedisReads):
         return Plan(steps, writes=False)
 
     def rescue(self, limit: int) -> Plan[Rescued]:
-        """See ``Operations.rescue``. All jobs of a runner are settled by one call, so that none is left behind."""
+        """See ``Operations.rescue``. Up to ``MOST`` jobs at a time; who has more stays known as dead meanwhile."""
         return Plan(partial(_rescue, limit))
 
 
@@ -243,12 +243,13 @@ def _outcome(outcome: Outcome) -> tuple[Argument, ...]:
 def _rescue(limit: int) -> Steps[Rescued]:
     held = yield from held_of(limit)
     outcomes = [judge_loss(job) for job in held]
-    return rescued(held, outcomes, (yield from _settle(outcomes)), limit)
+    found = rescued(held, outcomes, (yield from _settle(outcomes)), limit)
+    return found._replace(more=found.more or len(held) >= MOST)
 
 
 def held_of(limit: int) -> Steps[Sequence[Held]]:
-    """The jobs that up to *limit* dead runners hold in one shard."""
-    rows = cast("list[list[bytes | None]]", (yield call("orphans", limit)).rows[0][0])
+    """The jobs that up to *limit* dead runners hold in one shard, or the first ``MOST`` of them."""
+    rows = cast("list[list[bytes | None]]", (yield call("orphans", limit, MOST)).rows[0][0])
     return [_held(row) for row in rows]
 
 

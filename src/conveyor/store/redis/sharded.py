@@ -27,7 +27,7 @@ from conveyor.core.model import (
 from conveyor.plan import Plan, Steps
 from conveyor.store.answers import Rescued, Settled, Visit
 from conveyor.store.ending import in_turn, rescued
-from conveyor.store.redis.plans import RedisOperations, held_of
+from conveyor.store.redis.plans import MOST, RedisOperations, held_of
 from conveyor.store.redis.scripts import call
 from conveyor.store.redis.sharded_reads import ShardedReads
 from conveyor.store.redis.sharding import at, by_id, by_name, everywhere, flat, grouped, of_job
@@ -200,7 +200,8 @@ class ShardedOperations(ShardedReads):
             own, _ = yield from at(shard, self._inner.settled(ends))
             jobs, outcomes = [*jobs, *mine], [*outcomes, *ends]
             settled = Settled(settled.refused | own.refused, settled.stopped | own.stopped)
-        return rescued(jobs, outcomes, settled, limit)
+        done = rescued(jobs, outcomes, settled, limit)
+        return done._replace(more=done.more or any(len(part) >= MOST for part in found))
 
     def dead_runners(self) -> Plan[int]:
         """See ``Operations.dead_runners``: each has a lease in each shard."""
