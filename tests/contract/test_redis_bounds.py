@@ -3,16 +3,18 @@
 import random
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from itertools import pairwise
 from typing import cast
 
 import pytest
 import redis
 
 from conveyor.core.lifecycle import State
-from conveyor.core.model import Claimed, JobFilter
+from conveyor.core.model import Claimed, JobFilter, NewJob, QueueInfo
 from conveyor.store.redis.opened import RedisStore
 from conveyor.store.redis.plans import MOST
-from tests.support.jobs import Hand, enqueue, new_job, new_jobs, rescue, see
+from conveyor.store.redis.reads import QUEUES
+from tests.support.jobs import HOUR, Hand, enqueue, new_job, new_jobs, rescue, see
 from tests.support.redis import RedisServer, versions
 from tests.support.waiting import until
 
@@ -91,3 +93,36 @@ def test_the_jobs_of_a_dead_runner_are_taken_back_in_steps_and_none_is_taken_for
         for job in jobs:
             info = see(store, job.id)
             assert (info.crashes, [attempt.company for attempt in info.attempts]) == (0, [count])
+
+
+def lanes(names: int, delay: int = 0) -> list[NewJob]:
+    return [new_job(task=f"task{number:04}", queue=f"queue{number % 2}", delay=delay) for number in range(names)]
+
+
+def test_the_next_due_job_is_looked_for_in_a_bounded_number_of_lanes_at_a_time(
+    server: RedisServer, store: RedisStore
+) -> None:
+    soon = new_job(task="soon", queue="queue1", delay=HOUR)
+    enqueue(store, *lanes(1_500, 2 * HOUR), soon)
+    found: list[int | None] = []
+    queues = ["queue0", "nothing", "queue1"]
+    commands = asked(server, lambda: found.append(store.run(store.operations.next_due(queues))))
+    assert 0 < (found[0] or 0) <= HOUR
+    assert most_between_calls(commands) < 600
+    few = asked(server, lambda: store.run(store.operations.next_due([f"none{number}" for number in range(50)])))
+    assert sum(command[0] == "EVALSHA" for command in few) == 1
+
+
+def test_a_bounded_number_of_queues_is_counted_in_a_call(server: RedisServer, store: RedisStore) -> None:
+    enqueue(store, *(new_job(queue=f"queue{number:03}") for number in range(450)))
+    store.run(store.control.pause("paused"))
+    found: list[QueueInfo] = []
+    commands = asked(server, lambda: found.extend(store.run(store.operations.queues())))
+    assert [(queue.name, queue.ready) for queue in found][::450] == [("paused", 0), ("queue449", 1)]
+    assert most_between_calls(commands) < 8 * QUEUES
+
+
+def most_between_calls(commands: list[list[str]]) -> int:
+    """How many commands one call of a script gives at most."""
+    calls = [place for place, command in enumerate(commands) if command[0] in {"EVAL", "EVALSHA"}]
+    return max(end - begin for begin, end in pairwise([*calls, len(commands)]))

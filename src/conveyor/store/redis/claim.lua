@@ -62,17 +62,9 @@ end
 for n = first, #ARGV, 2 do
   local queue, room = ARGV[n], tonumber(ARGV[n + 1])
   local lanes = redis.call('HEXISTS', P .. 'paused', queue) == 0 and redis.call('ZRANGE', lanes_key(queue), 0, -1) or {}
-  local priority, tasks = nil, {}
-  for _, lane in ipairs(lanes) do
-    local colon = string.find(lane, ':', 1, true)
-    local its, task = string.sub(lane, 1, colon - 1), string.sub(lane, colon + 1)
-    if its ~= priority then
-      if room > 0 and #tasks > 0 then room = take(queue, priority, tasks, room) end
-      priority, tasks = its, {}
-    end
-    if known[task] then tasks[#tasks + 1] = task end
-  end
-  if room > 0 and #tasks > 0 then take(queue, priority, tasks, room) end
+  by_priority(lanes, function(priority, tasks)
+    if room > 0 then room = take(queue, priority, tasks, room) end
+  end, known)
 end
 write_noted()
 return answer

@@ -1,4 +1,4 @@
--- The jobs of several lanes in the order of their times, without reading more than a few behind those that are wanted:
+-- The lanes of a queue, and the jobs of several in the order of their times, without reading more than a few behind those that are wanted:
 -- the lanes are merged, each read in pieces that begin small and double. `keys` comes before this.
 local function sooner(a, b)
   if a.run_after ~= b.run_after then return a.run_after < b.run_after end
@@ -53,4 +53,20 @@ local function heads(queue, priority, tasks, room, now)
     if heap[2] then sink(heap, 1) end
   end
   return found
+end
+
+-- Call *do_* with each priority of the *lanes* of a queue, the highest first, and the tasks that have a lane of it; only
+-- with those of *known*, where that is given.
+local function by_priority(lanes, do_, known)
+  local priority, tasks = nil, {}
+  for _, lane in ipairs(lanes) do
+    local colon = string.find(lane, ':', 1, true)
+    local its, task = string.sub(lane, 1, colon - 1), string.sub(lane, colon + 1)
+    if its ~= priority then
+      if #tasks > 0 then do_(priority, tasks) end
+      priority, tasks = its, {}
+    end
+    if not known or known[task] then tasks[#tasks + 1] = task end
+  end
+  if #tasks > 0 then do_(priority, tasks) end
 end

@@ -72,12 +72,7 @@ class RedisOperations(RedisReads):
 
     def next_due(self, queues: Sequence[str], sight: Sight | None = None) -> Plan[int | None]:
         """See ``Operations.next_due``."""
-
-        def steps() -> Steps[int | None]:
-            found = (yield call("next_due", given(sight.until if sight else None), *queues)).rows[0][0]
-            return None if found is None else int(cast(bytes, found))
-
-        return Plan(steps, writes=False, steady=True)
+        return Plan(partial(_next_due, queues, sight or Sight()), writes=False, steady=True)
 
     def settle(self, outcomes: Sequence[Outcome]) -> Plan[Settled]:
         """See ``Operations.settle``."""
@@ -164,6 +159,20 @@ def _claim(runner: bytes, room: Mapping[str, int], tasks: Sequence[str], sight: 
         left = {queue: count for queue, count in left.items() if count > 0}
     sight.until = began if began is not None else sight.until
     return in_turn(claimed)
+
+
+def _next_due(queues: Sequence[str], sight: Sight) -> Steps[int | None]:
+    left, cursor, since = list(queues), b"0", sight.until
+    soonest: int | None = None
+    clock = 0
+    while left:
+        answer = yield call("next_due", given(since), cursor, *left)
+        at, done, cursor, found = cast("tuple[bytes, int, bytes, bytes | None]", answer.rows[0][0])
+        clock, left = int(at), left[done:]
+        since = clock if since is None else since  # or what comes due between two calls would be told of by neither
+        if found is not None and (soonest is None or int(found) < soonest):
+            soonest = int(found)
+    return None if soonest is None else soonest - clock
 
 
 def _claimed(lane: Sequence[object], at: int) -> Iterator[Claimed]:
