@@ -86,10 +86,16 @@ class RedisOperations(RedisReads):
         """See ``Operations.report``."""
 
         def steps() -> Steps[None]:
-            fields = [(one.id.hex(), one.token, one.runner.hex(), one.progress) for one in reports]
-            yield call("report", *(value for row in fields for value in row))
+            yield from self.reported(reports)
 
         return Plan(steps)
+
+    def reported(self, reports: Sequence[Report]) -> Steps[Sequence[Report]]:
+        """The steps of ``report`` in one shard, and the reports of jobs that are not there."""
+        fields = [(one.id.hex(), one.token, one.runner.hex(), one.progress) for one in reports]
+        answer = yield call("report", *(value for row in fields for value in row))
+        missing = set(map(unhex, cast("list[bytes]", answer.rows[0][0])))
+        return [one for one in reports if one.id in missing]
 
     def asked(self, runner: bytes) -> Plan[Sequence[tuple[bytes, int, str]]]:
         """See ``Operations.asked``."""
