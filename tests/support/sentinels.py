@@ -56,11 +56,12 @@ class Watched:
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             primary = stack.enter_context(RedisServer(self._version, **self._settings))
-            behind = {"replicaof": f"127.0.0.1 {primary.port}", "repl_diskless_sync_delay": "0"} | self._settings
+            port = self.reached(stack, primary)
+            behind = {"replicaof": f"127.0.0.1 {port}", "repl_diskless_sync_delay": "0"} | self._settings
             self.servers = [primary, *(stack.enter_context(RedisServer(self._version, **behind)) for _ in range(2))]
             until(lambda: all(self._follows(server) for server in self.servers[1:]), patience=STARTING)
             password = self._password or ""
-            self.sentinels = [stack.enter_context(Watcher(self._version, primary.port, password)) for _ in range(3)]
+            self.sentinels = [stack.enter_context(Watcher(self._version, port, password)) for _ in range(3)]
             until(lambda: all(self._knows(sentinel) for sentinel in self.sentinels), patience=STARTING)
             self._stack = stack.pop_all()
         return self
@@ -69,6 +70,10 @@ class Watched:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.close()
+
+    def reached(self, stack: ExitStack, primary: RedisServer) -> int:  # noqa: ARG002 - others put something between
+        """The port at which all others reach the first primary."""
+        return primary.port
 
     def url(self, options: str = "") -> str:
         """The address of the service."""

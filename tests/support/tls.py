@@ -5,6 +5,7 @@ import socket
 import ssl
 import subprocess
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -27,10 +28,11 @@ class Certificate:
 class Front:
     """Listens on 127.0.0.1, and passes all on to a port that may be named later."""
 
-    def __init__(self, certificate: Certificate) -> None:
+    def __init__(self, certificate: Certificate | None = None) -> None:
         """It listens at once."""
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._context.load_cert_chain(certificate.file, certificate.key)
+        if certificate is not None:
+            self._context.load_cert_chain(certificate.file, certificate.key)
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=50)
         self._sockets: list[socket.socket] = []
         self.port: int = self._listener.getsockname()[1]
@@ -66,19 +68,29 @@ class Front:
             _shut(caller)
             return
         self._sockets += [caller, server]
-        for source, sink in ((caller, server), (server, caller)):
-            threading.Thread(target=_carry, args=(source, sink), daemon=True).start()
+        for carry, source, sink in ((self.there, caller, server), (self.back, server, caller)):
+            threading.Thread(target=self._carry, args=(carry, source, sink), daemon=True).start()
 
+    @staticmethod
+    def _carry(
+        carry: Callable[[socket.socket, socket.socket], None], source: socket.socket, sink: socket.socket
+    ) -> None:
+        try:
+            carry(source, sink)
+        except OSError:
+            pass
+        finally:
+            _shut(source)
+            _shut(sink)
 
-def _carry(source: socket.socket, sink: socket.socket) -> None:
-    try:
-        while said := source.recv(65_536):
-            sink.sendall(said)
-    except OSError:
-        pass
-    finally:
-        _shut(source)
-        _shut(sink)
+    def there(self, caller: socket.socket, server: socket.socket) -> None:
+        """Pass on what the caller says, until it says no more."""
+        while said := caller.recv(65_536):
+            server.sendall(said)
+
+    def back(self, server: socket.socket, caller: socket.socket) -> None:
+        """Pass on what is answered."""
+        self.there(server, caller)
 
 
 def _shut(one: socket.socket) -> None:
