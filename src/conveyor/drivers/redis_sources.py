@@ -161,7 +161,8 @@ class _Bounded(_SENTINEL.SentinelConnectionPool, BLOCKING.BlockingConnectionPool
 
     def disconnect(self, inuse_connections: bool = True) -> None:  # noqa: FBT001, FBT002 - as the library has it
         """Close them; the library does so with the idle ones, when it hears of another primary."""
-        cast(Any, super()).disconnect(inuse_connections)
+        above: Any = super()
+        above.disconnect(inuse_connections)
         for sentinel in self.sentinel_manager.sentinels if inuse_connections else ():
             sentinel.connection_pool.disconnect()
 
@@ -171,7 +172,8 @@ class _AsyncBounded(_ASENTINEL.SentinelConnectionPool, ASYNC.BlockingConnectionP
 
     async def disconnect(self, inuse_connections: bool = True) -> None:  # noqa: FBT001, FBT002 - as the library has it
         """As above."""
-        await cast(Any, super()).disconnect(inuse_connections)
+        above: Any = super()
+        await above.disconnect(inuse_connections)
         for sentinel in self.sentinel_manager.sentinels if inuse_connections else ():
             await sentinel.connection_pool.disconnect()
 
