@@ -259,7 +259,7 @@ def _rescue(limit: int) -> Steps[Rescued]:
     held = yield from held_of(limit)
     outcomes = [judge_loss(job) for job in held]
     found = rescued(held, outcomes, (yield from _settle(outcomes)), limit)
-    return found._replace(more=found.more or len(held) >= MOST)
+    return found._replace(more=found.more or (len(held) >= MOST and bool(found.jobs)))  # else somebody else is at it
 
 
 def held_of(limit: int) -> Steps[Sequence[Held]]:

@@ -196,7 +196,7 @@ class ShardedOperations(ShardedReads):
             jobs, outcomes = [*jobs, *mine], [*outcomes, *ends]
             settled = Settled(settled.refused | own.refused, settled.stopped | own.stopped)
         done = rescued(jobs, outcomes, settled, limit)
-        return done._replace(more=done.more or any(len(part) >= MOST for part in found))
+        return done._replace(more=done.more or (bool(done.jobs) and any(len(part) >= MOST for part in found)))
 
     def dead_runners(self) -> Plan[int]:
         """See ``Operations.dead_runners``: each has a lease in each shard."""
