@@ -8,12 +8,13 @@ from typing import Self
 import pytest
 
 from conveyor.core.errors import ConveyorError
+from conveyor.core.health import Finding, Severity
 from conveyor.core.lifecycle import Event, State
 from conveyor.core.model import JobFilter, NewJob
 from conveyor.store.contract import Store
 from conveyor.store.redis.opened import RedisStore
 from conveyor.testing.contract import StoreContract
-from tests.support.cluster import Clustered
+from tests.support.cluster import Clustered, Node
 from tests.support.jobs import Hand, enqueue, new_job, new_jobs, outcome
 from tests.support.redis import versions
 from tests.support.waiting import until
@@ -156,3 +157,40 @@ def test_a_store_whose_shards_are_counted_otherwise_is_refused(cluster: Clustere
         other.migrate()
     store.close()
     other.close()
+
+
+def test_the_doctor_looks_at_each_node_and_says_which_has_a_trouble(cluster: Clustered) -> None:
+    cluster.flush()
+    store = RedisStore(cluster.url(f"?shards={SHARDS}"))
+    sick = cluster.owner(store.tags[-1])
+    assert sick is not None
+    enqueue(store, *new_jobs(20))
+    assert {finding.severity for finding in store.examine(deep=False)} == {Severity.FINE}
+    sick.ask("CONFIG", "SET", "appendfsync", "no")
+    replicas = [node for node in cluster.alive() if follows(node, sick)]
+    for node in replicas:
+        node.kill()
+    try:
+        until(lambda: len(amiss(store)) == 2, patience=30)
+        assert all(finding.text.startswith(f"127.0.0.1:{sick.port}: ") for finding in amiss(store))
+        assert {(finding.check, finding.severity) for finding in amiss(store)} == {
+            ("durability", Severity.TROUBLE),
+            ("replicas", Severity.NOTE),
+        }
+        nodes = {finding.text.partition(": ")[0] for finding in store.examine(deep=False)}
+        assert nodes == {f"127.0.0.1:{node.port}" for node in cluster.alive() if node.leads}
+    finally:
+        sick.ask("CONFIG", "SET", "appendfsync", "everysec")
+        for node in replicas:
+            node.start()
+    until(lambda: amiss(store) == [], patience=60)
+    store.close()
+
+
+def follows(node: Node, primary: Node) -> bool:
+    found = node.ask("ROLE")
+    return isinstance(found, list) and found[0] == "slave" and int(found[2]) == primary.port
+
+
+def amiss(store: RedisStore) -> list[Finding]:
+    return [finding for finding in store.examine(deep=False) if finding.severity is not Severity.FINE]

@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 from conveyor.core.errors import UsageError
 
 DEFAULT_URL: Final = "sqlite:///conveyor.db"
-KINDS: Final = frozenset(
-    {"sqlite", "postgresql", "postgres", "redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster"}
-)
+KINDS: Final = frozenset({"sqlite", "postgresql", "postgres"}) | {
+    f"redis{tls}{kind}" for tls in ("", "s") for kind in ("", "+sentinel", "+cluster")
+}
 """What a store's URL may begin with."""
 IN_MEMORY: Final = "sqlite:///:memory:"
 

@@ -63,12 +63,12 @@ class Cluster:
     def pool(self, node: Node | None, seconds: float = DEADLINE) -> Any:
         """See ``Source``."""
         settings = self._at(node) | within(seconds) | waiting(seconds)
-        return BLOCKING.BlockingConnectionPool(**settings, retry=Retry(NoBackoff(), 0))
+        return BLOCKING.BlockingConnectionPool(**_classed(settings, BLOCKING), retry=Retry(NoBackoff(), 0))
 
     def apool(self, node: Node | None) -> Any:
         """See ``Source``."""
         settings = self._at(node) | UNTIMED | waiting(DEADLINE)
-        return ASYNC.BlockingConnectionPool(**settings, retry=AsyncRetry(NoBackoff(), 0))
+        return ASYNC.BlockingConnectionPool(**_classed(settings, ASYNC), retry=AsyncRetry(NoBackoff(), 0))
 
     def listener(self) -> Any:
         """See ``Source``: what is said at one node is heard at all."""
@@ -114,3 +114,9 @@ class Cluster:
                 self._known = {**self._known, slot: node}
                 return
         raise exceptions.ClusterDownError(f"no node serves slot {slot}")
+
+
+def _classed(settings: dict[str, Any], library: Any) -> dict[str, Any]:
+    """*settings* for a pool of the *library*'s: a client knows ``ssl``, and a pool a class of connections."""
+    encrypted = settings.pop("ssl", False)
+    return settings | ({"connection_class": library.SSLConnection} if encrypted else {})

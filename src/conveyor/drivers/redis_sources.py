@@ -1,6 +1,6 @@
 """Where connections to Redis come from: a server, or whichever server some Sentinels name as the primary just now."""
 
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 import redis
 import redis.asyncio
@@ -33,6 +33,8 @@ USUAL: Final[dict[str, Any]] = {
     "client_name": "conveyor",
 }
 
+ASKED: Final[dict[str, Any]] = {"protocol": 2, "socket_timeout": ASKING, "socket_connect_timeout": ASKING}
+"""For connections to Sentinels."""
 UNTIMED: Final[dict[str, Any]] = USUAL | {"socket_timeout": None}
 """For async connections: the library makes a task of each send that has a time, and whoever uses one bounds it."""
 Node = tuple[str, int]
@@ -111,28 +113,69 @@ class Server(OnePlace):
 class Sentinels(OnePlace):
     """The primary of a service, as Sentinels tell it; they are asked anew for each new connection."""
 
-    def __init__(self, hosts: list[tuple[str, int]], service: str, options: dict[str, object]) -> None:
-        """*options* are for connections to the servers; Sentinels are asked without a password."""
+    def __init__(
+        self, hosts: list[tuple[str, int]], service: str, options: dict[str, object], asking: dict[str, object]
+    ) -> None:
+        """*options* are for connections to the servers, *asking* for those to the Sentinels."""
         self._hosts = hosts
         self._service = service
         self._options = options
+        self._asking = ASKED | asking
 
     def pool(self, node: Node | None, seconds: float = DEADLINE) -> Any:  # noqa: ARG002 - there is one
         """See ``Source``."""
-        sentinel = _SENTINEL.Sentinel(self._hosts, sentinel_kwargs=_asking(Retry(NoBackoff(), 0)))
-        settings = within(seconds) | self._options | {"retry": Retry(NoBackoff(), 0)}
-        return sentinel.master_for(self._service, **settings).connection_pool
+        retry = Retry(NoBackoff(), 0)
+        sentinel = _SENTINEL.Sentinel(self._hosts, sentinel_kwargs=self._asking | {"retry": retry})
+        settings = within(seconds) | self._options | waiting(seconds) | {"retry": retry}
+        return _Bounded(self._service, sentinel, **settings)
 
     def apool(self, node: Node | None) -> Any:  # noqa: ARG002 - as above
         """See ``Source``."""
-        asking = _asking(AsyncRetry(NoBackoff(), 0))
-        sentinel = _ASENTINEL.Sentinel(self._hosts, sentinel_kwargs=asking)
-        settings = UNTIMED | self._options
-        return sentinel.master_for(self._service, **settings, retry=AsyncRetry(NoBackoff(), 0)).connection_pool
+        retry = AsyncRetry(NoBackoff(), 0)
+        sentinel = _ASENTINEL.Sentinel(self._hosts, sentinel_kwargs=self._asking | {"retry": retry})
+        settings = UNTIMED | self._options | waiting(DEADLINE) | {"retry": retry}
+        return _AsyncBounded(self._service, sentinel, **settings)
 
     def listener(self) -> Any:
         """See ``Source``."""
-        return self.apool(None).make_connection()
+        pool = self.apool(None)
+        pool.connection_class = type("Listening", (_Listening, pool.connection_class), {})
+        connection = pool.make_connection()
+        connection.its_pool = pool
+        return connection
+
+
+class _Listening:
+    """A connection that has a pool to itself, which it keeps: the library's own reference to it is a weak one."""
+
+    its_pool: Any
+
+    async def disconnect(self, *args: Any, **options: Any) -> None:
+        """Close it, and those to the Sentinels."""
+        await cast(Any, super()).disconnect(*args, **options)
+        await self.its_pool.disconnect()
+
+
+class _Bounded(_SENTINEL.SentinelConnectionPool, BLOCKING.BlockingConnectionPool):  # type: ignore[misc]  # untyped
+    """Whoever finds all connections in use waits for one. Those to the Sentinels are closed when all others are."""
+
+    def disconnect(self, inuse_connections: bool = True) -> None:  # noqa: FBT001, FBT002 - as the library has it
+        """Close them; the library does so with the idle ones, when it hears of another primary."""
+        above: Any = super()
+        above.disconnect(inuse_connections)
+        for sentinel in self.sentinel_manager.sentinels if inuse_connections else ():
+            sentinel.connection_pool.disconnect()
+
+
+class _AsyncBounded(_ASENTINEL.SentinelConnectionPool, ASYNC.BlockingConnectionPool):  # type: ignore[misc]  # untyped
+    """The same for async code."""
+
+    async def disconnect(self, inuse_connections: bool = True) -> None:  # noqa: FBT001, FBT002 - as the library has it
+        """As above."""
+        above: Any = super()
+        await above.disconnect(inuse_connections)
+        for sentinel in self.sentinel_manager.sentinels if inuse_connections else ():
+            await sentinel.connection_pool.disconnect()
 
 
 def within(seconds: float) -> dict[str, Any]:
@@ -143,7 +186,3 @@ def within(seconds: float) -> dict[str, Any]:
 def waiting(seconds: float) -> dict[str, Any]:
     """For a connection that others use."""
     return {"max_connections": MOST, "timeout": seconds}
-
-
-def _asking(retry: Any) -> dict[str, Any]:
-    return {"protocol": 2, "socket_timeout": ASKING, "socket_connect_timeout": ASKING, "retry": retry}

@@ -125,7 +125,8 @@ class Operations(Protocol):
     def rescue(self, limit: int) -> Plan[Rescued]:
         """The running jobs of up to *limit* dead runners are ready again, failed, or quarantined.
 
-        All jobs of a runner at once: only then can be told whether one was alone with it.
+        All jobs of a runner at once, or with what tells each later pass how many there were: so it can be told whether
+        one was alone with it. It stays known as dead until there are none.
         """
         ...
 

@@ -1,4 +1,4 @@
--- uses keys, parts, jobs
+-- uses keys, parts, jobs, heads
 -- Due jobs are the runner's, if its lease lives. ARGV: runner, how many tasks, these, then queues with their room.
 -- The answer: the clock, then by lane its queue, priority and task, and its jobs.
 despite_want()
@@ -10,23 +10,6 @@ if not lease or tonumber(lease) <= at then return answer end
 
 local known, first, held = {}, 3 + ARGV[2], P .. 'held:' .. runner
 for n = 3, first - 1 do known[ARGV[n]] = true end
-
-local function sooner(a, b)
-  if a.run_after ~= b.run_after then return a.run_after < b.run_after end
-  return a.id < b.id
-end
-
--- The first *room* that are due, of several lanes of one priority.
-local function heads(queue, priority, tasks, room)
-  local found = {}
-  for _, task in ipairs(tasks) do
-    local lane = redis.call('ZRANGEBYSCORE', lane_key(queue, priority, task), '-inf', now, 'WITHSCORES', 'LIMIT', 0, room)
-    for n = 1, #lane, 2 do found[#found + 1] = {id = lane[n], run_after = tonumber(lane[n + 1]), task = task} end
-  end
-  if #tasks > 1 then table.sort(found, sooner) end
-  for n = #found, room + 1, -1 do found[n] = nil end
-  return found
-end
 
 -- The job is the runner's; what a claim gives of it. What few jobs have comes last, if there is any of it.
 local function start(id, lane)
@@ -60,7 +43,7 @@ end
 -- What is left of the *room* of a queue, after its due jobs of one priority have been taken.
 local function take(queue, priority, tasks, room)
   local taken = {}
-  for _, head in ipairs(heads(queue, priority, tasks, room)) do
+  for _, head in ipairs(heads(queue, priority, tasks, room, now)) do
     local row = start(head.id, lane_of(queue, priority, head.task))
     local of = taken[head.task]
     if row and not of then
@@ -79,17 +62,9 @@ end
 for n = first, #ARGV, 2 do
   local queue, room = ARGV[n], tonumber(ARGV[n + 1])
   local lanes = redis.call('HEXISTS', P .. 'paused', queue) == 0 and redis.call('ZRANGE', lanes_key(queue), 0, -1) or {}
-  local priority, tasks = nil, {}
-  for _, lane in ipairs(lanes) do
-    local colon = string.find(lane, ':', 1, true)
-    local its, task = string.sub(lane, 1, colon - 1), string.sub(lane, colon + 1)
-    if its ~= priority then
-      if room > 0 and #tasks > 0 then room = take(queue, priority, tasks, room) end
-      priority, tasks = its, {}
-    end
-    if known[task] then tasks[#tasks + 1] = task end
-  end
-  if room > 0 and #tasks > 0 then take(queue, priority, tasks, room) end
+  by_priority(lanes, function(priority, tasks)
+    if room > 0 then room = take(queue, priority, tasks, room) end
+  end, known)
 end
 write_noted()
 return answer

@@ -1,17 +1,20 @@
--- uses keys
--- The due jobs of the queue ARGV[1] by task: its name, how many, since when, and the clock.
-local at, tasks = clock(), {}
-for _, lane in ipairs(redis.call('ZRANGE', lanes_key(ARGV[1]), 0, -1)) do
-  local colon = string.find(lane, ':', 1, true)
-  local task = string.sub(lane, colon + 1)
-  local key = lane_key(ARGV[1], string.sub(lane, 1, colon - 1), task)
-  local due = redis.call('ZCOUNT', key, '-inf', at)
-  if due > 0 then
-    local since = tonumber(redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')[2])
-    local known = tasks[task] or {0, since}
-    tasks[task] = {known[1] + due, math.min(known[2], since)}
+-- uses keys, heads
+-- The due jobs of the queue ARGV[1] by task, of the first ARGV[2] that would be claimed: its name, how many, since when,
+-- and the clock.
+local at, room, found = clock(), tonumber(ARGV[2]), {}
+local now = digits(at)
+
+local function take(priority, tasks)
+  for _, head in ipairs(heads(ARGV[1], priority, tasks, room, now)) do
+    local known = found[head.task] or {0, head.run_after}
+    found[head.task] = {known[1] + 1, math.min(known[2], head.run_after)}
+    room = room - 1
   end
 end
+
+by_priority(redis.call('ZRANGE', lanes_key(ARGV[1]), 0, -1), function(priority, tasks)
+  if room > 0 then take(priority, tasks) end
+end)
 local answer = {}
-for task, found in pairs(tasks) do answer[#answer + 1] = {task, found[1], digits(found[2]), digits(at)} end
+for task, its in pairs(found) do answer[#answer + 1] = {task, its[1], digits(its[2]), now} end
 return answer

@@ -1,31 +1,90 @@
-"""What ``app.doctor()`` looks at in a store on Redis besides its jobs."""
+"""What ``app.doctor()`` looks at in a store on Redis besides its jobs: at each server that has a shard of it."""
 
-from collections.abc import Mapping, Sequence
-from typing import Final, cast
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Final, NamedTuple, cast
+
+from redis import exceptions
 
 from conveyor.core.errors import ConveyorError
 from conveyor.core.health import Finding, fine, note, trouble
-from conveyor.drivers.redis import packed, translated
+from conveyor.drivers.redis import Connection, packed, translated
 from conveyor.drivers.redis_links import Links
 
 OLDEST: Final = (6, 2)
 FULL: Final = 0.8
 """Of the memory that the server may use."""
-Facts = Mapping[str, str]
+SETTINGS: Final = ("appendfsync", "min-replicas-to-write")
+"""What ``INFO`` does not tell."""
 
 
-def examined(links: Links) -> Sequence[Finding]:
-    """What is found; what cannot be looked at is a finding too."""
-    try:
-        with translated(writes=False), links.link() as to:
-            connection = to(0)
-            connection.send_packed_command(packed("INFO"))
-            text = cast(bytes, connection.read_response()).decode("utf-8", "replace")
-    except ConveyorError as error:
-        return [trouble("server", f"what it says of itself cannot be read: {error}", "let its user call INFO")]
+class Facts(NamedTuple):
+    """What a server says of itself."""
+
+    info: Mapping[str, str]
+    settings: Mapping[str, str]
+    """Empty where its user may not read them."""
+
+    def get(self, name: str, usual: str = "") -> str:
+        """A line of ``INFO``."""
+        return self.info.get(name, usual)
+
+    @property
+    def replicas(self) -> int:
+        """How many there are that hear of what is written."""
+        lines = (value for name, value in self.info.items() if name.startswith("slave") and name[5:].isdecimal())
+        return sum("state=online" in value for value in lines)
+
+
+def examined(links: Links, shards: int, wait: int) -> Sequence[Finding]:
+    """What is found; what cannot be looked at is a finding too. Of several servers each finding says which it is of.
+
+    *wait*: for how many replicas the store's writes wait.
+    """
+    nodes: dict[str, Sequence[Finding]] = {}
+    for shard in range(shards):
+        try:
+            with translated(writes=False), links.link() as to:
+                connection = to(shard)
+                if (name := _name(connection)) not in nodes:
+                    nodes[name] = list(_found(_facts(connection), wait))
+        except ConveyorError as error:
+            text = f"what it says of itself cannot be read: {error}"
+            nodes[f"shard {shard}"] = [trouble("server", text, "start it, or let its user call INFO")]
+    if len(nodes) == 1:
+        return next(iter(nodes.values()))
+    return [replace(one, text=f"{name}: {one.text}") for name, found in nodes.items() for one in found]
+
+
+def _name(connection: Connection) -> str:
+    return f"{getattr(connection, 'host', '')}:{getattr(connection, 'port', '')}"
+
+
+def _facts(connection: Connection) -> Facts:
+    connection.send_packed_command(packed("INFO"))
+    text = cast(bytes, connection.read_response()).decode("utf-8", "replace")
     lines = (line.partition(":") for line in text.splitlines() if ":" in line)
-    facts = {name: value.strip() for name, _, value in lines}
-    return [_version(facts), _durability(facts), _eviction(facts), _memory(facts)]
+    return Facts({name: value.strip() for name, _, value in lines}, dict(_settings(connection)))
+
+
+def _settings(connection: Connection) -> Iterator[tuple[str, str]]:
+    for name in SETTINGS:
+        connection.send_packed_command(packed("CONFIG", "GET", name))
+        try:
+            pair = cast("list[bytes]", connection.read_response())
+        except exceptions.ResponseError:  # its user may not, or a hosted server has no such command
+            return
+        if pair:
+            yield name, pair[1].decode()
+
+
+def _found(facts: Facts, wait: int) -> Iterator[Finding]:
+    yield _version(facts)
+    yield _durability(facts)
+    yield _eviction(facts)
+    yield _memory(facts)
+    if wait or facts.get("cluster_enabled") == "1":
+        yield _replicas(facts, wait)
 
 
 def _version(facts: Facts) -> Finding:
@@ -38,10 +97,21 @@ def _version(facts: Facts) -> Finding:
 
 
 def _durability(facts: Facts) -> Finding:
-    if facts.get("aof_enabled") == "1":
-        return fine("durability", "the append-only file is on; appendfsync says what a power cut may cost")
-    fix = "CONFIG SET appendonly yes, and in its configuration file"
-    return trouble("durability", "the append-only file is off: what was accepted is lost when the server ends", fix)
+    if facts.get("aof_enabled") != "1":
+        fix = "CONFIG SET appendonly yes, and in its configuration file"
+        return trouble("durability", "the append-only file is off: what was accepted is lost when the server ends", fix)
+    match facts.settings.get("appendfsync"):
+        case "no":
+            text = "appendfsync is no: a power cut takes what was accepted in the last half a minute or so"
+            fix = "CONFIG SET appendfsync everysec, or always, and in its configuration file"
+            return trouble("durability", text, fix)
+        case "always":
+            return fine("durability", "the append-only file is on, and each write is on disk before it is answered")
+        case "everysec":
+            return fine("durability", "the append-only file is on; a power cut may cost the last second")
+        case _:
+            text = "the append-only file is on; what a power cut may cost is not known, for CONFIG GET is refused"
+            return note("durability", text, "let its user call CONFIG GET")
 
 
 def _eviction(facts: Facts) -> Finding:
@@ -53,10 +123,25 @@ def _eviction(facts: Facts) -> Finding:
 
 
 def _memory(facts: Facts) -> Finding:
-    used, most = int(facts.get("used_memory", 0)), int(facts.get("maxmemory", 0))
+    used, most = int(facts.get("used_memory", "0")), int(facts.get("maxmemory", "0"))
     if not most:
         return fine("memory", f"{used / 1024 / 1024:,.0f} MiB in use, and no limit")
     text = f"{used / 1024 / 1024:,.0f} MiB in use of {most / 1024 / 1024:,.0f}"
     if used < FULL * most:
         return fine("memory", text)
     return note("memory", text, "raise maxmemory, keep ended jobs for a shorter time, or conveyor prune")
+
+
+def _replicas(facts: Facts, wait: int) -> Finding:
+    there, least = facts.replicas, facts.settings.get("min-replicas-to-write")
+    text = f"{there} {'replica hears' if there == 1 else 'replicas hear'} of what is written"
+    if there < wait:
+        return trouble("replicas", f"{text}, and wait={wait}: nothing is accepted", "start replicas, or lower wait=")
+    if not there:
+        return note("replicas", f"{text}: when this server is lost, so is its part of the jobs", "give it a replica")
+    if least is not None and int(least) < wait:
+        said = (
+            f"{text}, and min-replicas-to-write is {least}, less than wait={wait}: when it is cut off it still writes"
+        )
+        return trouble("replicas", said, f"CONFIG SET min-replicas-to-write {wait}, and in its configuration file")
+    return fine("replicas", text)

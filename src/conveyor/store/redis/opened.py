@@ -196,7 +196,7 @@ class RedisStore:
 
     def examine(self, *, deep: bool) -> Sequence[Finding]:  # noqa: ARG002 - all of it is quick
         """See ``Store``."""
-        return examined(self._links)
+        return examined(self._links, len(self._tags), self._wait)
 
     def amiss(self) -> Sequence[Finding]:
         """Nothing: there are no tables that could be."""

@@ -18,6 +18,9 @@ KNOWN: Final = frozenset(
     | {"ssl_ca_certs", "ssl_cert_reqs", "ssl_certfile", "ssl_keyfile", "ssl_check_hostname"}
 )
 """Options of the library's that a URL may name. It would not say that it does not know one."""
+ASKED: Final = frozenset({"sentinel_username", "sentinel_password", "sentinel_ssl"})
+"""Options for connections to Sentinels."""
+SWITCHES: Final = frozenset({"ssl_check_hostname", "sentinel_ssl"})
 LAST_PORT: Final = 65_535
 MOST_REPLICAS: Final = 16
 MOST_SHARDS: Final = 64
@@ -56,11 +59,11 @@ class Place(NamedTuple):
         wait, shards = _number(given, "wait", 0, MOST_REPLICAS), _number(given, "shards", 1, MOST_SHARDS)
         if not _ALLOWED.match(prefix):
             raise UsageError("the prefix of a Redis store has up to 64 letters, digits, and . : - _")
-        if unknown := sorted(given.keys() - KNOWN):
+        kind = parts.scheme.partition("+")[2]
+        if unknown := sorted(given.keys() - KNOWN - (ASKED if kind == "sentinel" else frozenset())):
             raise _unread(f"there is no option {unknown[0]!r}")
         if not (timeout := given.get("socket_connect_timeout", "1")).isdecimal() or timeout == "0":
             raise _unread("socket_connect_timeout= is a number of seconds")
-        kind = parts.scheme.partition("+")[2]
         source, where = {"sentinel": _sentinels, "cluster": _cluster}.get(kind, _server)(parts, given)
         shown = f"{parts.scheme}://{where}" + ("" if prefix == PREFIX else f"?prefix={prefix}")
         return cls(source, shown, prefix, [tag_of(prefix, shard, shards or 1) for shard in range(shards or 1)], wait)
@@ -87,12 +90,17 @@ def _server(parts: SplitResult, given: Mapping[str, str]) -> tuple[Source, str]:
 
 def _sentinels(parts: SplitResult, given: Mapping[str, str]) -> tuple[Source, str]:
     service, _, number = parts.path.strip("/").partition("/")
-    hosts, options, named = _several(parts, given, SENTINEL)
+    asking: dict[str, object] = {
+        name: given[f"sentinel_{name}"] for name in ("username", "password") if given.get(f"sentinel_{name}")
+    }
+    others = {name: value for name, value in given.items() if not name.startswith("sentinel_")}
+    hosts, options, named = _several(parts, others, SENTINEL)
+    if _read("sentinel_ssl", given.get("sentinel_ssl", "yes")):
+        asking |= {name: value for name, value in options.items() if name.startswith("ssl")}
     if not hosts or not service or not (number or "0").isdecimal():
         raise _unread("write redis+sentinel://host:26379,host:26379/service/0")
-    if parts.scheme.startswith("rediss"):
-        options["ssl"] = True
-    return Sentinels(hosts, service, options | {"db": int(number or 0)}), f"{named}/{service}/{number or 0}"
+    source = Sentinels(hosts, service, options | {"db": int(number or 0)}, asking)
+    return source, f"{named}/{service}/{number or 0}"
 
 
 def _cluster(parts: SplitResult, given: Mapping[str, str]) -> tuple[Source, str]:
@@ -112,6 +120,7 @@ def _several(parts: SplitResult, given: Mapping[str, str], port: int) -> tuple[l
     name, _, password = user.partition(":")
     options: dict[str, object] = {key: _read(key, value) for key, value in given.items()}
     options |= {key: unquote(value) for key, value in (("username", name), ("password", password)) if value}
+    options |= {"ssl": True} if parts.scheme.startswith("rediss") else {}
     return (hosts if all(found) else []), options, named
 
 
@@ -119,7 +128,7 @@ def _read(option: str, value: str) -> object:
     """The value of an option of the library's, as its own URLs read it."""
     if option == "socket_connect_timeout":
         return float(value)
-    return value.lower() not in {"0", "f", "false", "n", "no"} if option == "ssl_check_hostname" else value
+    return value.lower() not in {"0", "f", "false", "n", "no"} if option in SWITCHES else value
 
 
 def _unread(why: str) -> UsageError:

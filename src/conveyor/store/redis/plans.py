@@ -18,7 +18,7 @@ from conveyor.store.redis.scripts import Argument, call, given
 from conveyor.store.sight import Sight
 
 MOST: Final = 1_000
-"""Jobs that one call claims: the server does nothing else meanwhile."""
+"""Jobs that one call claims, or takes back: the server does nothing else meanwhile."""
 EACH: Final = 0.001
 """Seconds of patience for each job of many."""
 REFUSED, STOPPED, MISSING = b"rsm"
@@ -76,12 +76,7 @@ class RedisOperations(RedisReads):
 
     def next_due(self, queues: Sequence[str], sight: Sight | None = None) -> Plan[int | None]:
         """See ``Operations.next_due``."""
-
-        def steps() -> Steps[int | None]:
-            found = (yield call("next_due", given(sight.until if sight else None), *queues)).rows[0][0]
-            return None if found is None else int(cast(bytes, found))
-
-        return Plan(steps, writes=False, steady=True)
+        return Plan(partial(_next_due, queues, sight or Sight()), writes=False, steady=True)
 
     def settle(self, outcomes: Sequence[Outcome]) -> Plan[Settled]:
         """See ``Operations.settle``."""
@@ -95,10 +90,16 @@ class RedisOperations(RedisReads):
         """See ``Operations.report``."""
 
         def steps() -> Steps[None]:
-            fields = [(one.id.hex(), one.token, one.runner.hex(), one.progress) for one in reports]
-            yield call("report", *(value for row in fields for value in row))
+            yield from self.reported(reports)
 
         return Plan(steps)
+
+    def reported(self, reports: Sequence[Report]) -> Steps[Sequence[Report]]:
+        """The steps of ``report`` in one shard, and the reports of jobs that are not there."""
+        fields = [(one.id.hex(), one.token, one.runner.hex(), one.progress) for one in reports]
+        answer = yield call("report", *(value for row in fields for value in row))
+        missing = set(map(unhex, cast("list[bytes]", answer.rows[0][0])))
+        return [one for one in reports if one.id in missing]
 
     def asked(self, runner: bytes) -> Plan[Sequence[tuple[bytes, int, str]]]:
         """See ``Operations.asked``."""
@@ -119,7 +120,7 @@ class RedisOperations(RedisReads):
         return Plan(steps, writes=False)
 
     def rescue(self, limit: int) -> Plan[Rescued]:
-        """See ``Operations.rescue``. All jobs of a runner are settled by one call, so that none is left behind."""
+        """See ``Operations.rescue``. Up to ``MOST`` jobs at a time; who has more stays known as dead meanwhile."""
         return Plan(partial(_rescue, limit))
 
 
@@ -170,6 +171,20 @@ def _claim(runner: bytes, room: Mapping[str, int], tasks: Sequence[str], sight: 
         left = {queue: count for queue, count in left.items() if count > 0}
     sight.until = began if began is not None else sight.until
     return in_turn(claimed)
+
+
+def _next_due(queues: Sequence[str], sight: Sight) -> Steps[int | None]:
+    left, cursor, since = list(queues), b"0", sight.until
+    soonest: int | None = None
+    clock = 0
+    while left:
+        answer = yield call("next_due", given(since), cursor, *left)
+        at, done, cursor, found = cast("tuple[bytes, int, bytes, bytes | None]", answer.rows[0][0])
+        clock, left = int(at), left[done:]
+        since = clock if since is None else since  # or what comes due between two calls would be told of by neither
+        if found is not None and (soonest is None or int(found) < soonest):
+            soonest = int(found)
+    return None if soonest is None else soonest - clock
 
 
 def _claimed(lane: Sequence[object], at: int) -> Iterator[Claimed]:
@@ -249,12 +264,13 @@ def _outcome(outcome: Outcome) -> tuple[Argument, ...]:
 def _rescue(limit: int) -> Steps[Rescued]:
     held = yield from held_of(limit)
     outcomes = [judge_loss(job) for job in held]
-    return rescued(held, outcomes, (yield from _settle(outcomes)), limit)
+    found = rescued(held, outcomes, (yield from _settle(outcomes)), limit)
+    return found._replace(more=found.more or (len(held) >= MOST and bool(found.jobs)))  # else somebody else is at it
 
 
 def held_of(limit: int) -> Steps[Sequence[Held]]:
-    """The jobs that up to *limit* dead runners hold in one shard."""
-    rows = cast("list[list[bytes | None]]", (yield call("orphans", limit)).rows[0][0])
+    """The jobs that up to *limit* dead runners hold in one shard, or the first ``MOST`` of them."""
+    rows = cast("list[list[bytes | None]]", (yield call("orphans", limit, MOST)).rows[0][0])
     return [_held(row) for row in rows]
 
 

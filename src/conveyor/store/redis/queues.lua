@@ -1,20 +1,8 @@
 -- uses keys
--- Queues with what is in them: those of ARGV, or without any, all that are known or paused. See QueueInfo.
-local at, names = clock(), {}
-if #ARGV > 0 then
-  names = ARGV
-else
-  local seen = {}
-  for _, found in ipairs({redis.call('SMEMBERS', P .. 'queues'), redis.call('HKEYS', P .. 'paused')}) do
-    for _, name in ipairs(found) do
-      if not seen[name] then names[#names + 1] = name end
-      seen[name] = true
-    end
-  end
-  table.sort(names)
-end
+-- The queues ARGV with what is in them. See QueueInfo.
+local at = clock()
 local answer = {}
-for _, name in ipairs(names) do
+for _, name in ipairs(ARGV) do
   local due, later, oldest = 0, 0, nil
   for _, lane in ipairs(redis.call('ZRANGE', lanes_key(name), 0, -1)) do
     local colon = string.find(lane, ':', 1, true)

@@ -35,6 +35,8 @@ from conveyor.store.rows import ended_of, failures_of, queue_of, runner_of
 
 BUDGET: Final = 1_000
 """Jobs that one call looks at; ``reading.lua`` says the same."""
+QUEUES: Final = 200
+"""Queues that one call counts."""
 FORM: Final = 1
 """The number of the store's form; it grows when an older version could not work with it."""
 _TEXTS: Final = frozenset({1, 2, 4, 20, 24})
@@ -102,17 +104,17 @@ class RedisReads:
 
         return Plan(steps, writes=False)
 
-    def due_tasks(self, queue: str, limit: int) -> Plan[Sequence[DueTask]]:  # noqa: ARG002 - counting costs nothing here
-        """See ``Operations.due_tasks``: of all that is due."""
+    def due_tasks(self, queue: str, limit: int) -> Plan[Sequence[DueTask]]:
+        """See ``Operations.due_tasks``."""
 
         def steps() -> Steps[Sequence[DueTask]]:
-            return due_tasks((yield from self.due_rows(queue)))
+            return due_tasks((yield from self.due_rows(queue, limit)))
 
         return Plan(steps, writes=False)
 
-    def due_rows(self, queue: str) -> Steps[Sequence[DueRow]]:
+    def due_rows(self, queue: str, limit: int) -> Steps[Sequence[DueRow]]:
         """The steps of ``due_tasks`` in one shard."""
-        return cast("list[DueRow]", (yield call("due_tasks", queue)).rows[0][0])
+        return cast("list[DueRow]", (yield call("due_tasks", queue, limit)).rows[0][0])
 
     def latest(self, limit: int) -> Plan[Sequence[Ended]]:
         """See ``Operations.latest``."""
@@ -286,8 +288,18 @@ def _counted() -> Steps[Counter[State]]:
 
 
 def _queues(*names: str) -> Steps[Sequence[QueueInfo]]:
-    rows = cast("list[list[bytes | int | None]]", (yield call("queues", *names)).rows[0][0])
-    return [_queue(row) for row in rows]
+    """Those of *names*, or all that are known or paused, some hundreds in a call."""
+    asked = names or (yield from _queue_names())
+    found: list[QueueInfo] = []
+    for first in range(0, len(asked), QUEUES):
+        rows = (yield call("queues", *asked[first : first + QUEUES])).rows[0][0]
+        found += [_queue(row) for row in cast("list[list[bytes | int | None]]", rows)]
+    return found
+
+
+def _queue_names() -> Steps[Sequence[str]]:
+    known, paused = cast("list[list[bytes]]", (yield call("queue_names")).rows[0][0])
+    return sorted(name.decode() for name in {*known, *paused})
 
 
 def _queue(row: Sequence[bytes | int | None]) -> QueueInfo:

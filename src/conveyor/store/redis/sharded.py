@@ -27,15 +27,14 @@ from conveyor.core.model import (
 from conveyor.plan import Plan, Steps
 from conveyor.store.answers import Rescued, Settled, Visit
 from conveyor.store.ending import in_turn, rescued
-from conveyor.store.redis.plans import RedisOperations, held_of
+from conveyor.store.redis.plans import MOST, RedisOperations, held_of
 from conveyor.store.redis.scripts import call
 from conveyor.store.redis.sharded_reads import ShardedReads
-from conveyor.store.redis.sharding import at, by_id, by_name, everywhere, flat, grouped, of_job
+from conveyor.store.redis.sharding import at, by_name, everywhere, flat, grouped, of_job
+from conveyor.store.redis.whereabouts import Whereabouts
 from conveyor.store.sight import Sight
 
 T = TypeVar("T")
-
-
 Storing = Callable[[Sequence[NewJob]], Plan[Mapping[bytes, bytes]]]
 
 
@@ -46,8 +45,7 @@ class ShardedOperations(ShardedReads):
         """*inner* are those of one shard."""
         super().__init__(inner, shards)
         self._inner = inner
-        self._elsewhere: dict[bytes, int] = {}
-        """Where jobs lie that were claimed by this process, and do not lie where their ids say."""
+        self._where = Whereabouts(shards)
         self._first = random.randrange(shards)  # noqa: S311 - so that not all claimers begin with the same shard
 
     def enqueue(self, jobs: Sequence[NewJob]) -> Plan[Mapping[bytes, bytes]]:
@@ -96,7 +94,7 @@ class ShardedOperations(ShardedReads):
         """See ``Operations.confirm``."""
 
         def steps() -> Steps[bool]:
-            for shard in self._ways(id_):
+            for shard in self._where.ways(id_):
                 if (yield from at(shard, self._inner.confirm(id_, token).steps())):
                     return True
             return False
@@ -129,8 +127,7 @@ class ShardedOperations(ShardedReads):
             seen += [own.until] if own.until is not None else []
             for job in jobs:
                 left[job.queue] -= 1
-                if by_id(job.id, self._shards) != shard:
-                    self._elsewhere[job.id] = shard
+                self._where.keep(job.id, shard)
             claimed += jobs
         if trouble is not None and not claimed:
             raise trouble
@@ -151,26 +148,24 @@ class ShardedOperations(ShardedReads):
         return Plan(partial(self._settle, outcomes), steady=True, patience=self._inner.settle(outcomes).patience)
 
     def _settle(self, outcomes: Sequence[Outcome]) -> Steps[Settled]:
-        found, left = Settled(), list(outcomes)
-        for further in range(self._shards):
-            missing: list[Outcome] = []
-            for shard, part in grouped(left, lambda one: self._ways(one.id)[further]).items():  # noqa: B023 - used at once
-                settled, lost = yield from at(shard, self._inner.settled(part))
-                found = Settled(found.refused | settled.refused, found.stopped | settled.stopped)
-                missing += lost
-            left = missing
-            if not left:
-                break
+        found: list[Settled] = []
+
+        def settled(part: Sequence[Outcome]) -> Steps[Sequence[Outcome]]:
+            answer, missing = yield from self._inner.settled(part)
+            found.append(answer)
+            return missing
+
+        lost = yield from self._where.each(outcomes, settled)
         for outcome in outcomes:
-            self._elsewhere.pop(outcome.id, None)
-        return Settled(found.refused | frozenset(outcome.id for outcome in left), found.stopped)
+            self._where.forget(outcome.id)
+        refused = frozenset(outcome.id for outcome in lost).union(*(answer.refused for answer in found))
+        return Settled(refused, frozenset[bytes]().union(*(answer.stopped for answer in found)))
 
     def report(self, reports: Sequence[Report]) -> Plan[None]:
         """See ``Operations.report``."""
 
         def steps() -> Steps[None]:
-            for shard, part in grouped(reports, lambda one: self._ways(one.id)[0]).items():
-                yield from at(shard, self._inner.report(part).steps())
+            yield from self._where.each(reports, self._inner.reported)
 
         return Plan(steps)
 
@@ -200,7 +195,8 @@ class ShardedOperations(ShardedReads):
             own, _ = yield from at(shard, self._inner.settled(ends))
             jobs, outcomes = [*jobs, *mine], [*outcomes, *ends]
             settled = Settled(settled.refused | own.refused, settled.stopped | own.stopped)
-        return rescued(jobs, outcomes, settled, limit)
+        done = rescued(jobs, outcomes, settled, limit)
+        return done._replace(more=done.more or (bool(done.jobs) and any(len(part) >= MOST for part in found)))
 
     def dead_runners(self) -> Plan[int]:
         """See ``Operations.dead_runners``: each has a lease in each shard."""
@@ -214,7 +210,7 @@ class ShardedOperations(ShardedReads):
         """See ``Operations.get``."""
 
         def steps() -> Steps[JobInfo | None]:
-            for shard in self._ways(id_):
+            for shard in self._where.ways(id_):
                 if (info := (yield from at(shard, self._inner.get(id_).steps()))) is not None:
                     return info
             return None
@@ -257,11 +253,6 @@ class ShardedOperations(ShardedReads):
     def clock(self) -> Plan[int]:
         """See ``Operations.clock``: the first shard's."""
         return self._read(lambda: at(0, self._inner.clock().steps()))
-
-    def _ways(self, id_: bytes) -> Sequence[int]:
-        """The shards in which a job of that id may lie, the likeliest first."""
-        first = self._elsewhere.get(id_, by_id(id_, self._shards))
-        return [first, *(shard for shard in range(self._shards) if shard != first)]
 
     def _read(self, steps: Callable[[], Steps[T]]) -> Plan[T]:
         return Plan(steps, writes=False)

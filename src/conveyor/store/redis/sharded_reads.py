@@ -40,11 +40,11 @@ class ShardedReads:
 
         return Plan(steps, writes=False)
 
-    def due_tasks(self, queue: str, limit: int) -> Plan[Sequence[DueTask]]:  # noqa: ARG002 - counting costs nothing here
-        """See ``Operations.due_tasks``."""
+    def due_tasks(self, queue: str, limit: int) -> Plan[Sequence[DueTask]]:
+        """See ``Operations.due_tasks``: of the first *limit* of each shard."""
 
         def steps() -> Steps[Sequence[DueTask]]:
-            return due_tasks(flat((yield from everywhere(self._shards, partial(self._reads.due_rows, queue)))))
+            return due_tasks(flat((yield from everywhere(self._shards, partial(self._reads.due_rows, queue, limit)))))
 
         return Plan(steps, writes=False)
 

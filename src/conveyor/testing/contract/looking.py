@@ -117,6 +117,9 @@ class Looking(Suite):
         enqueue(store, new_job(task="c", delay=HOUR), new_job(task="d", queue="other"))
         found = store.run(store.operations.due_tasks("default", 100))
         assert [(due.task, due.jobs) for due in found] == [("a", 2), ("b", 1)]
+        if self.ordered:
+            first = store.run(store.operations.due_tasks("default", 2))
+            assert [(due.task, due.jobs) for due in first] == [("a", 1), ("b", 1)]
 
     def test_the_latest_that_succeeded_or_failed_tell_how_long_they_waited_and_ran(
         self, store: Store, hand: Hand

@@ -1,0 +1,72 @@
+-- The lanes of a queue, and the jobs of several in the order of their times, without reading more than a few behind those that are wanted:
+-- the lanes are merged, each read in pieces that begin small and double. `keys` comes before this.
+local function sooner(a, b)
+  if a.run_after ~= b.run_after then return a.run_after < b.run_after end
+  return a.id < b.id
+end
+
+-- Whether the lane has a job more that is due until *now*; it is its head then.
+local function advanced(lane, now, room)
+  lane.n = lane.n + 2
+  if not lane.read[lane.n] then
+    if #lane.read < 2 * lane.piece then return false end -- it had fewer than it was asked for
+    lane.seen = lane.seen + lane.piece
+    lane.piece = math.min(2 * lane.piece, room)
+    lane.read = redis.call('ZRANGEBYSCORE', lane.key, '-inf', now, 'WITHSCORES', 'LIMIT', lane.seen, lane.piece)
+    lane.n = 1
+    if not lane.read[1] then return false end
+  end
+  lane.id, lane.run_after = lane.read[lane.n], tonumber(lane.read[lane.n + 1])
+  return true
+end
+
+-- The lanes are a heap, the soonest on top: a lane is not later than the two at twice its place and behind that.
+local function sink(heap, place)
+  local lane, last = heap[place], #heap
+  while 2 * place <= last do
+    local below = 2 * place
+    if below < last and sooner(heap[below + 1], heap[below]) then below = below + 1 end
+    if not sooner(heap[below], lane) then break end
+    heap[place] = heap[below]
+    place = below
+  end
+  heap[place] = lane
+end
+
+-- The first *room* that are due until *now*, of the lanes of one priority: id, run_after and task of each.
+local function heads(queue, priority, tasks, room, now)
+  local heap, found, piece = {}, {}, math.ceil(room / #tasks)
+  for _, task in ipairs(tasks) do
+    local key = lane_key(queue, priority, task)
+    local read = redis.call('ZRANGEBYSCORE', key, '-inf', now, 'WITHSCORES', 'LIMIT', 0, piece)
+    local lane = {key = key, task = task, read = read, piece = piece, seen = 0, n = -1}
+    if read[1] and advanced(lane, now, room) then heap[#heap + 1] = lane end
+  end
+  for place = math.floor(#heap / 2), 1, -1 do sink(heap, place) end
+  while heap[1] and #found < room do
+    local lane = heap[1]
+    found[#found + 1] = {id = lane.id, run_after = lane.run_after, task = lane.task}
+    if not advanced(lane, now, room - #found) then
+      heap[1] = heap[#heap]
+      heap[#heap] = nil
+    end
+    if heap[2] then sink(heap, 1) end
+  end
+  return found
+end
+
+-- Call *do_* with each priority of the *lanes* of a queue, the highest first, and the tasks that have a lane of it; only
+-- with those of *known*, where that is given.
+local function by_priority(lanes, do_, known)
+  local priority, tasks = nil, {}
+  for _, lane in ipairs(lanes) do
+    local colon = string.find(lane, ':', 1, true)
+    local its, task = string.sub(lane, 1, colon - 1), string.sub(lane, colon + 1)
+    if its ~= priority then
+      if #tasks > 0 then do_(priority, tasks) end
+      priority, tasks = its, {}
+    end
+    if not known or known[task] then tasks[#tasks + 1] = task end
+  end
+  if #tasks > 0 then do_(priority, tasks) end
+end

@@ -1,0 +1,3 @@
+-- uses keys
+-- The queues that are known, and those that are paused.
+return {redis.call('SMEMBERS', P .. 'queues'), redis.call('HKEYS', P .. 'paused')}
