@@ -254,7 +254,7 @@ def test_a_connection_whose_library_tells_nobody_is_refused(postgres_url: str, a
         pass
 
 
-@pytest.mark.parametrize("given", [None, "session", object()], ids=repr)
+@pytest.mark.parametrize("given", [None, "session", object()], ids=["None", "a text", "an object"])
 def test_what_is_no_connection_is_refused(app: Conveyor, given: Any) -> None:
     with pytest.raises(WrongStore, match="does not tell when it commits"), app.within(given):
         pass
