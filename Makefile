@@ -71,8 +71,8 @@ broken: $(VENV)/.dev ## Break the code on purpose; `conveyor chaos` must see eac
 bench: $(VENV)/.dev ## Measure throughput and latency on this machine
 	$(BIN)/conveyor bench $(ARGS)
 
-compare: $(VENV)/.dev ## Measure Conveyor beside PgQueuer, Procrastinate, Oban and Django-Q2
-	$(BIN)/python -m benchmarks.compare $(ARGS)
+compare: $(VENV)/.dev ## Measure Conveyor beside its peers on PostgreSQL, or with STORE=redis on Redis
+	$(BIN)/python -m benchmarks.compare $(if $(STORE),--store $(STORE)) $(ARGS)
 
 docs: $(VENV)/.dev ## Build the documentation as a site; a warning is an error
 	@$(BIN)/python -m sphinx -b html -W --keep-going -q docs docs/_build/html

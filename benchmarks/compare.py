@@ -1,4 +1,6 @@
-"""Compares Conveyor with its peers on one PostgreSQL server: ``python -m benchmarks.compare``, or ``make compare``.
+"""Compares Conveyor with its peers on one server: ``python -m benchmarks.compare``, or ``make compare``.
+
+PostgreSQL, or with ``--store redis`` Redis, each with the peers that use it.
 
 Every round measures every peer, in another order each time, so that whatever else the machine does hits all alike.
 Each measure has a fresh database. The figures go to a JSON file and to a Markdown one.
@@ -18,29 +20,34 @@ from pathlib import Path
 from benchmarks import measures
 from benchmarks.environments import CACHE, Missing, environment, find_python, version_of
 from benchmarks.figures import Results, gather
+from benchmarks.grounds import Ground, PostgresGround, RedisGround
 from benchmarks.machine import Meter, about
 from benchmarks.measures import Sizes
 from benchmarks.place import Driver, Failed, Peer, Place
 from benchmarks.report import Report, markdown
-from tests.support.postgres import VERSIONS, PostgresServer
 
+GROUNDS: Mapping[str, type[PostgresGround | RedisGround]] = {"postgres": PostgresGround, "redis": RedisGround}
 PEERS = {
-    peer.name: peer
-    for peer in (
+    "postgres": (
         Peer("conveyor", "Conveyor", pairs=True),
         Peer("pgqueuer", "PgQueuer", pairs=True),
         Peer("oban", "Oban", share=0.15),
         Peer("procrastinate", "Procrastinate", share=0.03),
         Peer("django_q2", "Django-Q2", share=0.015),
-    )
+    ),
+    "redis": (
+        Peer("conveyor", "Conveyor"),
+        Peer("huey", "Huey", share=0.3),
+        Peer("taskiq", "TaskIQ", share=0.15),
+        Peer("saq", "SAQ", share=0.08),
+        Peer("arq", "arq", share=0.08),
+        Peer("celery", "Celery", share=0.08),
+        Peer("celery_late", "Celery, late acknowledgement", of="celery"),
+        Peer("dramatiq", "Dramatiq", share=0.08),
+        Peer("rq", "RQ", share=0.05),
+    ),
 }
-SERVER = {
-    "max_connections": "300",
-    # Room enough that no peer pays for pages or checkpoints that another one left behind.
-    "shared_buffers": "512MB",
-    "max_wal_size": "8GB",
-    "checkpoint_timeout": "1h",
-}
+"""By store."""
 COMES_BACK = 60.0
 """Seconds after its worker's death within which a job should run again."""
 MARGIN = 15.0
@@ -50,34 +57,30 @@ MARGIN = 15.0
 class Comparison:
     """One server, and the peers that are measured on it."""
 
-    def __init__(self, server: PostgresServer, drivers: Sequence[Driver], sizes: Sizes, folder: Path) -> None:
-        self.meter = Meter(server)
-        self._server = server
+    def __init__(self, ground: Ground, drivers: Sequence[Driver], sizes: Sizes, folder: Path) -> None:
+        self._ground = ground
         self._drivers = drivers
         self._sizes = sizes
         self._folder = folder
         self._made = 0
 
-    def close(self) -> None:
-        """Leave the server."""
-        self.meter.close()
-
     def prepare(self) -> None:
         """Make each peer's tables once; every measure's database is a copy."""
         for driver in self._drivers:
             name = f"template_{driver.peer.name}"
-            Place(driver, self._server.create_database(name), self._folder / name).setup()
+            Place(driver, self._ground, self._ground.template(driver.peer.name), self._folder / name).setup()
 
     def round(self, number: int) -> Mapping[str, Mapping[str, float]]:
         """All measures of all peers; who comes first changes from round to round."""
-        turn = number % len(self._drivers)
-        return {driver.peer.name: self._figures(driver) for driver in (*self._drivers[turn:], *self._drivers[:turn])}
+        measured = [driver for driver in self._drivers if not driver.peer.of]
+        turn = number % len(measured)
+        return {driver.peer.name: self._figures(driver) for driver in (*measured[turn:], *measured[:turn])}
 
     def _figures(self, driver: Driver) -> Mapping[str, float]:
         found: dict[str, float] = {}
         for measure in self._measures(driver.peer):
             begun = time.monotonic()
-            found |= measure(self._place(driver), self.meter, self._sizes)
+            found |= measure(self._place(driver), self._ground, self._sizes)
             say(f"  {driver.peer.title:<14} {measure.__name__:<18} {time.monotonic() - begun:5.1f} s")
         return found
 
@@ -99,32 +102,33 @@ class Comparison:
 
     def _place(self, driver: Driver) -> Place:
         self._made += 1
-        name = f"measure_{self._made}"
-        url = self._server.create_database(name, template=f"template_{driver.peer.name}")
-        return Place(driver, url, self._folder / name)
+        url = self._ground.fresh(driver.peer.name)
+        return Place(driver, self._ground, url, self._folder / f"measure_{self._made}")
 
 
 def compare(options: argparse.Namespace) -> Report:
     """Do it all."""
     python = options.python or find_python()
+    make = GROUNDS[options.store]
     drivers = []
-    for name in options.peers:
-        say(f"environment of {PEERS[name].title}")
-        drivers.append(Driver(PEERS[name], environment(name, python)))
+    for peer in chosen(options.store, options.peers):
+        say(f"environment of {peer.title}")
+        drivers.append(Driver(peer, environment(peer.requirements, python), make.nowhere))
     sizes = Sizes(jobs=options.jobs, seconds=options.seconds)
     with (
         tempfile.TemporaryDirectory(prefix="conveyor-compare-") as folder,
-        PostgresServer(options.pg, durable=True, **SERVER) as server,
-        contextlib.closing(Comparison(server, drivers, sizes, Path(folder))) as comparison,
+        contextlib.closing(make(options.server or make.VERSION)) as ground,
     ):
+        comparison = Comparison(ground, drivers, sizes, Path(folder))
         comparison.prepare()
         results = rounds(comparison, options.rounds)
         back = comparison.comes_back() if options.kills else {}
-        settings = comparison.meter.settings()
+        settings = ground.settings()
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "machine": about(),
         "python": version_of(python),
+        "store": make.name,
         "server": settings,
         "jobs": {driver.peer.name: sizes.drained(driver.peer) for driver in drivers},
         "rounds": options.rounds,
@@ -134,6 +138,13 @@ def compare(options: argparse.Namespace) -> Report:
         "results": results,
         "comes_back": back,
     }
+
+
+def chosen(store: str, names: Sequence[str] | None) -> list[Peer]:
+    """The peers of *store* that have these *names*, or all."""
+    if unknown := set(names or ()) - {peer.name for peer in PEERS[store]}:
+        raise Missing(f"no peer {', '.join(sorted(unknown))} on {store}")
+    return [peer for peer in PEERS[store] if names is None or peer.name in names]
 
 
 def rounds(comparison: Comparison, number: int) -> Results:
@@ -155,14 +166,16 @@ def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.compare", description=(__doc__ or "").partition("\n")[0]
     )
-    parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS), metavar="PEER", help=", ".join(PEERS))
+    parser.add_argument("--store", choices=PEERS, default="postgres", help="what they all use (postgres)")
+    names = "; ".join(f"{store}: {', '.join(peer.name for peer in peers)}" for store, peers in PEERS.items())
+    parser.add_argument("--peers", nargs="+", metavar="PEER", help=names)
     parser.add_argument("--rounds", type=int, default=3, help="how often all is measured (3)")
     parser.add_argument("--jobs", type=int, default=40_000, help="jobs of a drain; slow peers get fewer (40000)")
     parser.add_argument("--seconds", type=float, default=5.0, help="how long each measure may take (5)")
     parser.add_argument("--no-kills", dest="kills", action="store_false", help="leave out the killed workers: 75 s")
-    parser.add_argument("--pg", choices=VERSIONS, default="17", help="major version of PostgreSQL (17)")
+    parser.add_argument("--server", help="version of the server (PostgreSQL 17, Redis 6.2)")
     parser.add_argument("--python", help="the Python of all peers (3.13 or 3.12 as found)")
-    parser.add_argument("--out", type=Path, default=CACHE / "results", help="folder for compare.json and compare.md")
+    parser.add_argument("--out", type=Path, default=CACHE / "results", help="folder for the JSON and the Markdown")
     return parser
 
 
@@ -174,12 +187,13 @@ def main() -> int:
     except (Missing, Failed) as error:
         say(str(error))
         return 1
+    name = f"compare-{options.store}"
     options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "compare.json").write_text(json.dumps(report, indent=1) + "\n")
+    (options.out / f"{name}.json").write_text(json.dumps(report, indent=1) + "\n")
     text = markdown(report)
-    (options.out / "compare.md").write_text(text)
+    (options.out / f"{name}.md").write_text(text)
     sys.stdout.write(text)
-    say(f"compare.json and compare.md are in {options.out}")
+    say(f"{name}.json and {name}.md are in {options.out}")
     return 0
 
 

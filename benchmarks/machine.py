@@ -1,17 +1,12 @@
-"""What is measured from outside, alike for all: CPU of process trees, and the server's WAL. Linux only."""
+"""What is measured from outside, alike for all: CPU of process trees, and what a server spends. Linux only."""
 
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
-
-import psycopg
-
-from tests.support.postgres import PostgresServer
+from typing import NamedTuple, Protocol
 
 TICK = os.sysconf("SC_CLK_TCK")
-SHOWN = ("server_version", "fsync", "synchronous_commit", "full_page_writes", "shared_buffers", "max_wal_size")
 
 
 class Spent(NamedTuple):
@@ -19,12 +14,17 @@ class Spent(NamedTuple):
 
     cpu: float
     """Seconds, of all of its processes."""
-    wal: int
-    """Bytes."""
+    counts: Mapping[str, float]
+    """What else this kind of server counts, by the endings of keys in tables.ROWS."""
 
     def since(self, before: "Spent") -> "Spent":
         """What was spent between *before* and this."""
-        return Spent(self.cpu - before.cpu, self.wal - before.wal)
+        counts = {name: value - before.counts[name] for name, value in self.counts.items()}
+        return Spent(self.cpu - before.cpu, counts)
+
+    def each(self, key: str, jobs: int) -> Mapping[str, float]:
+        """The counts for one of *jobs*, by the keys of tables.ROWS that begin with *key*."""
+        return {f"{key}_{name}": value / jobs for name, value in self.counts.items()}
 
 
 def cpu_of(*pids: int) -> float:
@@ -52,28 +52,12 @@ def _cpu_of_one(pid: int) -> int:
     return sum(map(int, text.rpartition(")")[2].split()[11:15]))
 
 
-class Meter:
+class Meter(Protocol):
     """Reads what a server spends."""
-
-    def __init__(self, server: PostgresServer) -> None:
-        if server.process is None:
-            raise RuntimeError("the server is not started")
-        self._pid = server.process.pid
-        self._connection = psycopg.connect(server.url(), autocommit=True)
 
     def spent(self) -> Spent:
         """What it has spent so far."""
-        row = self._connection.execute("SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')").fetchone()
-        return Spent(cpu_of(self._pid), int(row[0]) if row else 0)
-
-    def settings(self) -> dict[str, str]:
-        """The settings that decide what the figures are worth."""
-        rows = (self._connection.execute(f"SHOW {name}").fetchone() for name in SHOWN)
-        return {name: str(row[0]) for name, row in zip(SHOWN, rows, strict=True) if row}
-
-    def close(self) -> None:
-        """Leave the server."""
-        self._connection.close()
+        ...
 
 
 def about() -> dict[str, str]:

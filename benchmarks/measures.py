@@ -61,7 +61,7 @@ def fill(place: Place, meter: Meter, sizes: Sizes) -> tuple[Figures, int]:
         "bulk": timed["jobs"] / timed["seconds"],
         "bulk_client": timed["cpu"] / timed["jobs"] * MICRO,
         "bulk_server": spent.cpu / timed["enqueued"] * MICRO,
-        "bulk_wal": spent.wal / timed["enqueued"],
+        **spent.each("bulk", timed["enqueued"]),
     }
     return figures, timed["enqueued"]
 
@@ -92,7 +92,7 @@ def work_off(
         key: done / took,
         f"{key}_worker": cpu / done * MICRO,
         f"{key}_server": spent.cpu / done * MICRO,
-        f"{key}_wal": spent.wal / done,
+        **spent.each(key, done),
         f"{key}_kept": kept,
     }
 

@@ -12,9 +12,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal, cast
 
-import psycopg
-
 from benchmarks.environments import ROOT
+from benchmarks.grounds import Ground
 from benchmarks.peers.common import TALLY, URL, About, Started, Tally, Timed
 
 LOOK = 0.004
@@ -32,12 +31,19 @@ class Peer:
     """A library to compare."""
 
     name: str
-    """Of its driver and of the folder of its requirements."""
+    """Of its driver."""
     title: str
     share: float = 1.0
     """Of the jobs of a measure: the slow ones get fewer, so that each measure takes seconds with all."""
     pairs: bool = False
     """It is measured with two processes, and with its worker's defaults, too."""
+    of: str = ""
+    """The peer whose other settings these are: it has the environment, and only the killed worker is tried here."""
+
+    @property
+    def requirements(self) -> str:
+        """The folder of its requirements."""
+        return self.of or self.name
 
 
 @dataclass
@@ -46,11 +52,13 @@ class Driver:
 
     peer: Peer
     python: Path
+    nowhere: str
+    """The address of a server that is not there."""
 
     @cached_property
     def about(self) -> About:
         """What it says of its library; the database is not asked."""
-        return cast(About, self.call({URL: "postgresql://nobody@127.0.0.1:1/nowhere"}, "about"))
+        return cast(About, self.call({URL: self.nowhere}, "about"))
 
     def call(self, variables: dict[str, str], *arguments: object) -> object:
         """The answer to one command."""
@@ -85,6 +93,7 @@ class Place:
     """Where one peer is measured."""
 
     driver: Driver
+    ground: Ground
     url: str
     folder: Path
     """For its tallies and for what its workers say."""
@@ -137,14 +146,9 @@ class Place:
 
     @contextlib.contextmanager
     def looking(self) -> Iterator[Callable[[Literal["unfinished", "kept"]], int]]:
-        """Ask the peer's tables how many jobs are unfinished, or kept as successful."""
-        with psycopg.connect(self.url, autocommit=True) as connection:
-
-            def look(what: Literal["unfinished", "kept"]) -> int:
-                row = connection.execute(self.driver.about[what].encode()).fetchone()
-                return int(row[0]) if row else 0
-
-            yield look
+        """Ask the server how many jobs are unfinished, or kept as successful."""
+        with self.ground.asking(self.url) as ask:
+            yield lambda what: ask(self.driver.about[what])
 
     def until(self, done: Callable[[], object], patience: float, what: str) -> None:
         """Look until *done*; Failed, with the end of what the workers said, when that takes too long."""

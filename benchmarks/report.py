@@ -5,10 +5,11 @@ from typing import TypedDict
 
 from benchmarks.figures import Results, summary
 from benchmarks.peers.common import About
-from benchmarks.tables import behind, figures_table, ratios_table
+from benchmarks.tables import NONE, behind, figures_table, ratios_table
 
 OURS = "conveyor"
-BASE = "pgqueuer"
+BASES = ("pgqueuer", "huey")
+"""The peer that ratios are taken of: the one of these that is there."""
 
 
 class Report(TypedDict):
@@ -18,6 +19,7 @@ class Report(TypedDict):
     machine: Mapping[str, str]
     """What it is, by name."""
     python: str
+    store: str
     server: Mapping[str, str]
     """Its settings, by name."""
     jobs: Mapping[str, int]
@@ -34,15 +36,16 @@ class Report(TypedDict):
 
 def markdown(report: Report) -> str:
     """The run for people to read."""
-    titles, results = report["titles"], report["results"]
+    results = report["results"]
+    titles = {peer: title for peer, title in report["titles"].items() if peer in results}
     parts = [
         f"## {report['date']}",
         _where(report),
         f"Median of the rounds ({report['rounds']}), with the lowest and the highest.\n",
         figures_table(titles, results),
     ]
-    if BASE in titles:
-        parts += f"As multiples of {titles[BASE]}'s, round by round.\n", ratios_table(titles, results, BASE)
+    for base in titles.keys() & BASES:
+        parts += f"As multiples of {titles[base]}'s, round by round.\n", ratios_table(titles, results, base)
     if OURS in titles:
         lost = list(behind(titles, results, OURS))
         head = f"Where {titles[OURS]} is behind:" if lost else f"{titles[OURS]} is behind nowhere."
@@ -54,22 +57,27 @@ def markdown(report: Report) -> str:
 def _where(report: Report) -> str:
     machine = ", ".join(f"{name}: {value}" for name, value in report["machine"].items())
     server = ", ".join(f"`{name}={value}`" for name, value in report["server"].items())
-    return f"{machine}; Python {report['python']} for all; PostgreSQL with {server}. All share the cores.\n"
+    return f"{machine}; Python {report['python']} for all; {report['store']} with {server}. All share the cores.\n"
 
 
 def _peers(report: Report) -> Iterator[str]:
     yield "| | version | jobs in a drain | kept as successful | job of a killed worker | settings |\n"
     yield "| --- | --- | ---: | ---: | --- | --- |\n"
     for peer, title in report["titles"].items():
-        about, kept = report["about"][peer], summary(report["results"][peer]["drain_kept"])
+        about = report["about"][peer]
         cells = (
             about["version"],
-            f"{report['jobs'][peer]:,}",
-            f"{kept.low:.0%}",
+            *_drained(report, peer),
             _back(report, peer),
             about["settings"],
         )
         yield f"| {title} | {' | '.join(cells)} |\n"
+
+
+def _drained(report: Report, peer: str) -> tuple[str, str]:
+    if peer not in report["results"]:  # only its worker was killed
+        return NONE, NONE
+    return f"{report['jobs'][peer]:,}", f"{summary(report['results'][peer]['drain_kept']).low:.0%}"
 
 
 def _back(report: Report, peer: str) -> str:

@@ -38,9 +38,9 @@ class About(TypedDict):
     settings: str
     """The settings that were chosen, for people."""
     unfinished: str
-    """A query that counts the jobs whose end is not yet written."""
+    """A query, on Redis a script, that counts the jobs whose end is not yet written."""
     kept: str
-    """A query that counts the jobs that are written as successful."""
+    """A query, on Redis a script, that counts the jobs that are written as successful."""
 
 
 class Timed(TypedDict):

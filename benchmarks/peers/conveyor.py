@@ -4,12 +4,33 @@ import contextlib
 import os
 import sys
 from collections.abc import AsyncGenerator, Sequence
+from typing import TypedDict
+from urllib.parse import urlsplit
 
 from benchmarks.peers import common
 from conveyor import Conveyor
 from conveyor.core.version import __version__
 
 SLOTS = 200
+
+
+class Looks(TypedDict):
+    """How to look from outside, for one kind of store."""
+
+    unfinished: str
+    kept: str
+
+
+LOOKS: dict[str, Looks] = {
+    "postgresql": {
+        "unfinished": "SELECT count(*) FROM conveyor_job",
+        "kept": "SELECT count(*) FROM conveyor_history",
+    },
+    "redis": {
+        "unfinished": "return redis.call('ZCARD', '{conveyor:0}:live')",
+        "kept": "return redis.call('ZCARD', '{conveyor:0}:past:succeeded')",
+    },
+}
 
 app = Conveyor(os.environ[common.URL])
 
@@ -28,8 +49,7 @@ class Driver(common.Driver):
         return {
             "version": __version__,
             "settings": f"`conveyor worker -q default={SLOTS}`, all else as it comes",
-            "unfinished": "SELECT count(*) FROM conveyor_job",
-            "kept": "SELECT count(*) FROM conveyor_history",
+            **LOOKS[urlsplit(self.url).scheme],
         }
 
     async def setup(self) -> None:

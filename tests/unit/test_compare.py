@@ -1,5 +1,6 @@
 """The comparison's arithmetic and its tables; the runs themselves are ``make compare``."""
 
+import contextlib
 import json
 import os
 import time
@@ -7,13 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import compare
+from benchmarks.compare import PEERS, chosen
+from benchmarks.environments import Missing
 from benchmarks.figures import Summary, gather, ratios, summary
+from benchmarks.grounds import RedisGround
 from benchmarks.machine import Spent, cpu_of
 from benchmarks.measures import Sizes, percentile
 from benchmarks.peers.common import About, Tally
 from benchmarks.place import Peer
 from benchmarks.report import Report, markdown
 from benchmarks.tables import ROWS, behind, figures_table, ratios_table
+from tests.support.redis import versions
 
 TITLES = {"conveyor": "Conveyor", "pgqueuer": "PgQueuer", "oban": "Oban"}
 RESULTS = {
@@ -92,6 +98,7 @@ def report(back: dict[str, float | None]) -> Report:
         "date": "2026-11-29 04:00 UTC",
         "machine": {"cores": "2"},
         "python": "3.13",
+        "store": "PostgreSQL",
         "server": {"fsync": "on"},
         "jobs": {"conveyor": 40_000, "pgqueuer": 40_000, "oban": 6_000},
         "rounds": 3,
@@ -112,6 +119,51 @@ def test_a_report_says_where_it_was_made_and_what_each_peer_keeps_and_loses() ->
     assert "| Conveyor | 1.2 | 40,000 | 100% | ran again after 21.7 s | `batch=100` |\n" in text
     assert "| PgQueuer | 1.2 | 40,000 | 50% | did not come back | `batch=100` |\n" in text
     assert "| Oban | 1.2 | 6,000 | 100% | not tried | `batch=100` |\n" in text
+
+
+def test_a_peer_of_which_only_the_worker_was_killed_stands_in_the_last_table_alone() -> None:
+    whole = report({"late": None})
+    whole["titles"] = {**TITLES, "late": "Late"}
+    whole["about"] = {**whole["about"], "late": whole["about"]["oban"]}
+    text = markdown(whole)
+    assert text.count("Late") == 1
+    assert "| Late | 1.2 | - | - | did not come back | `batch=100` |\n" in text
+
+
+@pytest.mark.parametrize("store", PEERS)
+def test_every_peer_of_a_store_has_a_driver_and_pinned_requirements(store: str) -> None:
+    folder = Path(compare.__file__).parent
+    for peer in chosen(store, None):
+        assert (folder / "peers" / f"{peer.name}.py").exists()
+        pins = (folder / peer.requirements / "requirements.txt").read_text().split()
+        assert pins
+        assert all("==" in pin for pin in pins)
+
+
+def test_every_peer_that_waits_for_its_killed_worker_has_a_redis_database_of_its_own() -> None:
+    assert len(PEERS["redis"]) <= RedisGround.DATABASES
+
+
+def test_a_peer_is_chosen_by_name_and_refused_on_the_wrong_store() -> None:
+    assert [peer.name for peer in chosen("redis", ["rq", "conveyor"])] == ["conveyor", "rq"]
+    with pytest.raises(Missing, match="no peer rq on postgres"):
+        chosen("postgres", ["rq", "oban"])
+
+
+def test_a_redis_database_is_empty_at_its_turn_and_what_the_server_spends_is_counted() -> None:
+    with contextlib.closing(RedisGround(versions()[0])) as ground:
+        before = ground.spent()
+        first = ground.fresh("x")
+        with ground.asking(first) as ask:
+            assert ask("redis.call('SET', 'a', 'b') return redis.call('DBSIZE')") == 1
+        spent = ground.spent().since(before)
+        assert spent.counts["commands"] >= 3  # those of the script are counted too
+        assert spent.counts["log"] > 0
+        others = [ground.fresh("x") for _ in range(RedisGround.DATABASES)]
+        assert others[-1] == first
+        with ground.asking(first) as ask:
+            assert ask("return redis.call('DBSIZE')") == 0
+        assert ground.settings()["appendfsync"] == "everysec"
 
 
 def test_a_report_comes_back_from_its_file() -> None:
@@ -138,7 +190,9 @@ def test_slow_peers_get_fewer_jobs_but_a_whole_call_of_them() -> None:
 
 
 def test_what_was_spent_is_a_difference() -> None:
-    assert Spent(2.5, 300).since(Spent(1.0, 100)) == Spent(1.5, 200)
+    spent = Spent(2.5, {"wal": 300}).since(Spent(1.0, {"wal": 100}))
+    assert spent == Spent(1.5, {"wal": 200})
+    assert spent.each("drain", 50) == {"drain_wal": 4}
 
 
 def test_the_cpu_of_a_process_grows_with_its_work_and_of_none_is_none() -> None:
