@@ -18,6 +18,7 @@ MILLI: Final = 1_000
 BEHIND: Final = 0.9
 """Less than this of what was offered is started, and the line grows."""
 QUICK: Final = 0.01
+NOT_RUN: Final = "not run"
 
 
 def renewed(text: str, made: Mapping[str, str]) -> str:
@@ -41,9 +42,9 @@ def tables(figures: Figures, rows: Sequence[Row]) -> dict[str, str]:
 
 
 def chart(figures: Figures, rows: Sequence[Row]) -> str:
-    """Jobs a second of 1,000 workers, by shards."""
+    """Jobs a second of a hundred workers, by shards."""
     found = _found(rows, "most", QUICK)
-    most = max(WORKERS)
+    most = WORKERS[1]
     bars = [Bar("one PostgreSQL", *[found["postgresql", most, 1]["ended"]] * 3, colour=1)]
     for shards in SHARDS:
         name = "one Redis" if shards == 1 else f"{shards} shards"
@@ -144,7 +145,9 @@ def _most(rows: Sequence[Row], run_time: float) -> str:
     found = _found(rows, "most", run_time)
 
     def cell(store: str, workers: int, shards: int) -> str:
-        row = found[store, workers, shards]
+        row = found.get((store, workers, shards))
+        if row is None:
+            return NOT_RUN
         return f"{_round(row['ended'])} ({row['busiest']:.0%})"
 
     lines = [
@@ -156,12 +159,10 @@ def _most(rows: Sequence[Row], run_time: float) -> str:
 
 def _waits(rows: Sequence[Row]) -> str:
     def cell(store: str, workers: int, shards: int, offered: float) -> str:
-        row = next(
-            row
-            for row in rows
-            if row["what"] == "waits"
-            and (row["store"], row["workers"], row["shards"], row["offered"]) == (store, workers, shards, offered)
-        )
+        wanted = ("waits", store, workers, shards, offered)
+        row = next((row for row in rows if _key(row) == wanted), None)
+        if row is None:
+            return NOT_RUN
         if row["ended"] < BEHIND * offered and row["ended"] + 3 * row["ended"] ** 0.5 < offered:
             return "falls behind"
         return f"{_number(row['p50'] * MILLI)} / {_number(row['p99'] * MILLI)} ({row['busiest']:.0%})"
@@ -185,8 +186,13 @@ def _skew(rows: Sequence[Row]) -> str:
     lines = [
         ["none" if not hot else f"{hot:.0%} of all jobs", f"{found[hot]['hottest']:.0%}", _round(found[hot]["ended"])]
         for hot in HOT
+        if hot in found
     ]
     return _table(["In one schedule", "The busiest shard has", "Jobs/s"], lines)
+
+
+def _key(row: Row) -> tuple[str, str, int, int, float]:
+    return row["what"], row["store"], row["workers"], row["shards"], row["offered"]
 
 
 # -- words
