@@ -15,6 +15,7 @@ from typing import Literal, cast
 from benchmarks.environments import ROOT
 from benchmarks.grounds import Ground
 from benchmarks.peers.common import TALLY, URL, About, Started, Tally, Timed
+from tests.support.yard import descendants
 
 LOOK = 0.004
 """Seconds between two looks at a tally, and at what is unfinished."""
@@ -162,6 +163,9 @@ class Place:
 
 def kill(process: Process) -> None:
     """SIGKILL a worker and all that it started: no library's way to stop is measured, and nothing may be left."""
+    for pid in (process.pid, *descendants(process.pid)):  # some are in process groups of their own
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

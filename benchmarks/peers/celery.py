@@ -9,7 +9,6 @@ from celery import Celery
 
 from benchmarks.peers import blocking, common
 
-POOL = "solo"
 PREFETCH = 128
 
 app = Celery("compare", broker=os.environ[common.URL])
@@ -31,13 +30,14 @@ class Driver(blocking.Driver):
     """By its guide on optimizing, without results; a message is acknowledged before its task runs, as by default."""
 
     app = "benchmarks.peers.celery:app"
+    pool = "solo"
     acks = "early acknowledgement (its default)"
 
     def about(self) -> common.About:
         """See the base class."""
         return {
             "version": version("celery"),
-            "settings": f"pool `{POOL}`, prefetch multiplier {PREFETCH}, {self.acks}, no gossip, mingle or heartbeat, "
+            "settings": f"pool `{self.pool}`, prefetch multiplier {PREFETCH}, {self.acks}, no gossip, mingle or heartbeat, "
             "no result backend (its default): nothing is kept",
             "unfinished": "return redis.call('LLEN', 'celery') + redis.call('HLEN', 'unacked')",
             "kept": "return 0",
@@ -49,7 +49,7 @@ class Driver(blocking.Driver):
 
     def work(self, *, as_it_comes: bool) -> None:
         """See the base class."""
-        tuned = ("--pool", POOL, "--without-gossip", "--without-mingle", "--without-heartbeat")
+        tuned = ("--pool", self.pool, "--without-gossip", "--without-mingle", "--without-heartbeat")
         command = [sys.executable, "-m", "celery", "-A", self.app, "worker", "--loglevel", "warning"]
         # The real command, in this process.
         os.execv(sys.executable, [*command, *(() if as_it_comes else tuned)])  # noqa: S606 - no shell is wanted

@@ -12,6 +12,7 @@ class Driver(celery.Driver):
     """For the killed worker alone. The message comes back after the visibility timeout: an hour, as by default."""
 
     app = "benchmarks.peers.celery_late:app"
+    pool = "prefork"
     acks = "`task_acks_late=True`, `task_reject_on_worker_lost=True`, visibility timeout 1 h (its default)"
 
 
