@@ -37,8 +37,8 @@ class Driver(blocking.Driver):
         """See the base class."""
         return {
             "version": version("celery"),
-            "settings": f"pool `{self.pool}`, prefetch multiplier {PREFETCH}, {self.acks}, no gossip, mingle or heartbeat, "
-            "no result backend (its default): nothing is kept",
+            "settings": f"pool `{self.pool}`, prefetch multiplier {PREFETCH}, {self.acks}, no gossip, mingle or "
+            "heartbeat, no result backend (its default): nothing is kept",
             "unfinished": "return redis.call('LLEN', 'celery') + redis.call('HLEN', 'unacked')",
             "kept": "return 0",
         }
