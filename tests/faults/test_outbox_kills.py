@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from conveyor import Conveyor
-from conveyor.core.lifecycle import State
+from conveyor.core.lifecycle import FINAL, State
 from conveyor.core.model import JobFilter, JobInfo
 from conveyor.task import Task
 from tests.support.redis import RedisServer, versions
@@ -35,7 +35,7 @@ app = Conveyor(os.environ["CONVEYOR_URL"], outbox={outbox!r})
 ran = os.open({ran!r}, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
 
-@app.task(name="sell", max_attempts=100)
+@app.task(name="sell")
 async def sell(n: int) -> None:
     os.write(ran, f"{{n}}\\n".encode())
 """
@@ -54,7 +54,7 @@ class Shop:
         (folder / "shop.py").write_text(SHOP.format(outbox=url, ran=str(folder / "ran")), "utf-8")
         self.server, self.url, self.folder = server, url, folder
         self.app = Conveyor(f"{server.url()}?shards=3", outbox=url)
-        self.task: Task[[int], None] = self.app.task(name="sell")(_sell)
+        self.task: Task[[int], None] = self.app.task(name="sell", max_attempts=100)(_sell)
         self.app.migrate()
         self.yard = Yard(f"{server.url()}?shards=3", folder)
         self.accepted: set[int] = set()
@@ -145,9 +145,11 @@ def test_nothing_is_lost_or_doubled_on_the_way(shop: Shop, kills: int, capsys: p
         producer.join()
     shop.work()
     until(lambda: shop.left() == 0, patience=DRAIN + 10 * kills)
-    done = JobFilter(states=(State.SUCCEEDED,))
+    ended = JobFilter(states=tuple(FINAL))
     operations = shop.app.store.operations
-    until(lambda: shop.app.store.run(operations.number(done)) >= len(shop.accepted), patience=DRAIN + 10 * kills)
+    until(lambda: shop.app.store.run(operations.number(ended)) >= len(shop.accepted), patience=DRAIN + 10 * kills)
+    states = Counter(job.state for job in shop.jobs())
+    assert states.keys() == {State.SUCCEEDED}, states
     jobs = Counter(json.loads(job.payload)[0][0] for job in shop.jobs())
     assert jobs.keys() == shop.accepted
     assert max(jobs.values()) == 1, "a job was forwarded twice"
