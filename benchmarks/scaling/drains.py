@@ -12,11 +12,14 @@ from conveyor.cli.bench.proc import cpu_seconds
 from conveyor.cli.bench.tasks import measured
 from conveyor.cli.bench.workers import Workers, working
 from conveyor.core.errors import ConveyorError
+from conveyor.core.model import COUNTED
 from conveyor.store.ground import QUEUE
 
 PER_CALL: Final = 1_000
 SLOTS: Final = 200
 IDLE: Final = 10.0
+FEWEST: Final = 5
+"""Looks that tell a rate."""
 REST: Final = 3.0
 """Seconds that a worker gets to come to rest."""
 SCRIPTS: Final = ("cmdstat_evalsha", "cmdstat_eval")
@@ -42,6 +45,8 @@ class Drained(TypedDict):
     """CPU seconds of all workers."""
     calls: float
     """Scripts that Redis ran while the jobs were worked off."""
+    rate: float
+    """Jobs a second once all is under way: a worker takes a while to notice that the queue was resumed."""
 
 
 class Idle(TypedDict):
@@ -66,9 +71,9 @@ def drained(url: str, servers: Servers, jobs: int, workers: int, ports: Sequence
         client, enqueue = time.process_time() - client, _since(servers, before)
         with working(url, workers, SLOTS, None, lambda: _alive(app)) as running:
             before, calls, own = _read(servers), scripts(ports), _cpu(running)
-            begun = time.perf_counter()
+            begun, left = time.perf_counter(), Left(app)
             app.queues.resume(QUEUE)
-            running.wait(lambda: not _unfinished(app), lambda: float(jobs - _unfinished(app)))
+            running.wait(lambda: not left.look(), lambda: float(jobs - left.look()))
             seconds, worker = time.perf_counter() - begun, _cpu(running) - own
             drain, calls = _since(servers, before), scripts(ports) - calls
         if (succeeded := app.jobs.counts()["succeeded"]) < min(jobs, 10_000):
@@ -82,7 +87,32 @@ def drained(url: str, servers: Servers, jobs: int, workers: int, ports: Sequence
         client=client,
         worker=worker,
         calls=calls,
+        rate=left.rate or jobs / seconds,
     )
+
+
+class Left:
+    """How many jobs have not ended, look by look."""
+
+    def __init__(self, app: Conveyor) -> None:
+        """Has not looked yet."""
+        self._app = app
+        self._seen: list[tuple[float, int]] = []
+
+    def look(self) -> int:
+        """Look once more."""
+        left = _unfinished(self._app)
+        self._seen.append((time.perf_counter(), left))
+        return left
+
+    @property
+    def rate(self) -> float:
+        """Jobs a second between the first look at which they could be counted and the last but the end; 0 for none."""
+        exact = [(at, left) for at, left in self._seen if 0 < left < COUNTED]
+        if len(exact) < FEWEST:
+            return 0.0
+        (begun, most), (ended, least) = exact[0], exact[-1]
+        return (most - least) / (ended - begun)
 
 
 def idle(url: str, ports: Mapping[str, int], servers: Servers) -> Idle:

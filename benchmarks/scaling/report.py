@@ -124,7 +124,7 @@ def _proof(figures: Figures, rows: Sequence[Row]) -> str:
         kind = figures["redis"] if store == "redis" else figures["postgresql"]
         for workers in (1, 2):
             runs = [drains[workers - 1] for drains in kind["drains"]]
-            real = [run["jobs"] / run["seconds"] for run in runs]
+            real = [run["rate"] for run in runs]
             model = next(
                 row["ended"] for row in rows if (row["what"], row["store"], row["workers"]) == ("proof", store, workers)
             )
