@@ -16,7 +16,7 @@ from conveyor.client.jobs import Jobs
 from conveyor.client.migrations import Migrations
 from conveyor.client.queues import Queues
 from conveyor.client.sending import Client
-from conveyor.core.addresses import addresses, outbox_address
+from conveyor.core.addresses import addresses, on_redis, outbox_address
 from conveyor.core.clock import SystemClock
 from conveyor.core.errors import UsageError
 from conveyor.core.opening import opening
@@ -265,11 +265,14 @@ class Conveyor(Later, Surrounded):
             return runner.run(coroutine)
 
     def use(self, url: str) -> None:
-        """Use another store than the one that the app was made with. ``UsageError`` once the first is in use."""
+        """Use another store than the one that the app was made with; on Redis, with the same outbox.
+
+        ``UsageError`` once the first is in use.
+        """
         if self._opened is not None:
             raise UsageError("the app has used its store already; choose another before that")
         self.url, self.listen_url = addresses(url, None)
-        self.outbox_url = outbox_address(self.url, None)
+        self.outbox_url = outbox_address(self.url, self.outbox_url if on_redis(self.url) else None)
 
     @contextmanager
     def rigged(self, rig: "Rig") -> "Generator[Callable[[], Surround]]":

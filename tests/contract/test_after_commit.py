@@ -215,6 +215,40 @@ def test_an_async_session_is_told_the_same(folder: Path) -> None:
     assert first == second
 
 
+def test_who_is_cancelled_in_the_middle_of_a_commit_has_sent_the_jobs(
+    folder: Path, app: Conveyor, task: Task[[int], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a request whose client has gone: the order is there, and so must be its job."""
+    from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+
+    async def main() -> None:
+        engine, begun = create_async_engine(f"sqlite+aiosqlite:///{folder / 'own.db'}"), asyncio.Event()
+        arun = app.store.arun
+
+        async def slow(plan: Any) -> Any:
+            begun.set()
+            await asyncio.sleep(0)
+            return await arun(plan)
+
+        async def request() -> None:
+            async with AsyncSession(engine) as session:
+                await task.using(within=session).aenqueue(1)
+                monkeypatch.setattr(app.store, "arun", slow)
+                await session.commit()
+
+        running = asyncio.create_task(request())
+        await begun.wait()
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        monkeypatch.undo()
+        await engine.dispose()
+        await app.aclose()
+
+    asyncio.run(main())
+    assert arguments(app) == [1]
+
+
 # ---------------------------------------------------------------- what is refused
 
 

@@ -541,6 +541,14 @@ def test_the_environment_names_one(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Conveyor("sqlite:///jobs.db").outbox_url is None
 
 
+def test_another_store_on_redis_keeps_the_outbox_and_one_on_sql_has_none() -> None:
+    app = Conveyor("redis://localhost", outbox="postgresql://localhost/x")
+    app.use("redis://localhost/1")
+    assert app.outbox_url == "postgresql://localhost/x"
+    app.use("sqlite:///jobs.db")
+    assert app.outbox_url is None
+
+
 def test_each_store_says_what_it_is_not(office: Office) -> None:
     with pytest.raises(UsageError, match="cannot be an outbox"):
         office.app.store.outbox("x")

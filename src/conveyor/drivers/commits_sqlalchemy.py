@@ -5,7 +5,9 @@ whoever hears it would leave the session half closed. So what is heard there is 
 end of the outermost transaction, which comes next.
 """
 
-from collections.abc import Sequence
+import asyncio
+import logging
+from collections.abc import Awaitable, Sequence
 from typing import Final, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -45,20 +47,30 @@ class _Session:
     def ended(self, _: Session, transaction: SessionTransaction) -> None:
         """Whatever has not gone on to what is around it was rolled back, unless this is the one that has committed."""
         mine = [one for one in self.kept if one.within is transaction]
-        if not mine:
-            return
         self.kept = [one for one in self.kept if one.within is not transaction]
-        if self.committed is transaction:
-            self.committed = None
+        committed, self.committed = self.committed, None if transaction.parent is None else self.committed
+        if committed is transaction:
             for send, awaits in dict.fromkeys((one.send, one.awaits) for one in mine):
                 jobs = [job for one in mine if one.send is send and one.awaits is awaits for job in one.jobs]
                 if awaits:
-                    await_only(send.asent(jobs))
+                    await_only(_whole(send.asent(jobs)))
                 else:
                     send.sent(jobs)
 
 
 _SESSIONS: Final[WeakKeyDictionary[Session, _Session]] = WeakKeyDictionary()
+
+
+async def _whole(sending: Awaitable[None]) -> None:
+    """Await *sending* to its end, also when the caller is cancelled meanwhile: the transaction stands."""
+    task = asyncio.ensure_future(sending)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logging.getLogger("conveyor").error("%s", error)  # noqa: TRY400 - it is all that there is to be said
+        raise
 
 
 class SessionCommits(Commits):
