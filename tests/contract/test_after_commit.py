@@ -1,7 +1,9 @@
 """Jobs for a store on Redis that are enqueued in a transaction of the user's, and sent once that has committed."""
 
 import asyncio
+import gc
 import json
+import weakref
 from collections.abc import Iterator
 from contextvars import copy_context
 from pathlib import Path
@@ -192,6 +194,54 @@ def test_a_store_that_is_down_is_told_of_by_the_commit_and_the_session_can_be_us
         assert session.scalars(sqlalchemy.text("SELECT n FROM own")).all() == [7]
         session.commit()
         app.close()
+
+
+def test_one_app_that_is_down_keeps_no_other_from_its_jobs(
+    engine: sqlalchemy.Engine, app: Conveyor, task: Task[[int], int]
+) -> None:
+    with RedisServer() as server, Session(engine) as session:
+        other = Conveyor(server.url())
+        lost = other.task(name="lost")(_sent).using(within=session).enqueue(1)
+        task.using(within=session).enqueue(2)
+        server.kill()
+        with pytest.raises(NotSent) as told:
+            session.commit()
+        other.close()
+    assert told.value.job_ids == [lost.id]
+    assert arguments(app) == [2]
+
+
+def test_a_session_that_nobody_ended_goes_as_any_other(engine: sqlalchemy.Engine, task: Task[[int], int]) -> None:
+    session = Session(engine)
+    session.execute(sqlalchemy.text("SELECT 1"))
+    task.using(within=session).enqueue(1)
+    gone = weakref.ref(session)
+    del session
+    gc.collect()
+    assert gone() is None
+
+
+def test_a_session_within_a_transaction_of_its_connection_is_refused(
+    engine: sqlalchemy.Engine, task: Task[[int], int]
+) -> None:
+    with (
+        engine.begin() as connection,
+        Session(connection, join_transaction_mode="create_savepoint") as session,
+        pytest.raises(NotInTransaction, match="bound to a connection that is in one already"),
+    ):
+        task.using(within=session).enqueue(1)
+
+
+def test_what_django_sends_is_sent_at_once_and_told_of_whole(folder: Path, django: Django) -> None:
+    with RedisServer() as server:
+        app = Conveyor(server.url())
+        task = app.task(name="sent")(_sent).using(within=django.connection)
+        jobs: list[str] = []
+        with pytest.raises(NotSent) as told, transaction.atomic(using=ALIAS):  # noqa: PT012 - the commit is its end
+            jobs += [task.enqueue(1).id, task.enqueue(2).id, task.enqueue(3).id]
+            server.kill()
+        app.close()
+    assert told.value.job_ids == jobs
 
 
 def test_an_async_session_is_told_the_same(folder: Path) -> None:

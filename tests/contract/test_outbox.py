@@ -6,11 +6,13 @@ import dataclasses
 import json
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import closing
 from contextvars import copy_context
 from typing import Any, TypeVar
 
 import psycopg
 import pytest
+import redis
 
 from conveyor import Conveyor, JobNotFound, UsageError, WrongStore
 from conveyor.core import ids
@@ -361,6 +363,19 @@ def test_jobs_for_two_stores_lie_in_one_outbox(server: RedisServer, make: Callab
     assert (first.left(), first.numbers(), second.numbers()) == (1, [1], [])
     second.relay()
     assert (first.left(), first.numbers(), second.numbers()) == (0, [1], [2])
+
+
+def test_a_number_that_is_older_than_the_last_is_none_that_was_stored(office: Office) -> None:
+    """A database that was set back, on a server whose clock is slow, gives such."""
+    office.put(1)
+    office.relay()
+    source = office.outbox.run(office.outbox.operations.identity())
+    with closing(redis.Redis.from_url(office.app.url)) as client:
+        key = f"{{conveyor:0}}:outbox:{source}"
+        client.zadd(key, {"9000000000000000": 9_000_000_000_000_000})
+        office.put(2)
+        office.relay()
+        assert (office.left(), office.numbers()) == (0, [1, 2])
 
 
 def test_a_number_is_never_given_twice_though_the_database_was_set_back(office: Office) -> None:

@@ -96,7 +96,7 @@ def test_every_shard_more_is_another_round_trip_for_a_worker_that_finds_nothing(
 
 def test_jobs_of_one_schedule_lie_in_one_shard() -> None:
     even = Setting(replace(COSTS, enqueue=Line(0.0, 0.00001)), workers=20, shards=4, slots=100, warm=0.5, seconds=0.5)
-    found, hot = modelled(even), modelled(replace(even, hot=0.5))
+    found, hot = modelled(even), modelled(replace(even, hot=0.5, warm=3.0))
     assert hot.hottest == pytest.approx(0.5 + 0.5 / 4, abs=0.06)
     assert hot.ended < 0.8 * found.ended
 

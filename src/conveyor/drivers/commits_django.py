@@ -1,7 +1,6 @@
 """The commits of Django's connections, on whatever database."""
 
 from collections.abc import Sequence
-from functools import partial
 
 from conveyor.core.model import NewJob
 from conveyor.drivers.commits import Commits, Send
@@ -26,5 +25,23 @@ class DjangoCommits(Commits):
             raise self.refusal("is in one that has failed", f"let the error leave its {atomic} block")
 
     def keep(self, jobs: Sequence[NewJob], send: Send) -> None:
-        """See ``Commits``: Django itself forgets what was kept within a savepoint that is rolled back."""
-        self._connection.on_commit(partial(send.sent, jobs))
+        """See ``Commits``: Django itself forgets what was kept within a savepoint that is rolled back.
+
+        It calls nobody behind one who raises. So what is kept within the same savepoints is sent together.
+        """
+        around = set(self._connection.savepoint_ids)
+        for savepoints, hook, *_ in self._connection.run_on_commit:
+            if isinstance(hook, _Sending) and hook.send is send and savepoints == around:
+                hook.jobs += jobs
+                return
+        self._connection.on_commit(_Sending([*jobs], send))
+
+
+class _Sending:
+    """What Django calls after the commit."""
+
+    def __init__(self, jobs: list[NewJob], send: Send) -> None:
+        self.jobs, self.send = jobs, send
+
+    def __call__(self) -> None:
+        self.send.sent(self.jobs)

@@ -9,14 +9,17 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Sequence
 from typing import Final, NamedTuple
-from weakref import WeakKeyDictionary
 
-from sqlalchemy import event
+from sqlalchemy import Connection, event
 from sqlalchemy.orm import Session, SessionTransaction
 from sqlalchemy.util import await_only
 
+from conveyor.core.errors import NotSent
 from conveyor.core.model import NewJob
 from conveyor.drivers.commits import Commits, Send
+
+_OURS: Final = "conveyor"
+"""Under which a session's own ``info`` has what it keeps: it goes with the session."""
 
 
 class _Kept(NamedTuple):
@@ -50,15 +53,23 @@ class _Session:
         self.kept = [one for one in self.kept if one.within is not transaction]
         committed, self.committed = self.committed, None if transaction.parent is None else self.committed
         if committed is transaction:
-            for send, awaits in dict.fromkeys((one.send, one.awaits) for one in mine):
-                jobs = [job for one in mine if one.send is send and one.awaits is awaits for job in one.jobs]
-                if awaits:
-                    await_only(_whole(send.asent(jobs)))
-                else:
-                    send.sent(jobs)
+            _send(mine)
 
 
-_SESSIONS: Final[WeakKeyDictionary[Session, _Session]] = WeakKeyDictionary()
+def _send(kept: Sequence[_Kept]) -> None:
+    """Each app's together; one that cannot be reached keeps none of the others from being sent."""
+    lost: list[NotSent] = []
+    for send, awaits in dict.fromkeys((one.send, one.awaits) for one in kept):
+        jobs = [job for one in kept if one.send is send and one.awaits is awaits for job in one.jobs]
+        try:
+            if awaits:
+                await_only(_whole(send.asent(jobs)))
+            else:
+                send.sent(jobs)
+        except NotSent as error:
+            lost.append(error)
+    if lost:
+        raise NotSent("; ".join(map(str, lost)), [id_ for error in lost for id_ in error.job_ids])
 
 
 async def _whole(sending: Awaitable[None]) -> None:
@@ -87,13 +98,20 @@ class SessionCommits(Commits):
             raise self.refusal("is in one that has failed", "call its rollback() first")
         if self._session.get_transaction() is None and not self._session.autobegin:
             raise self.refusal("has autobegin=False and none begun", "call its begin() first")
+        bind = self._session.bind
+        if isinstance(bind, Connection) and bind.in_transaction():
+            raise self.refusal(
+                "is bound to a connection that is in one already, which may be rolled back after the session's commit",
+                "bind it to an engine",
+            )
 
     def keep(self, jobs: Sequence[NewJob], send: Send) -> None:
         """See ``Commits``."""
         session = self._session
         within = session.get_nested_transaction() or session.get_transaction() or session.begin()
-        if session not in _SESSIONS:
-            watch = _SESSIONS[session] = _Session()
+        watch = session.info.get(_OURS)
+        if not isinstance(watch, _Session):
+            watch = session.info[_OURS] = _Session()
             event.listen(session, "after_commit", watch.heard)
             event.listen(session, "after_transaction_end", watch.ended)
-        _SESSIONS[session].kept.append(_Kept(within, jobs, send, self._awaits))
+        watch.kept.append(_Kept(within, jobs, send, self._awaits))

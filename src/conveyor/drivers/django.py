@@ -32,6 +32,9 @@ class Wrapper(Protocol):
     settings_dict: Mapping[str, object]
     in_atomic_block: bool
     needs_rollback: bool
+    savepoint_ids: Sequence[str]
+    run_on_commit: Sequence[tuple[object, ...]]
+    """The savepoints in which each was said, and who is to be called."""
 
     def cursor(self) -> AbstractContextManager[_Cursor]:
         """One that closes itself."""

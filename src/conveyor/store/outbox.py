@@ -4,8 +4,8 @@ The way of a job: the user's transaction inserts it here (``hold``). A relay put
 number, and commits that (``take``); it sends the batch to the other store, which remembers the number with the very
 step that stores the jobs (``Intake.relayed``), and deletes it here (``forwarded``). A relay may die anywhere: what is
 in a batch stays in it, the next relay sends it again, and a number that is known stores nothing twice, also when the
-jobs have ended and are gone since. Batches go to each shard in the order of their numbers, whoever sends them, and so
-the last number is all that a shard must remember. That one relay works at a time only saves work.
+jobs have ended and are gone since. A shard remembers some thousand numbers. That one relay works at a time only saves
+work.
 
 A relay that looked from the beginning each time would find all the rows first that it has deleted, as long as somebody
 holds a snapshot. So it looks behind the position that it had reached some seconds ago, and only now and then at all.
@@ -65,6 +65,8 @@ class Relayed(NamedTuple):
     """The ids of jobs that are in the store, or have been, or whose unique key another job holds."""
     trouble: ConveyorError | None = None
     """Why not all are."""
+    behind: frozenset[int] = frozenset()
+    """Numbers of batches that are older than all that is remembered: whether they are new cannot be told."""
 
 
 class Outbox(Protocol):
@@ -87,6 +89,10 @@ class Outbox(Protocol):
 
     def forwarded(self, batch: Batch, stored: frozenset[bytes]) -> Plan[None]:
         """Those of *batch* that are *stored* are gone from here, and so is the batch when nothing is left of it."""
+        ...
+
+    def undone(self, number: int) -> Plan[None]:
+        """There is no batch of that number; what is left of it will be in another."""
         ...
 
     def pass_on(self, owner: str) -> Plan[None]:
@@ -208,6 +214,14 @@ class SqlOutbox(SqlBase):
                 yield self.own("end", number=batch.number)
 
         return Plan(steps, atomic=True, patience=len(stored) * EACH)
+
+    def undone(self, number: int) -> Plan[None]:
+        """See ``Outbox``."""
+
+        def steps() -> Steps[None]:
+            yield self.own("end", number=number)
+
+        return Plan(steps)
 
     def pass_on(self, owner: str) -> Plan[None]:
         """See ``Outbox``."""

@@ -31,6 +31,8 @@ WHOLE: Final = 5.0
 """Seconds between such looks, at least,"""
 SHARE: Final = 20.0
 """and at least so many times as long as one takes."""
+AGAIN: Final = 0.2
+"""Seconds until a burst looks again whose turn it is."""
 FAREWELL: Final = 1.0
 """Seconds to tell others that it is their turn."""
 
@@ -71,7 +73,7 @@ class Relay:
         self._owner = os.urandom(16).hex()
         self._listener = outbox.listener(bytes.fromhex(self._owner))
         self._woken = asyncio.Event()
-        self._source, self._position = "", 0
+        self._source, self._position, self._looked = "", 0, 0.0
         self._reach = Reach()
         self._spoilt: set[int] = set()
 
@@ -79,8 +81,12 @@ class Relay:
         """Forward all that is there now, unless somebody else is about it; a failure is left to the next."""
         try:
             with logged("what is in the outbox is left to the next worker"):
-                while (await self._look(0)).waiting and await self._forward(0):
-                    pass
+                end = time.monotonic() + LASTING + FAREWELL
+                while (turn := await self._look(0)).waiting and time.monotonic() < end:
+                    if not turn.mine and turn.left > 0:  # somebody is about it, or has died
+                        await asyncio.sleep(AGAIN)
+                    elif not await self._forward(0):
+                        break
         finally:
             await self._pass_on()
 
@@ -97,8 +103,9 @@ class Relay:
                     continue
                 hearing = hearing or asyncio.create_task(kept("outbox", lambda: self._listener.listen(self._heard)))
                 due = not turn.mine or turn.left < LASTING * 500_000
+                self._looked = time.monotonic()
                 more = (turn.waiting or due) and await self._forward(since)
-                self._reach.looked(since, time.monotonic() - begun, self._position)
+                self._reach.looked(since, self._looked - begun, self._position)
                 if not more:
                     await self._rest()
         finally:
@@ -115,6 +122,7 @@ class Relay:
         """Forward what is under way, and the oldest of the rest; whether there may be more. Keeps the turn."""
         plan = self._plans.take(self._owner, round(LASTING * 1_000_000), since)
         batches = await self._outbox.arun(plan)
+        self._looked = time.monotonic()
         if batches is None:
             return False
         self._say_spoilt(batches)
@@ -127,6 +135,9 @@ class Relay:
         for batch in batches:
             if any(entry.job.id in done.stored for entry in batch.entries):
                 await self._outbox.arun(self._plans.forwarded(batch, done.stored))
+        for number in done.behind:
+            logger.warning("the clock of %s is behind: batch %d is numbered anew", self._outbox.url, number)
+            await self._outbox.arun(self._plans.undone(number))
         if done.trouble is not None:
             raise done.trouble
         return True

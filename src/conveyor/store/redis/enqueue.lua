@@ -2,14 +2,18 @@
 -- All jobs are stored, or none. ARGV: 'first' or 'again', an outbox or nothing, the number of its batch, then the jobs.
 -- The answer: what, and ids in pairs.
 -- Again: a job that is known is passed over, wherever it stands by now. A call twice sent is no harm then.
--- Of an outbox: the last batch is remembered, for its jobs may have ended, and be gone, when it is sent once more.
+-- Of an outbox: the last numbers are remembered, for jobs may have ended, and be gone, when they are sent once more. One
+-- that is older than all of these may be either: a database that was set back, with a slow clock, gives such.
 local again, outbox, batch, at = ARGV[1] == 'again', ARGV[2], tonumber(ARGV[3]), clock()
 local now = digits(at)
 if again then touch() end
 
+local NUMBERS = 5000
+local numbers = P .. 'outbox:' .. outbox
 if outbox ~= '' then
-  local last = redis.call('HGET', P .. 'outboxes', outbox)
-  if last and tonumber(last) >= batch then return {'stored'} end
+  if redis.call('ZSCORE', numbers, ARGV[3]) then return {'stored'} end
+  local oldest = redis.call('ZRANGE', numbers, 0, 0, 'WITHSCORES')[2]
+  if oldest and batch < tonumber(oldest) and redis.call('ZCARD', numbers) >= NUMBERS then return {'behind'} end
 end
 
 local arrived, keys, n = {}, {}, 4
@@ -54,6 +58,9 @@ for _, job in ipairs(jobs) do
   end
 end
 write_noted()
-if outbox ~= '' then redis.call('HSET', P .. 'outboxes', outbox, ARGV[3]) end
+if outbox ~= '' then
+  redis.call('ZADD', numbers, ARGV[3], ARGV[3])
+  redis.call('ZREMRANGEBYRANK', numbers, 0, -NUMBERS - 1)
+end
 ring_idle(at)
 return answer

@@ -5,7 +5,7 @@ from functools import partial
 from operator import itemgetter
 from urllib.parse import urlsplit
 
-from conveyor.core.errors import ConveyorError, OutcomeUnknown, StoreUnavailable
+from conveyor.core.errors import ConveyorError, OutcomeUnknown
 from conveyor.core.model import NewJob
 from conveyor.plan import Plan, Steps
 from conveyor.store.outbox import Relayed
@@ -34,6 +34,7 @@ class RedisIntake:
 
     def _relayed(self, source: str, batches: Sequence[tuple[int, Sequence[NewJob]]]) -> Steps[Relayed]:
         stored: set[bytes] = set()
+        behind: set[int] = set()
         trouble: ConveyorError | None = None
         numbered = [(number, job) for number, jobs in batches for job in jobs]
         shares = grouped(numbered, lambda one: of_job(one[1], self._shards))
@@ -41,19 +42,21 @@ class RedisIntake:
             try:
                 for number, part in grouped(shares[shard], itemgetter(0)).items():
                     jobs = [job for _, job in part]
-                    yield from at(shard, self._operations.relayed_steps(source, number, jobs))
-                    stored.update(job.id for job in jobs)
-            except StoreUnavailable as error:  # nothing was done there, and the others need not wait for it
-                trouble = error
+                    if (yield from at(shard, self._operations.relayed_steps(source, number, jobs))):
+                        stored.update(job.id for job in jobs)
+                    else:
+                        behind.add(number)
             except OutcomeUnknown as error:  # its answer may come yet, and must not be taken for another's
                 self._silent.add(shard)
                 trouble = error
                 break
+            except ConveyorError as error:  # nothing was done there, and the others need not wait for it
+                trouble = error
             else:
                 self._silent.discard(shard)
-        if trouble is not None and not stored:
+        if trouble is not None and not stored and not behind:
             raise trouble
-        return Relayed(frozenset(stored), trouble)
+        return Relayed(frozenset(stored), trouble, frozenset(behind))
 
 
 def name_of(url: str, prefix: str) -> str:

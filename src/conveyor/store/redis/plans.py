@@ -41,9 +41,10 @@ class RedisOperations(RedisReads):
         """See ``Operations.repeat_enqueue``."""
         return Plan(partial(_enqueue, "again", jobs), patience=len(jobs) * EACH)
 
-    def relayed_steps(self, outbox: str, batch: int, jobs: Sequence[NewJob]) -> Steps[object]:
-        """The steps that store jobs of an outbox in one shard; see ``store.outbox.Intake``."""
-        return _enqueue("again", jobs, outbox, batch)
+    def relayed_steps(self, outbox: str, batch: int, jobs: Sequence[NewJob]) -> Steps[bool]:
+        """The steps that store jobs of an outbox in one shard; whether they are there. See ``store.outbox.Intake``."""
+        answer = yield from _sent("again", jobs, outbox, batch)
+        return answer[0] != b"behind"
 
     def visit(self, visit: Visit) -> Plan[str]:
         """There are no transactions to join: raises ``UsageError``."""
@@ -124,13 +125,16 @@ class RedisOperations(RedisReads):
         return Plan(partial(_rescue, limit))
 
 
-def _enqueue(how: str, jobs: Sequence[NewJob], outbox: str = "", batch: int = 0) -> Steps[Mapping[bytes, bytes]]:
+def _sent(how: str, jobs: Sequence[NewJob], outbox: str = "", batch: int = 0) -> Steps[list[bytes]]:
     """*batch* is the number of these jobs in an *outbox*."""
+    values = (value for job in jobs for value in arriving(job))
+    return cast("list[bytes]", (yield call("enqueue", how, outbox, batch, *values)).rows[0][0])
+
+
+def _enqueue(how: str, jobs: Sequence[NewJob]) -> Steps[Mapping[bytes, bytes]]:
     if not jobs:
         return {}
-    values = (value for job in jobs for value in arriving(job))
-    answer = (yield call("enqueue", how, outbox, batch, *values)).rows[0][0]
-    what, *pairs = cast("list[bytes]", answer)
+    what, *pairs = yield from _sent(how, jobs)
     if what == b"known":
         raise StoreRefused(f"job {ids.text(unhex(pairs[0]))} is in the store already; ids must be new")
     if what == b"held":
