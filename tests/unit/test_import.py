@@ -21,7 +21,7 @@ LONGEST = 0.120
 USUAL = 0.050
 """Seconds that the calibration takes on the machine for which ``LONGEST`` was set."""
 CALIBRATION = "import asyncio, json, logging, sqlite3"
-RUNS = 7
+RUNS = 15
 
 
 def python(code: str, *options: str) -> "subprocess.CompletedProcess[str]":

@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
-from conveyor.core.health import Finding
 from conveyor.core.model import (
     COUNTED,
     Claimed,
@@ -28,6 +27,7 @@ from conveyor.store.leases import Leases
 from conveyor.store.sight import Sight
 
 if TYPE_CHECKING:  # a process that only enqueues does not pay for them
+    from conveyor.core.health import Finding
     from conveyor.core.schedules import Coming, Edit, Move, Scheduled
     from conveyor.store.locks import Locks
     from conveyor.store.moving import Moving
@@ -415,14 +415,14 @@ class Store(Protocol):
         """
         ...
 
-    def examine(self, *, deep: bool) -> Sequence[Finding]:
+    def examine(self, *, deep: bool) -> "Sequence[Finding]":
         """What there is to say of this kind of store; *deep*: also what takes long to find out.
 
         Nothing is raised: what cannot be looked at is a finding.
         """
         ...
 
-    def amiss(self) -> Sequence[Finding]:
+    def amiss(self) -> "Sequence[Finding]":
         """Whether its tables are there, whole, and to be used; quick enough for each start of a worker.
 
         Raises as ``run`` does.
