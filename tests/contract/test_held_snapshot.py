@@ -66,6 +66,7 @@ BOUNDS = {
 BULK = {"stop", "revive_waiting", "revive_ended", "delete_waiting", "delete_ended"}
 """What people do to hundreds of ids; to find these it is right to read a table of a few pages from end to end."""
 NOT_BY_JOB = {"claim", "orphans", "stranded", "pause", "failures", "lock_take", "save_schedules", "outbox_holds"}
+NOT_BY_JOB |= {"outbox_own"}
 """They look up a runner, a queue, an error, a name, or what is on its way elsewhere.
 A claim's own way has another bound: the claimer's cursor."""
 MOVES = {"exported", "known_ids", "restore_jobs", "restore_ended", "restore_schedule", "restore_pause", "set_mark"}
