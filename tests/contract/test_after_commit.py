@@ -22,7 +22,7 @@ from conveyor.core.unique import Unique
 from conveyor.task import Task
 from tests.support.carriers import ALIAS, CARRIERS, Carrier, Django, Held, Opening
 from tests.support.lending import make_tables
-from tests.support.redis import RedisServer
+from tests.support.redis import RedisServer, versions
 from tests.support.stores import sqlite_url
 
 TELL = [carrier for carrier in CARRIERS if "session" in carrier.id or "django" in carrier.id]
@@ -68,7 +68,7 @@ def arguments(app: Conveyor) -> list[int]:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[RedisServer]:
-    with RedisServer() as started:
+    with RedisServer(versions()[0]) as started:
         yield started
 
 
@@ -183,7 +183,7 @@ def test_two_apps_share_a_session(engine: sqlalchemy.Engine, server: RedisServer
 def test_a_store_that_is_down_is_told_of_by_the_commit_and_the_session_can_be_used(
     engine: sqlalchemy.Engine, folder: Path
 ) -> None:
-    with RedisServer() as server, Session(engine) as session:
+    with RedisServer(versions()[0]) as server, Session(engine) as session:
         app = Conveyor(server.url())
         job = app.task(name="sent")(_sent).using(within=session).enqueue(1)
         session.execute(sqlalchemy.text("INSERT INTO own VALUES (7)"))
@@ -199,7 +199,7 @@ def test_a_store_that_is_down_is_told_of_by_the_commit_and_the_session_can_be_us
 def test_one_app_that_is_down_keeps_no_other_from_its_jobs(
     engine: sqlalchemy.Engine, app: Conveyor, task: Task[[int], int]
 ) -> None:
-    with RedisServer() as server, Session(engine) as session:
+    with RedisServer(versions()[0]) as server, Session(engine) as session:
         other = Conveyor(server.url())
         lost = other.task(name="lost")(_sent).using(within=session).enqueue(1)
         task.using(within=session).enqueue(2)
@@ -233,7 +233,7 @@ def test_a_session_within_a_transaction_of_its_connection_is_refused(
 
 
 def test_what_django_sends_is_sent_at_once_and_told_of_whole(folder: Path, django: Django) -> None:
-    with RedisServer() as server:
+    with RedisServer(versions()[0]) as server:
         app = Conveyor(server.url())
         task = app.task(name="sent")(_sent).using(within=django.connection)
         jobs: list[str] = []
@@ -260,7 +260,7 @@ def test_an_async_session_is_told_the_same(folder: Path) -> None:
         await app.aclose()
         return [job.id, *told.value.job_ids]
 
-    with RedisServer() as server:
+    with RedisServer(versions()[0]) as server:
         first, second = asyncio.run(main(server))
     assert first == second
 
