@@ -406,6 +406,19 @@ def test_what_was_spoilt_stays_and_holds_up_nothing(office: Office, caplog: pyte
     assert "conveyor_outbox cannot be read, and stays there: Object missing required field" in caplog.text
 
 
+def test_what_another_version_can_read_is_forwarded_by_that(office: Office) -> None:
+    """It lay in a batch whose number the store knows since, with jobs that could be read."""
+    office.put(1, 2)
+    with outside(office.url) as connection:
+        connection.execute("UPDATE conveyor_outbox SET job = 'x' || job WHERE job LIKE '%[[2],%'")
+    office.relay()
+    assert (office.left(), office.numbers()) == (1, [1])
+    with outside(office.url) as connection:
+        connection.execute("UPDATE conveyor_outbox SET job = substr(job, 2)")
+    office.relay()
+    assert (office.left(), office.numbers()) == (0, [1, 2])
+
+
 def test_more_than_one_batch(office: Office) -> None:
     office.put(*range(JOBS + 200))
     office.relay()

@@ -51,7 +51,7 @@ class InStore(Joiner):
     """The connection leads to the store itself, and its commit stores the jobs."""
 
     bell: ClassVar[Ring] = Ring.SOON
-    """Whom a commit is of concern to."""
+    """What workers are rung for: a commit of the user's is under way."""
 
     def __init__(self, store: Store, into: Store) -> None:
         """*store* is the app's, *into* is where connections lead: the same, but for an outbox."""

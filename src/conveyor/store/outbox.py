@@ -210,7 +210,8 @@ class SqlOutbox(SqlBase):
             gone = [entry.position for entry in batch.entries if entry.job.id in stored]
             if gone:
                 yield self.own("forwarded", positions=_text(gone))
-            if len(gone) == len(batch.entries) and not batch.unread:
+            # What could not be read is not of this number any more: it was not sent, and a shard now knows the number.
+            if len(gone) == len(batch.entries):
                 yield self.own("end", number=batch.number)
 
         return Plan(steps, atomic=True, patience=len(stored) * EACH)

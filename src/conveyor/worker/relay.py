@@ -78,7 +78,7 @@ class Relay:
         self._spoilt: set[int] = set()
 
     async def drain(self) -> None:
-        """Forward all that is there now, unless somebody else is about it; a failure is left to the next."""
+        """Forward all that is there now, or wait a while for who is about it; a failure is left to the next."""
         try:
             with logged("what is in the outbox is left to the next worker"):
                 end = time.monotonic() + LASTING + FAREWELL
