@@ -75,7 +75,7 @@ def _row(asked: Asked) -> Row:
 
 def _stores(figures: Figures, workers: int, shards: Sequence[int]) -> list[tuple[str, Setting]]:
     of_redis = Setting(redis_costs(figures), workers)
-    of_postgres = Setting(postgres_costs(figures), workers, cores=CORES, commit=COMMIT)
+    of_postgres = Setting(postgres_costs(figures), workers, cores=CORES, commit=COMMIT, rings_one=False)
     return [*(("redis", replace(of_redis, shards=count)) for count in shards), ("postgresql", of_postgres)]
 
 
@@ -122,6 +122,6 @@ def _proof(figures: Figures) -> list[Asked]:
         for workers in (1, 2)
         for asked in (
             ("proof", "redis", Setting(of_redis, workers, **common)),  # type: ignore[arg-type]  # mixed numbers
-            ("proof", "postgresql", Setting(of_postgres, workers, cores=HOST, commit=disk, **common)),  # type: ignore[arg-type]  # as above
+            ("proof", "postgresql", Setting(of_postgres, workers, cores=HOST, commit=disk, rings_one=False, **common)),  # type: ignore[arg-type]  # as above
         )
     ]

@@ -143,18 +143,21 @@ def _timed(server: Cpu, jobs: int, acts: Sequence[Callable[[], object]]) -> Samp
 # -- the bell
 
 
+RINGING: Final = "for n = 1, #ARGV do redis.call('PUBLISH', ARGV[n], '!') end"
+
+
 def bell_of_redis(port: int) -> list[Sample]:
-    """What a PUBLISH costs the server, by how many subscribe."""
+    """What a script costs the server that rings some listeners, each in a channel of its own, by how many they are."""
     found: list[Sample] = []
     for listeners in LISTENERS:
         with closing(redis.Redis(port=port, max_connections=listeners + 2)) as client:
-            hearing = [client.pubsub() for _ in range(listeners)]
-            for one in hearing:
-                one.subscribe("bell")
+            hearing = {f"bell:{number}": client.pubsub() for number in range(listeners)}
+            for channel, one in hearing.items():
+                one.subscribe(channel)
                 one.get_message(timeout=5.0)
             cpu = partial(cpu_of_redis, port)
-            found.append(_timed(cpu, listeners, [partial(client.publish, "bell", "!")] * RINGS))
-            for one in hearing:
+            found.append(_timed(cpu, listeners, [partial(client.eval, RINGING, 0, *hearing)] * RINGS))
+            for one in hearing.values():
                 one.close()
     return found
 

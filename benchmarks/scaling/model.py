@@ -1,7 +1,9 @@
 """Workers and stores as Conveyor has them, over measured service times: what many of both would do.
 
 A worker claims as ``worker/claim.py`` does, what ``worker/slots.py`` has room for, and asks shards as
-``store/redis/sharded.py`` does: one after the other, another one first each time, until there is no room left.
+``store/redis/sharded.py`` does: those at which it does not rest, one after the other, another one first each time,
+until there is no room left. On Redis it rests where a claim left room, and is rung as ``store/redis/bell.lua`` does.
+On PostgreSQL a ring is for all that have room, and who found nothing asks when something comes due.
 """
 
 import random
@@ -33,6 +35,8 @@ class Shard:
         self._server = Station(world.clock, world.setting.cores, world.host)
         self._disk = Disk(world.clock, world.setting.commit) if world.setting.commit else None
         self.ready: deque[tuple[float, int]] = deque()
+        self.resting: dict[Worker, None] = {}
+        """Who waits to be rung, in the order in which they lay down."""
         self.taken = 0
 
     @property
@@ -54,6 +58,19 @@ class Shard:
                 back()
 
         self._world.clock.after(way, partial(self._server.ask, begin, served))
+
+    def lie_down(self, worker: "Worker", *, room: bool) -> None:
+        """A claim of its ends: with *room* left it rests from now on, behind all others."""
+        self.resting.pop(worker, None)
+        if room:
+            self.resting[worker] = None
+
+    def rouse(self, count: int) -> "list[Worker]":
+        """The first of those that rest, which do so no more."""
+        found = list(self.resting)[:count]
+        for worker in found:
+            del self.resting[worker]
+        return found
 
     def take(self, most: int) -> list[tuple[float, int]]:
         """The first that are ready, by the time when they came due."""
@@ -83,6 +100,9 @@ class Worker:
         self._writing = self._woken = self._dry = False
         self._rests = True
         self._naps = 0
+        self._at: set[int] = set()
+        """Shards at which it rests."""
+        self._rung: set[int] = set()
 
     # -- the claimer
 
@@ -98,8 +118,13 @@ class Worker:
         starving = not self._waiting and self._running < slots
         return room if starving or room * 2 >= target else 0
 
-    def wake(self) -> None:
-        """There may be something due."""
+    def wake(self, shard: int | None = None) -> None:
+        """There may be something due: in that shard, or in any."""
+        if shard is None:
+            self._at.clear()
+        else:
+            self._at.discard(shard)
+            self._rung.add(shard)
         self._dry = False
         self._rouse()
 
@@ -120,12 +145,16 @@ class Worker:
     def _over(self, nap: int) -> None:
         if self._rests and nap == self._naps:
             self._rests = False
+            self._at.clear()
             self._turn()
 
     def _turn(self) -> None:
         self._woken = False
         room = self.room
+        rung, self._rung = self._rung, set()
         if not room:
+            for place in rung:
+                self._world.pass_on(place)
             self._dry = False
             self._rest(POLL_HEARING)
             return
@@ -138,14 +167,23 @@ class Worker:
             self._claimed(left)
             return
         place = (self._first + turn) % len(shards)
+        if place in self._at:
+            self._claim(left, turn + 1)
+            return
         taken: list[tuple[float, int]] = []
+        self._rung.discard(place)
 
         def begin() -> float:
             taken.extend(shards[place].take(min(left, CLAIMED_AT_ONCE)))
-            return self._world.setting.costs.claim.of(sum(count for _, count in taken))
+            got = sum(count for _, count in taken)
+            if self._world.setting.rings_one:
+                shards[place].lie_down(self, room=got < left)
+            return self._world.setting.costs.claim.of(got)
 
         def then() -> None:
             got = sum(count for _, count in taken)
+            if self._world.setting.rings_one and got < left and place not in self._rung:
+                self._at.add(place)
             self._held += got
             self._waiting.extend((due, count, place) for due, count in taken)
             cost = self._world.setting.costs.worker_call if turn + 1 < len(shards) and left > got else 0.0
@@ -156,10 +194,12 @@ class Worker:
     def _claimed(self, left: int) -> None:
         self._dry = left > 0
         self._start()
-        if left:
-            self._idle(0)
-        else:
+        if not left:
             self._turn()
+        elif self._world.setting.rings_one:
+            self._rest(POLL_HEARING)
+        else:
+            self._idle(0)
 
     def _idle(self, shard: int) -> None:
         """What is due next is asked of each shard, one after the other."""
@@ -299,17 +339,39 @@ class World:
 
     def _enqueue(self, count: int, *, share: float, rings: bool) -> None:
         """*share* of a call for itself, and what its jobs cost."""
-        shard, costs = self.shards[self._place()], self.setting.costs
+        place, costs = self._place(), self.setting.costs
+        shard, woken = self.shards[place], list[Worker]()
 
         def begin() -> float:
             shard.ready.append((self.clock.now, count))
-            return costs.enqueue.each * share + costs.enqueue.job * count
+            woken.extend(shard.rouse(count + 1) if rings else ())
+            return costs.enqueue.each * share + costs.enqueue.job * count + costs.bell.job * len(woken)
 
-        shard.call(begin, self._ring if rings else lambda: None)
+        def then() -> None:
+            for worker in woken:
+                worker.wake(place)
+            if rings and not self.setting.rings_one:
+                self._ring()
+
+        shard.call(begin, then)
+
+    def pass_on(self, place: int) -> None:
+        """Who was rung there has no room by now: another one is rung instead."""
+        woken: list[Worker] = []
+
+        def begin() -> float:
+            woken.extend(self.shards[place].rouse(1))
+            return self.setting.costs.look + self.setting.costs.bell.job * len(woken)
+
+        def then() -> None:
+            for worker in woken:
+                worker.wake(place)
+
+        self.shards[place].call(begin, then)
 
     def _ring(self) -> None:
-        """Whoever has room hears that there is something; the node at which they listen tells each of them."""
-        bell = self.setting.costs.bell.of(round(self.setting.workers * self.setting.listening))
+        """Whoever has room hears that there is something."""
+        bell = self.setting.costs.bell.of(self.setting.workers)
 
         def heard() -> None:
             for worker in self.workers:

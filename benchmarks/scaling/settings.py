@@ -27,7 +27,7 @@ class Costs:
     look: float
     """Of a call that only looks: what is due next, whether something is to be cancelled."""
     bell: Line
-    """Of a ring: for itself, and for each that listens."""
+    """Of a ring: for itself, and for each that is rung."""
     rate: float
     """Calls a second of a worker with nothing to do, in each shard."""
     worker_job: float = 30e-6
@@ -57,8 +57,8 @@ class Setting:
     """Seconds of a flush, which all commits that wait for it share; 0 where none is waited for."""
     host: int = 0
     """Cores that all share, workers and servers; 0 where nobody shares."""
-    listening: float = 1.0
-    """The share of all workers that listen at the first shard's node."""
+    rings_one: bool = True
+    """Whether a job is rung for at one worker and a spare, as on Redis; else at all that have room."""
     warm: float = 0.5
     seconds: float = 1.0
     seed: int = 1
