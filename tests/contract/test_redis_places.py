@@ -86,8 +86,8 @@ def test_no_more_connections_than_so_many_are_made_through_sentinels(stack: Exit
     async def linked() -> None:
         async with links.alink() as to:
             await to(0)
-            (pool,) = links._apools[asyncio.get_running_loop()].values()
-            assert len(pool._in_use_connections) <= MOST
+            (hands,) = links._apools[asyncio.get_running_loop()].values()
+            assert len(hands.pool._in_use_connections) <= MOST
 
     with ExitStack() as held:
         for _ in range(MOST):

@@ -11,9 +11,10 @@ from redis import exceptions
 from conveyor.core.errors import ConveyorError, OutcomeUnknown, StoreRefused, StoreUnavailable
 from conveyor.drivers import redis_sources
 from conveyor.drivers.redis import AsyncConnection, Connection, Moving, packed, said
+from conveyor.drivers.redis_hands import AsyncHands, Hands
 from conveyor.drivers.redis_sources import DEADLINE, Node, Source
 
-Pools = dict[Node | None, Any]
+Held = dict[Node | None, Any]
 
 
 class Links:
@@ -24,19 +25,21 @@ class Links:
         self._source = source
         self._tags = tags
         self._seconds = seconds
-        self._pools: Pools = {}
-        self._apools: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Pools] = weakref.WeakKeyDictionary()
+        self._pools: dict[Node | None, Hands] = {}
+        self._apools: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Node | None, AsyncHands]] = (
+            weakref.WeakKeyDictionary()
+        )
 
     @contextmanager
     def link(self, seconds: float = DEADLINE) -> Generator[Callable[[int], Connection]]:
         """Gives connections to shards, whose round trips have *seconds*; ``StoreUnavailable`` for one not to be had."""
-        held: Pools = {}
+        held: Held = {}
 
         def to(shard: int) -> Connection:
             with unreachable():
                 node = self._source.node(self._tags[shard])
                 if node not in held:
-                    held[node] = self._pool(node).get_connection()
+                    held[node] = self._pool(node).take()
                     allow(held[node], seconds)
             return cast(Connection, held[node])
 
@@ -49,19 +52,18 @@ class Links:
             raise
         finally:
             for node, connection in held.items():
-                self._pool(node).release(connection)
+                self._pool(node).lay_down(connection)
 
     @asynccontextmanager
     async def alink(self) -> AsyncGenerator[Callable[[int], Awaitable[AsyncConnection]]]:
         """The same for the running event loop; who uses one bounds each round trip."""
-        held: Pools = {}
+        held: Held = {}
 
         async def to(shard: int) -> AsyncConnection:
             with unreachable():
                 node = await self._source.anode(self._tags[shard])
                 if node not in held:
-                    async with asyncio.timeout(DEADLINE):
-                        held[node] = await self._apool(node).get_connection()
+                    held[node] = await self._apool(node).take()
             return cast(AsyncConnection, held[node])
 
         try:
@@ -73,20 +75,26 @@ class Links:
             raise
         finally:
             for node, connection in held.items():
-                await self._apool(node).release(connection)
+                await self._apool(node).lay_down(connection)
 
     @asynccontextmanager
-    async def subscribed(self, channel: str) -> AsyncGenerator["Subscription"]:
-        """A connection of its own that hears what is said in *channel*."""
+    async def subscribed(self, *channels: str) -> AsyncGenerator["Subscription"]:
+        """A connection of its own that hears what is said in *channels*."""
         connection = self._source.listener()
         try:
             async with asyncio.timeout(DEADLINE):
                 await connection.connect()
-                await connection.send_packed_command(packed("SUBSCRIBE", channel))
-                await connection.read_response()
+                await connection.send_packed_command(packed("SUBSCRIBE", *channels))
+                for _ in channels:
+                    await connection.read_response()
             yield Subscription(connection)
         finally:
             await connection.disconnect(nowait=True)
+
+    @property
+    def clustered(self) -> bool:
+        """Whether the servers are a Cluster, of which none knows who listens at the others."""
+        return self._source.clustered
 
     def forget(self) -> None:
         """What is known of where shards are is out of date."""
@@ -95,32 +103,35 @@ class Links:
     def close(self) -> None:
         """Close the blocking ones."""
         self._bury()
-        for pool in self._pools.values():
-            pool.disconnect()
+        for hands in self._pools.values():
+            hands.pool.disconnect()
 
     async def aclose(self) -> None:
         """Close those of the running event loop."""
-        for pool in self._apools.pop(asyncio.get_running_loop(), {}).values():
-            await pool.disconnect()
+        for hands in self._apools.pop(asyncio.get_running_loop(), {}).values():
+            await hands.pool.disconnect()
 
-    def _pool(self, node: Node | None) -> Any:
-        pool = self._pools.get(node)
-        return self._pools.setdefault(node, self._source.pool(node, self._seconds)) if pool is None else pool
+    def _pool(self, node: Node | None) -> Hands:
+        hands = self._pools.get(node)
+        if hands is None:
+            hands = self._pools.setdefault(node, Hands(self._source.pool(node, self._seconds)))
+        return hands
 
-    def _apool(self, node: Node | None) -> Any:
+    def _apool(self, node: Node | None) -> AsyncHands:
         loop = asyncio.get_running_loop()
         if loop not in self._apools:
             self._bury()
             self._apools[loop] = {}
         pools = self._apools[loop]
         if node not in pools:
-            pools[node] = _brisk(self._source.apool(node))
+            pools[node] = AsyncHands(_brisk(self._source.apool(node)))
         return pools[node]
 
     def _bury(self) -> None:
         """Close the connections of event loops that are over: they hold their loop, and so would stay for ever."""
         for loop in [loop for loop in self._apools if loop.is_closed()]:
-            for pool in self._apools.pop(loop).values():
+            for hands in self._apools.pop(loop).values():
+                pool = hands.pool
                 for connection in (*pool._available_connections, *pool._in_use_connections):  # noqa: SLF001 - as below
                     _hang_up(connection)
 
@@ -157,7 +168,7 @@ def _brisk(pool: Any) -> Any:
 
 
 class Subscription:
-    """What is heard in a channel."""
+    """What is heard in channels."""
 
     def __init__(self, inner: Any) -> None:
         """*inner* is a connection of redis-py's: its own subscriptions do much for each message."""
