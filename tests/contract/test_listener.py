@@ -14,7 +14,8 @@ import pytest
 from conveyor.core.lifecycle import Event
 from conveyor.core.model import JobFilter
 from conveyor.plan import Ring
-from conveyor.store.contract import Listener, Store
+from conveyor.store.contract import Store
+from conveyor.store.listener import Listener
 from tests.support.jobs import HOUR, QUEUE, Hand, Hire, enqueue, new_job, outcome, rescue
 from tests.support.stores import SHARED, rows, tables
 from tests.support.waiting import auntil

@@ -13,7 +13,8 @@ import pytest
 from conveyor import Conveyor, LockHeld
 from conveyor.core.errors import OutcomeUnknown, StoreUnavailable
 from conveyor.plan import Ring
-from conveyor.store.contract import Listener, Store
+from conveyor.store.contract import Store
+from conveyor.store.listener import Listener
 from conveyor.store.postgres.links import alent, lent, own
 from conveyor.store.postgres.opened import PostgresStore
 from conveyor.testing.contract.claims import Claims

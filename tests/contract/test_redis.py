@@ -1,6 +1,5 @@
 """Redis and Valkey pass the suite that every store is to pass."""
 
-import asyncio
 from collections.abc import Callable, Iterator
 from typing import cast
 
@@ -9,9 +8,7 @@ import pytest
 from conveyor.core import ids
 from conveyor.core.lifecycle import Event
 from conveyor.core.model import JobFilter, Outcome
-from conveyor.drivers.redis_links import Links
 from conveyor.store.contract import Store
-from conveyor.store.redis.listen import AHEAD, RedisListener
 from conveyor.store.redis.opened import RedisStore
 from conveyor.testing.contract import StoreContract
 from conveyor.testing.contract.moving import empty, everything
@@ -92,17 +89,3 @@ def test_a_job_that_replaces_another_leaves_nothing_of_its_arguments(server: Red
     enqueue(store, short)
     assert see(store, long.id).payload == b"y" * 64
     store.close()
-
-
-def test_a_worker_at_rest_asks_for_the_bell_once_and_looks_once_more() -> None:
-    asked: list[float] = []
-
-    async def ask(seconds: float) -> None:
-        asked.append(seconds)
-
-    async def rest() -> list[bool]:
-        listener = RedisListener(cast(Links, None), "bell", ask)  # which it does not need for that
-        return [await listener.idle(5.0) for _ in range(3)]
-
-    assert asyncio.run(rest()) == [True, False, False]
-    assert asked == [AHEAD * 5.0]

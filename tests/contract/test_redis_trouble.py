@@ -18,7 +18,7 @@ from conveyor.core.model import JobFilter
 from conveyor.plan import Plan, Ring
 from conveyor.store.redis.opened import RedisStore
 from tests.support.docs import ROOT
-from tests.support.jobs import Hand, enqueue, key, new_job, new_jobs, outcome, see
+from tests.support.jobs import QUEUE, TASK, Hand, enqueue, key, new_job, new_jobs, outcome, see
 from tests.support.redis import RedisServer, versions
 
 
@@ -243,7 +243,7 @@ async def rung(store: RedisStore, hand: Hand) -> bool:
     task = asyncio.create_task(listener.listen(heard.put_nowait))
     try:
         await heard.get()  # which a listener tells itself when it has begun to hear
-        await listener.idle(5.0)
+        await store.arun(store.operations.claim(hand.id, {QUEUE: 100}, [TASK], listener.sight))
         await asyncio.to_thread(enqueue, store, new_job())
         async with asyncio.timeout(5):
             return await heard.get() is Ring.WORK

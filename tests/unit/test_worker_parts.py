@@ -16,8 +16,9 @@ from conveyor.core.lifecycle import Event
 from conveyor.core.model import Attempt, Claimed, Outcome, RunnerInfo, appended
 from conveyor.job import Desk
 from conveyor.store.answers import Rescued, Settled
-from conveyor.store.contract import Listener, Store
+from conveyor.store.contract import Store
 from conveyor.store.leases import Leases
+from conveyor.store.listener import HearsAll, Listener
 from conveyor.store.sight import Sight
 from conveyor.task import define
 from conveyor.worker.attempt import Interruption
@@ -186,9 +187,23 @@ async def test_an_attempt_whose_outcome_cannot_be_judged_is_still_settled() -> N
 # ---------------------------------------------------------------- claimer
 
 
+class Listening(HearsAll):
+    """A listener that hears nothing."""
+
+    next_look = math.inf
+
+    def __init__(self, *, hears: bool = False) -> None:
+        self.sight = Sight()
+        self.hears = hears
+
+    async def idle(self, _: float) -> bool:
+        return False
+
+
 def claimer(store_: Store, hall: Hall, identity: Callable[[], Identity]) -> Claimer:
-    listener = cast(Listener, SimpleNamespace(sight=Sight()))
-    return Claimer(store_, listener, hall.slots, hall.executor, settler(store_), ["wait"], identity, burst=True)
+    return Claimer(
+        store_, cast(Listener, Listening()), hall.slots, hall.executor, settler(store_), ["wait"], identity, burst=True
+    )
 
 
 async def test_a_claim_that_is_answered_after_the_lease_was_lost_starts_nothing() -> None:
@@ -301,7 +316,7 @@ async def test_a_burst_that_was_woken_during_an_empty_claim_looks_once_more() ->
 
     identity = Identity(RUNNER, BOARD)
     claiming = claimer(store(claim=claim), Hall(), lambda: identity)
-    claiming._listener = cast(Listener, SimpleNamespace(hears=False, sight=Sight()))
+    claiming._listener = cast(Listener, Listening())
     async with asyncio.timeout(2):
         await claiming.work()
     assert len(looks) == 2
@@ -323,7 +338,7 @@ async def test_what_comes_due_between_a_claim_and_the_look_at_the_next_one_is_cl
     identity = Identity(RUNNER, BOARD)
     claiming = claimer(cast(Store, SimpleNamespace(arun=arun, operations=operations)), Hall(), lambda: identity)
     claiming._burst = False
-    claiming._listener = cast(Listener, SimpleNamespace(hears=True, next_look=math.inf, idle=never, sight=Sight()))
+    claiming._listener = cast(Listener, Listening(hears=True))
     work = asyncio.create_task(claiming.work())
     async with asyncio.timeout(5):
         await again.wait()
@@ -331,10 +346,6 @@ async def test_what_comes_due_between_a_claim_and_the_look_at_the_next_one_is_cl
     await asyncio.wait([work])
     assert [name for name, _ in sights[:3]] == ["claim", "next_due", "claim"]
     assert len({id(sight) for _, sight in sights}) == 1
-
-
-async def never(_: float) -> bool:
-    return False
 
 
 # ----------------------------------------------------------------- rescue

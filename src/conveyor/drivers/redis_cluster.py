@@ -5,6 +5,7 @@ ASK is never followed. While a slot is on its way its keys are in two places, an
 act on it; so the shard rests until they are all there.
 """
 
+import random
 from collections.abc import Sequence
 from typing import Any, Final, cast
 
@@ -34,9 +35,12 @@ def tag_of(prefix: str, shard: int, shards: int) -> str:
 class Cluster:
     """See ``redis_sources.Source``."""
 
+    clustered = True
+
     def __init__(self, hosts: Sequence[Node], options: dict[str, object]) -> None:
         """*hosts* are some of the nodes, to begin with; *options* are for connections to all."""
         self._hosts = tuple(hosts)
+        self._next = random.randrange(SLOTS)  # noqa: S311 - so that not all workers listen at one node
         self._options = options
         self._known: dict[int, Node] = {}
         """Nodes by their slots, of the tags that were asked for."""
@@ -73,8 +77,8 @@ class Cluster:
     def listener(self) -> Any:
         """See ``Source``: what is said at one node is heard at all."""
         nodes = self._seen or self._hosts
-        self._seen = (*nodes[1:], nodes[0])  # another one next time, for this one may be gone
-        return self.apool(nodes[0]).make_connection()
+        self._next += 1  # another one next time, for this one may be gone
+        return self.apool(nodes[self._next % len(nodes)]).make_connection()
 
     def _at(self, node: Node | None) -> dict[str, Any]:
         host, port = cast(Node, node)

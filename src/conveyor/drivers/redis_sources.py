@@ -44,6 +44,11 @@ Node = tuple[str, int]
 class Source(Protocol):
     """Makes pools of connections; connects to nothing by itself. redis-py sends nothing again by itself."""
 
+    @property
+    def clustered(self) -> bool:
+        """Whether it is a Cluster."""
+        ...
+
     def node(self, tag: str) -> Node | None:
         """Where the keys of a tag are; ``None`` where there is only one place."""
         ...
@@ -71,6 +76,8 @@ class Source(Protocol):
 
 class OnePlace:
     """A source that has no nodes."""
+
+    clustered = False
 
     def node(self, tag: str) -> Node | None:  # noqa: ARG002 - as Source has it
         """See ``Source``."""

@@ -1,6 +1,6 @@
 """What every store owes. The contract suite in ``tests/contract`` proves it, for each store, from outside."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from conveyor.core.model import (
@@ -24,6 +24,7 @@ from conveyor.drivers.lent import Kind
 from conveyor.plan import Plan, Ring
 from conveyor.store.answers import Arranged, Pass, Rescued, Settled, Visit
 from conveyor.store.leases import Leases
+from conveyor.store.listener import Listener
 from conveyor.store.sight import Sight
 
 if TYPE_CHECKING:  # a process that only enqueues does not pay for them
@@ -283,37 +284,6 @@ class Schedules(Protocol):
 
     def remove(self, name: str) -> Plan[bool]:
         """There is none of that name any more; whether there was one. Its jobs stay."""
-        ...
-
-
-class Listener(Protocol):
-    """How a worker hears that something may be due. Never the only wake-up: polling is the floor."""
-
-    @property
-    def sight(self) -> Sight:
-        """How far the worker has seen, to be given to its claims; what is heard of may move it back."""
-        ...
-
-    @property
-    def hears(self) -> bool:
-        """Whether it has proof that a ring would reach it; else the worker polls more often."""
-        ...
-
-    @property
-    def next_look(self) -> float:
-        """Seconds until it is worth to look although nobody rings; infinite when there is no reason to."""
-        ...
-
-    async def listen(self, heard: Callable[[Ring], None]) -> None:
-        """Call *heard* whenever something may be due or to be cancelled, until cancelled; mends its own troubles."""
-        ...
-
-    async def idle(self, seconds: float) -> bool:
-        """Ask enqueuers to ring for the next *seconds*; whether one more look is needed after that."""
-        ...
-
-    async def changed(self) -> bool:
-        """Whether the store may have changed since the last call; ``True`` when that cannot be told cheaply."""
         ...
 
 

@@ -12,8 +12,9 @@ from conveyor.core.model import Claimed, NewJob, Outcome
 from conveyor.drivers.lent import Kind
 from conveyor.plan import Plan, Ring, Steps
 from conveyor.store.answers import Settled
-from conveyor.store.contract import LOCK_TIMEOUT, Control, Listener, Operations, Schedules, Store
+from conveyor.store.contract import LOCK_TIMEOUT, Control, Operations, Schedules, Store
 from conveyor.store.leases import Leases
+from conveyor.store.listener import Listener
 from conveyor.store.locks import Locks
 from conveyor.store.moving import Moving
 from conveyor.store.outbox import Intake, Outbox

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -10,8 +11,10 @@ from dataclasses import dataclass
 from conveyor.core import ids
 from conveyor.core.lifecycle import Event, ending
 from conveyor.core.model import Outcome
-from conveyor.store.contract import Listener, Store
+from conveyor.store.contract import Store
+from conveyor.store.listener import Listener
 from conveyor.worker.board import Board
+from conveyor.worker.duty import logged
 from conveyor.worker.execute import Executor
 from conveyor.worker.settle import Settler
 from conveyor.worker.slots import HORIZON, Slots
@@ -118,6 +121,8 @@ class Claimer:
         self._stopping = True
         self.wake()
         await self._quiet.wait()
+        with logged("some rings go unheard"):
+            await self._listener.leave(list(self._slots.lanes))
 
     def settled(self, outcomes: Sequence[Outcome]) -> None:
         """The store has answered for these."""
@@ -139,6 +144,7 @@ class Claimer:
             well = self._identity().registered and len(self._settler) < UNSETTLED
             able = well and not self._executor.ward.closed
             room = self._slots.room() if able else {}
+            await self._listener.decline(room)
             if not room:
                 self._dry = False
                 if well:
@@ -156,6 +162,8 @@ class Claimer:
         """Whether that was all that is due, as far as anybody can tell."""
         identity = self._identity()
         self._quiet.clear()
+        if self._burst:
+            self._listener.sight.rest.clear()
         try:
             plan = self._store.operations.claim(identity.runner, room, self._tasks, self._listener.sight)
             jobs = await self._store.arun(plan)
@@ -186,11 +194,16 @@ class Claimer:
             await self._wait(HORIZON if self._executor.ward.expecting else POLL)
             return
         await asyncio.sleep(0)  # what was claimed starts first
-        if await self._listener.idle(poll + LATE_COMMIT):
-            await self._wait(LATE_COMMIT)
+        if self._woken.is_set():
             return
-        due = await self._store.arun(self._store.operations.next_due(list(self._slots.lanes), self._listener.sight))
-        end = time.monotonic() + (LONGEST_REST if due is None else due / 1_000_000)
+        end = self._listener.sight.rests_until
+        if end is None:
+            if await self._listener.idle(poll + LATE_COMMIT):
+                await self._wait(LATE_COMMIT)
+                return
+            due = await self._store.arun(self._store.operations.next_due(list(self._slots.lanes), self._listener.sight))
+            end = math.inf if due is None else time.monotonic() + due / 1_000_000
+        end = min(end, time.monotonic() + LONGEST_REST)
         while not await self._wait(min(poll, self._listener.next_look, end - time.monotonic())) or self._glances:
             if self._glances:
                 self._glances = False

@@ -19,6 +19,7 @@ from conveyor.core.backoff import jittered
 from conveyor.core.errors import ConveyorError
 from conveyor.drivers.postgres_wire import DEADLINE, AsyncWire, unasked
 from conveyor.plan import Ring
+from conveyor.store.listener import HearsAll
 from conveyor.store.postgres.links import aconnect, direct_to
 from conveyor.store.postgres.sight import LaneSight
 
@@ -39,8 +40,8 @@ class Deaf(Exception):
     """LISTEN was accepted, and what was notified did not come."""
 
 
-class PostgresListener:
-    """See ``store.contract.Listener``.
+class PostgresListener(HearsAll):
+    """See ``store.listener.Listener``.
 
     It pings itself. A LISTEN that was lost in silence (a transaction pooler, a dead peer whose kernel still answers
     keep-alives) is noticed by the ping that does not return, and polling stands in.
@@ -65,16 +66,16 @@ class PostgresListener:
 
     @property
     def hears(self) -> bool:
-        """See ``store.contract.Listener.hears``."""
+        """See ``store.listener.Listener.hears``."""
         return time.monotonic() - self._heard < 2 * PING_EVERY
 
     @property
     def next_look(self) -> float:
-        """See ``store.contract.Listener.next_look``: every commit notifies, a user's too."""
+        """See ``store.listener.Listener.next_look``: every commit notifies, a user's too."""
         return math.inf
 
     async def listen(self, heard: Callable[[Ring], None]) -> None:
-        """See ``store.contract.Listener.listen``."""
+        """See ``store.listener.Listener.listen``."""
         pause = 0.1
         while True:
             try:
@@ -162,7 +163,7 @@ class PostgresListener:
             self.sight.hear(queue, int(priority), int(due))
 
     async def idle(self, seconds: float) -> bool:
-        """See ``store.contract.Listener.idle``.
+        """See ``store.listener.Listener.idle``.
 
         An enqueue that looked just before we asked commits unheard just after: so one more look is needed.
         """

@@ -18,8 +18,9 @@ from conveyor.drivers.lent import Kind
 from conveyor.drivers.postgres import Collided, acarry, carry, translated
 from conveyor.drivers.postgres_wire import DEADLINE, AsyncWire, Overdue, Wire
 from conveyor.plan import Plan, Ring, arun, run
-from conveyor.store.contract import LOCK_TIMEOUT, Control, Listener, Operations, Schedules
+from conveyor.store.contract import LOCK_TIMEOUT, Control, Operations, Schedules
 from conveyor.store.leases import LEAST, SHARE, Leases
+from conveyor.store.listener import Listener
 from conveyor.store.locks import Locks
 from conveyor.store.moving import Moving
 from conveyor.store.outbox import Outbox, needs_no_outbox

@@ -1,4 +1,4 @@
--- uses keys, closed, guarded, parts, jobs, reading
+-- uses keys, bell, closed, guarded, parts, jobs, reading
 -- What people do to jobs. ARGV: what, up to how many, from behind which id, why, the filter, the indexes.
 -- The answer: the last id that was looked at, 1 when there are no more, the last that was picked, how many were picked,
 -- changed, and asked; then the queues of those that were changed.
@@ -87,7 +87,6 @@ local last, all = look(5 + FILTER, ARGV[3], false, function(id)
   return picked >= limit
 end)
 write_noted()
-if changed > 0 and (what == 'hasten' or what == 'revive') then ring('!') end
 if asked > 0 then ring('c') end
 local answer = {last, all, last_picked, picked, changed, asked}
 for queue in pairs(queues) do answer[#answer + 1] = queue end

@@ -1,15 +1,17 @@
--- uses keys, parts, jobs, heads
--- Due jobs are the runner's, if its lease lives. ARGV: runner, how many tasks, these, then queues with their room.
--- The answer: the clock, then by lane its queue, priority and task, and its jobs.
+-- uses keys, bell, parts, jobs, heads
+-- Due jobs are the runner's, if its lease lives; where room is left it rests, and will be rung. ARGV: runner, its ear or
+-- nothing, for how many microseconds it rests, whether it comes because it was rung, how many tasks, these, then queues
+-- with their room. The answer: the clock; when the next job comes due where room is left, nothing for never, null for a
+-- runner without a lease; then by lane its queue, priority and task, and its jobs.
 despite_want()
-local runner, at = ARGV[1], clock()
+local runner, ear, rest, rung, at = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4] == '1', clock()
 local now = digits(at)
-local answer = {now}
+local answer = {now, false}
 local lease = redis.call('ZSCORE', P .. 'runners', runner)
 if not lease or tonumber(lease) <= at then return answer end
 
-local known, first, held = {}, 3 + ARGV[2], P .. 'held:' .. runner
-for n = 3, first - 1 do known[ARGV[n]] = true end
+local known, first, held = {}, 6 + ARGV[5], P .. 'held:' .. runner
+for n = 6, first - 1 do known[ARGV[n]] = true end
 
 -- The job is the runner's; what a claim gives of it. What few jobs have comes last, if there is any of it.
 local function start(id, lane)
@@ -18,6 +20,7 @@ local function start(id, lane)
   if not job[3] then -- somebody has deleted it, or the server has thrown it away
     leave_line(id, lane)
     note('ZREM', LIVE, id)
+    soonest = at -- there may be more
     return
   end
   local first_ = not job[2]
@@ -25,7 +28,7 @@ local function start(id, lane)
   local token = job[4] and tonumber(job[4]) >= at and digits(job[4] + 1) or now
   redis.call('HSET', key, 'state', 'running', 'runner', runner, 'attempt', attempt, 'token', token,
              first_ and 'started_at' or 'last_attempted_at', now)
-  leave_line(id, lane)
+  leave_line(id, lane, first_, not job[7])
   note('ZADD', lane.running, now, id)
   note('HSET', held, id, token)
   local row = {id, job[1], attempt, job[3], token, job[5], whole(key, 'args', job[6])}
@@ -43,7 +46,7 @@ end
 -- What is left of the *room* of a queue, after its due jobs of one priority have been taken.
 local function take(queue, priority, tasks, room)
   local taken = {}
-  for _, head in ipairs(heads(queue, priority, tasks, room, now)) do
+  for _, head in ipairs(heads(queue, priority, tasks, room, at)) do
     local row = start(head.id, lane_of(queue, priority, head.task))
     local of = taken[head.task]
     if row and not of then
@@ -59,12 +62,28 @@ local function take(queue, priority, tasks, room)
   return room
 end
 
+-- Whether jobs are due there of tasks that the runner does not know.
+local function strange(queue, lanes)
+  for place = 1, math.min(#lanes, 200) do
+    local priority, task = split(lanes[place])
+    local head = not known[task] and redis.call('ZRANGE', lane_key(queue, priority, task), 0, 0, 'WITHSCORES')[2]
+    if head and tonumber(head) <= at then return true end
+  end
+  return false
+end
+
 for n = first, #ARGV, 2 do
-  local queue, room = ARGV[n], tonumber(ARGV[n + 1])
+  local queue, most = ARGV[n], tonumber(ARGV[n + 1])
+  local room = most
   local lanes = redis.call('HEXISTS', P .. 'paused', queue) == 0 and redis.call('ZRANGE', lanes_key(queue), 0, -1) or {}
   by_priority(lanes, function(priority, tasks)
     if room > 0 then room = take(queue, priority, tasks, room) end
   end, known)
+  -- Somebody else is to look who may know them; nobody passes on what was passed on.
+  if rung and room == most and strange(queue, lanes) then rouse(queue, ALL, '+') end
+  if ear ~= '' and room > 0 then lie_down(queue, ear, at + rest, rest) end
+  if ear ~= '' and room == 0 then redis.call('ZREM', resting_key(queue), ear) end
 end
 write_noted()
+answer[2] = soonest and digits(soonest) or ''
 return answer

@@ -5,7 +5,7 @@ local at, room, found = clock(), tonumber(ARGV[2]), {}
 local now = digits(at)
 
 local function take(priority, tasks)
-  for _, head in ipairs(heads(ARGV[1], priority, tasks, room, now)) do
+  for _, head in ipairs(heads(ARGV[1], priority, tasks, room, at)) do
     local known = found[head.task] or {0, head.run_after}
     found[head.task] = {known[1] + 1, math.min(known[2], head.run_after)}
     room = room - 1

@@ -1,4 +1,4 @@
--- uses keys, closed, parts, jobs, arriving
+-- uses keys, bell, closed, parts, jobs, arriving
 -- All jobs are stored, or none. ARGV: 'first' or 'again', an outbox or nothing, the number of its batch, then the jobs.
 -- The answer: what, and ids in pairs.
 -- Again: a job that is known is passed over, wherever it stands by now. A call twice sent is no harm then.
@@ -62,5 +62,4 @@ if outbox ~= '' then
   redis.call('ZADD', numbers, ARGV[3], ARGV[3])
   redis.call('ZREMRANGEBYRANK', numbers, 0, -NUMBERS - 1)
 end
-ring_idle(at)
 return answer

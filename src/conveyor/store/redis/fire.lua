@@ -1,8 +1,8 @@
--- uses keys, closed, guarded, parts, jobs, arriving, ticks
+-- uses keys, bell, closed, guarded, parts, jobs, arriving, ticks
 -- Each cursor that stands where its move says is moved, and the jobs are stored with that. ARGV, for each: name, version,
 -- due, next, tick, how many jobs, and these. The answer: names and how many jobs were stored, in turn.
 touch()
-local at, answer, n, made_any = clock(), {}, 1, false
+local at, answer, n = clock(), {}, 1
 
 local function skips(schedule)
   if schedule.overlap ~= 'skip' or not schedule.job then return false end
@@ -33,11 +33,9 @@ while n <= #ARGV do
     set_or_drop(key, 'next_at', next_at)
     set_or_drop(key, 'job', last)
     note_tick(name, next_at, false)
-    made_any = made_any or made > 0
     answer[#answer + 1] = name
     answer[#answer + 1] = made
   end
 end
 write_noted()
-if made_any then ring_idle(at) end
 return answer

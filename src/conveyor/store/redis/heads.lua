@@ -1,5 +1,7 @@
--- The lanes of a queue, and the jobs of several in the order of their times, without reading more than a few behind those that are wanted:
--- the lanes are merged, each read in pieces that begin small and double. `keys` comes before this.
+-- The lanes of a queue, and the jobs of several in the order of their times, without reading more than a few behind those that
+-- are wanted: the lanes are merged, each read in pieces that begin small and double. `keys` comes before this.
+local soonest -- of those that come due later, as far as lanes were read to there
+
 local function sooner(a, b)
   if a.run_after ~= b.run_after then return a.run_after < b.run_after end
   return a.id < b.id
@@ -11,13 +13,15 @@ local function advanced(lane, now, room)
   if not lane.read[lane.n] then
     if #lane.read < 2 * lane.piece then return false end -- it had fewer than it was asked for
     lane.seen = lane.seen + lane.piece
-    lane.piece = math.min(2 * lane.piece, room)
-    lane.read = redis.call('ZRANGEBYSCORE', lane.key, '-inf', now, 'WITHSCORES', 'LIMIT', lane.seen, lane.piece)
+    lane.piece = math.min(2 * lane.piece, room + 1)
+    lane.read = redis.call('ZRANGE', lane.key, lane.seen, lane.seen + lane.piece - 1, 'WITHSCORES')
     lane.n = 1
     if not lane.read[1] then return false end
   end
   lane.id, lane.run_after = lane.read[lane.n], tonumber(lane.read[lane.n + 1])
-  return true
+  if lane.run_after <= now then return true end
+  if not soonest or lane.run_after < soonest then soonest = lane.run_after end
+  return false
 end
 
 -- The lanes are a heap, the soonest on top: a lane is not later than the two at twice its place and behind that.
@@ -35,10 +39,10 @@ end
 
 -- The first *room* that are due until *now*, of the lanes of one priority: id, run_after and task of each.
 local function heads(queue, priority, tasks, room, now)
-  local heap, found, piece = {}, {}, math.ceil(room / #tasks)
+  local heap, found, piece = {}, {}, math.ceil(room / #tasks) + 1 -- behind those that are due stands when the next one is
   for _, task in ipairs(tasks) do
     local key = lane_key(queue, priority, task)
-    local read = redis.call('ZRANGEBYSCORE', key, '-inf', now, 'WITHSCORES', 'LIMIT', 0, piece)
+    local read = redis.call('ZRANGE', key, 0, piece - 1, 'WITHSCORES')
     local lane = {key = key, task = task, read = read, piece = piece, seen = 0, n = -1}
     if read[1] and advanced(lane, now, room) then heap[#heap + 1] = lane end
   end
@@ -55,13 +59,18 @@ local function heads(queue, priority, tasks, room, now)
   return found
 end
 
+-- Priority and task of a lane, by its name.
+local function split(lane)
+  local colon = string.find(lane, ':', 1, true)
+  return string.sub(lane, 1, colon - 1), string.sub(lane, colon + 1)
+end
+
 -- Call *do_* with each priority of the *lanes* of a queue, the highest first, and the tasks that have a lane of it; only
 -- with those of *known*, where that is given.
 local function by_priority(lanes, do_, known)
   local priority, tasks = nil, {}
   for _, lane in ipairs(lanes) do
-    local colon = string.find(lane, ':', 1, true)
-    local its, task = string.sub(lane, 1, colon - 1), string.sub(lane, colon + 1)
+    local its, task = split(lane)
     if its ~= priority then
       if #tasks > 0 then do_(priority, tasks) end
       priority, tasks = its, {}

@@ -1,4 +1,4 @@
--- uses keys, parts, jobs, entire
+-- uses keys, bell, parts, jobs, entire
 -- Jobs of another store's, as they were there. ARGV: the store's id, or nothing; then for each job its id and ENTIRE. The
 -- answer: the ids of those whose unique key is held, and who holds it, in turn; null where this one is not being filled
 -- from that store. A job that is known is passed over.

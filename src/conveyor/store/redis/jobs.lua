@@ -45,6 +45,7 @@ local function write_noted()
     if redis.call('EXISTS', lanes_key(queue), running_key(queue)) == 0 then redis.call('SREM', P .. 'queues', queue) end
   end
   noted, lined, left, emptied = {}, {}, {}, {}
+  rouse_awaited()
 end
 
 -- Where a lane is, and how it is known; most jobs of a script are of few.
@@ -64,14 +65,16 @@ local function line_up(id, lane, run_after, failed, expires_at)
     note('ZADD', lane.lanes, 0 - lane.priority, lane.name)
     note('SADD', P .. 'queues', lane.queue)
   end
+  announce(lane.queue, run_after)
   if failed then note('ZADD', lane.retry, run_after, id) end
   if expires_at then note('ZADD', EXPIRING, expires_at, id) end
 end
 
-local function leave_line(id, lane)
+-- *new*: it has never been tried; *plain*: nor has it anything that few jobs have.
+local function leave_line(id, lane, new, plain)
   note('ZREM', lane.key, id)
-  note('ZREM', lane.retry, id)
-  note('ZREM', EXPIRING, id)
+  if not new then note('ZREM', lane.retry, id) end
+  if not plain then note('ZREM', EXPIRING, id) end
   left[lane.key] = lane
 end
 
@@ -82,12 +85,13 @@ end
 -- The job is not its runner's any more.
 local function let_go(id, queue, runner)
   if hands.queue ~= queue or hands.runner ~= runner then
+    local asked = P .. 'asked:' .. runner
     hands = {queue = queue, runner = runner, running = running_key(queue), held = P .. 'held:' .. runner,
-             asked = P .. 'asked:' .. runner}
+             asked = redis.call('EXISTS', asked) == 1 and asked}
   end
   note('ZREM', hands.running, id)
   note('HDEL', hands.held, id)
-  note('SREM', hands.asked, id)
+  if hands.asked then note('SREM', hands.asked, id) end
 end
 
 -- As text, how long the one that ends at *at* stays, by what it says of that; most say nothing.

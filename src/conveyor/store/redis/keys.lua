@@ -2,10 +2,14 @@
 local P = KEYS[1] .. ':'
 local LIVE, GONE, EXPIRING = P .. 'live', P .. 'gone', P .. 'expiring'
 
--- Microseconds of the server's clock. Lua's numbers hold them exactly until the year 2255.
+-- Microseconds of the server's clock, as this script began. Lua's numbers hold them exactly until the year 2255.
+local began
 local function clock()
-  local time = redis.call('TIME')
-  return time[1] * 1000000 + time[2]
+  if not began then
+    local time = redis.call('TIME')
+    began = time[1] * 1000000 + time[2]
+  end
+  return began
 end
 
 -- As text, for answers and for `..`, which would write 1.7e+15.
@@ -39,11 +43,6 @@ end
 -- Who listens, and asked to be told, hears the bell, which all shards share; *why* is a letter. See Ring in plan.py.
 local function ring(why)
   redis.call('PUBLISH', string.match(KEYS[1], '^{(.*):[%d.]+}$') .. ':bell', why)
-end
-
-local function ring_idle(at)
-  local until_ = redis.call('GET', P .. 'idle')
-  if until_ and tonumber(until_) > at then ring('!') end
 end
 
 -- First of all in what must go on when the server is full: it refuses a script that begins with a write that may need

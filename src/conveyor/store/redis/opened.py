@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Final, NoReturn, TypeVar
@@ -16,9 +16,10 @@ from conveyor.drivers.lent import Kind
 from conveyor.drivers.redis import Carried, Moving, acarry, aheard, carry, heard
 from conveyor.drivers.redis_links import Links
 from conveyor.drivers.redis_sources import DEADLINE
-from conveyor.plan import Plan, Ring, Steps, arun, run
-from conveyor.store.contract import LOCK_TIMEOUT, Control, Listener, Operations, Schedules
+from conveyor.plan import Plan, Ring, arun, run
+from conveyor.store.contract import LOCK_TIMEOUT, Control, Operations, Schedules
 from conveyor.store.leases import Leases
+from conveyor.store.listener import Listener
 from conveyor.store.locks import Locks
 from conveyor.store.moving import Moving as MovingAll
 from conveyor.store.outbox import Intake
@@ -33,11 +34,9 @@ from conveyor.store.redis.place import Place
 from conveyor.store.redis.plans import RedisOperations
 from conveyor.store.redis.reads import FORM
 from conveyor.store.redis.schedules import RedisSchedules
-from conveyor.store.redis.scripts import call
 from conveyor.store.redis.sharded import ShardedOperations
 from conveyor.store.redis.sharded_control import ShardedControl, ShardedLocks, ShardedSchedules
 from conveyor.store.redis.sharded_moving import ShardedMoving
-from conveyor.store.redis.sharding import everywhere
 
 T = TypeVar("T")
 
@@ -207,16 +206,9 @@ class RedisStore:
         links = Links(self._source, self._tags, patience_of(seconds))
         return RedisLeases(partial(self._over, links, waits=True), links.close, seconds, len(self._tags))
 
-    def listener(self, runner: bytes) -> Listener:  # noqa: ARG002 - all hear the same bell
+    def listener(self, runner: bytes) -> Listener:  # noqa: ARG002 - whoever it is, it has an ear of its own
         """See ``Store``."""
-
-        def ask(seconds: float) -> Awaitable[None]:
-            def steps() -> Steps[None]:
-                yield from everywhere(len(self._tags), partial(_idle, round(seconds * 1_000_000)))
-
-            return self.arun(Plan(steps))
-
-        return RedisListener(self._links, f"{self._prefix}:bell", ask)
+        return RedisListener(self._links, f"{self._prefix}:bell", self._tags, self.arun)
 
     def close(self) -> None:
         """See ``Store``."""
@@ -240,7 +232,3 @@ def _parts(shards: int) -> tuple[Operations, Control, Schedules, Locks, MovingAl
         ShardedLocks(shards),
         ShardedMoving(moving, shards),
     )
-
-
-def _idle(microseconds: int) -> Steps[None]:
-    yield call("idle", microseconds)

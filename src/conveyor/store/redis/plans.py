@@ -1,9 +1,10 @@
 """The operations on Redis: each is a call of a script, or a few. ``store.contract.Operations`` says what each owes."""
 
 from binascii import unhexlify
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 from conveyor.core import ids
 from conveyor.core.errors import DuplicateJob, StoreRefused, UsageError
@@ -17,6 +18,8 @@ from conveyor.store.redis.reads import RedisReads
 from conveyor.store.redis.scripts import Argument, call, given
 from conveyor.store.sight import Sight
 
+RESTS: Final = 15.0
+"""Seconds for which a worker at rest asks to be rung; it claims again within a third of that."""
 MOST: Final = 1_000
 """Jobs that one call claims, or takes back: the server does nothing else meanwhile."""
 EACH: Final = 0.001
@@ -28,6 +31,27 @@ NOTHING_RARE: Final[Sequence[None]] = (None, None, None, None, None)
 _USUAL: Final = Outcome(b"", 0, b"", Event.SUCCEED)
 PLAIN: Final = (*_USUAL[4:9], *_USUAL[10:13])
 """What an outcome has, besides its result and its time, of which there is no more to be said."""
+
+
+class Looked(NamedTuple):
+    """What a claim has seen of one shard."""
+
+    began: int | None
+    """The server's clock at its first call."""
+    whole: bool
+    """Whether it found all that is due, and is rung when there is more."""
+    due: int | None
+    """Microseconds until there is, as far as that can be seen."""
+
+    def more(self, at: int, soonest: bytes | None) -> "Looked":
+        """Behind one more call, which tells when the next job comes due: never is empty, ``None`` if it cannot tell."""
+        due = int(soonest) - at if soonest else None
+        due = self.due if due is None else due if self.due is None else min(due, self.due)
+        first = self.began is None
+        return Looked(at if self.began is None else self.began, soonest is not None and (first or self.whole), due)
+
+
+NOWHERE: Final = Looked(None, whole=False, due=None)
 
 
 class RedisOperations(RedisReads):
@@ -73,7 +97,20 @@ class RedisOperations(RedisReads):
         self, runner: bytes, room: Mapping[str, int], tasks: Sequence[str], sight: Sight | None = None
     ) -> Plan[Sequence[Claimed]]:
         """See ``Operations.claim``. Up to ``MOST`` at a time, so that nobody waits for long."""
-        return Plan(partial(_claim, runner, room, tasks, sight or Sight()), steady=True)
+        return Plan(partial(self.claimed, runner, room, tasks, sight or Sight()), steady=True)
+
+    def claimed(
+        self, runner: bytes, room: Mapping[str, int], tasks: Sequence[str], sight: Sight, shard: int = 0
+    ) -> Steps[Sequence[Claimed]]:
+        """The steps of ``claim`` in one *shard*."""
+        rung = sight.rest.end(shard)
+        sight.rests_until = None
+        jobs, looked = yield from _claim(runner, room, tasks, sight.rest.ear, rung=rung)
+        sight.until = sight.until if looked.began is None else looked.began
+        if looked.whole:
+            sight.rest.begin(shard, (queue for queue, count in room.items() if count > 0), looked.due)
+        sight.rests_until = sight.rest.until(1, room)
+        return jobs
 
     def next_due(self, queues: Sequence[str], sight: Sight | None = None) -> Plan[int | None]:
         """See ``Operations.next_due``."""
@@ -157,24 +194,26 @@ def arriving(job: NewJob) -> tuple[Argument, ...]:
     return (*usual, len(rare), *(part for pair in rare for part in pair))
 
 
-def _claim(runner: bytes, room: Mapping[str, int], tasks: Sequence[str], sight: Sight) -> Steps[Sequence[Claimed]]:
+def _claim(
+    runner: bytes, room: Mapping[str, int], tasks: Sequence[str], ear: str, *, rung: bool
+) -> Steps[tuple[Sequence[Claimed], Looked]]:
     claimed: list[Claimed] = []
     left = {queue: count for queue, count in room.items() if count > 0}
-    began: int | None = None
+    looked = NOWHERE
+    named: list[Argument] = [runner.hex(), ear, round(RESTS * 1_000_000), int(rung), len(tasks), *tasks]
     while left and tasks:
         now = {queue: min(count, MOST // len(left) or 1) for queue, count in left.items()}
-        places = [value for pair in now.items() for value in pair]
-        answer = yield call("claim", runner.hex(), len(tasks), *tasks, *places)
-        clock, *lanes = cast("list[object]", answer.rows[0][0])
+        answer = yield call("claim", *named, *(value for pair in now.items() for value in pair))
+        clock, due, *lanes = cast("list[object]", answer.rows[0][0])
         at = int(cast(bytes, clock))
-        began = at if began is None else began
+        looked = looked.more(at, cast("bytes | None", due))
         jobs = [job for lane in lanes for job in _claimed(cast("list[object]", lane), at)]
         claimed += jobs
-        taken = [job.queue for job in jobs]
-        left = {queue: count - now[queue] for queue, count in left.items() if taken.count(queue) == now[queue]}
-        left = {queue: count for queue, count in left.items() if count > 0}
-    sight.until = began if began is not None else sight.until
-    return in_turn(claimed)
+        taken = Counter(job.queue for job in jobs)
+        full = {queue: count - now[queue] for queue, count in left.items() if taken[queue] >= now[queue]}
+        left = {queue: count for queue, count in full.items() if count > 0}
+        looked = looked if left.keys() == full.keys() else looked._replace(whole=False)
+    return in_turn(claimed), looked if ear else looked._replace(whole=False)
 
 
 def _next_due(queues: Sequence[str], sight: Sight) -> Steps[int | None]:

@@ -1,4 +1,4 @@
--- uses keys, parts, jobs
+-- uses keys, bell, parts, jobs
 -- What became of attempts. ARGV: a runner, how many jobs of its have succeeded, without a word more, and PLAIN arguments
 -- for each of these; then OUTCOME arguments for each of the others. The answer has a letter for each: w written,
 -- r refused (no longer the runner's, and another wrote its end), m missing: no such job is here, s stopped: somebody
@@ -6,7 +6,7 @@
 despite_want()
 touch()
 local PLAIN, OUTCOME = 4, 13
-local at, answer, waits = clock(), {}, false
+local at, answer = clock(), {}
 local first = 3 + PLAIN * ARGV[2] -- of the others
 
 local function has(flags, bit_)
@@ -77,7 +77,6 @@ local function again(id, job, flags, given_)
   redis.call('HSET', job_key(id), 'state', 'waiting', 'run_after', run_after, unpack(fields))
   redis.call('HDEL', job_key(id), 'runner')
   line_up(id, lane_of(job.queue, job.priority, job.task), run_after, given_.record or job.failed, job.expires_at)
-  waits = true
 end
 
 -- What was written before, by a settle whose answer was lost, or by somebody else.
@@ -144,5 +143,4 @@ end
 for n = 3, first - 1, PLAIN do answer[#answer + 1] = succeed(n) end
 for n = first, #ARGV, OUTCOME do answer[#answer + 1] = settle(n) end
 write_noted()
-if waits then ring('!') end
 return table.concat(answer)

@@ -111,16 +111,19 @@ class ShardedOperations(ShardedReads):
         self, runner: bytes, room: Mapping[str, int], tasks: Sequence[str], sight: Sight
     ) -> Steps[Sequence[Claimed]]:
         claimed: list[Claimed] = []
-        left, seen = dict(room), list[int]()
+        left, seen = {queue: count for queue, count in room.items() if count > 0}, list[int]()
         trouble: StoreUnavailable | None = None
         self._first = first = (self._first + 1) % self._shards
+        sight.rests_until = None
         for turn in range(self._shards):
             shard = (first + turn) % self._shards
             if not any(count > 0 for count in left.values()):
                 break
-            own = Sight()
+            if sight.rest.holds(shard, room):
+                continue
+            own = Sight(rest=sight.rest)
             try:
-                jobs = yield from at(shard, self._inner.claim(runner, left, tasks, own).steps())
+                jobs = yield from at(shard, self._inner.claimed(runner, left, tasks, own, shard))
             except StoreUnavailable as error:  # nothing was done there, and the others need not wait for it
                 trouble = error
                 continue
@@ -132,6 +135,7 @@ class ShardedOperations(ShardedReads):
         if trouble is not None and not claimed:
             raise trouble
         sight.until = min(seen) if len(seen) == self._shards else sight.until
+        sight.rests_until = sight.rest.until(self._shards, room)
         return in_turn(claimed)
 
     def next_due(self, queues: Sequence[str], sight: Sight | None = None) -> Plan[int | None]:

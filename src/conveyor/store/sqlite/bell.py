@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from conveyor.plan import Ring
+from conveyor.store.listener import HearsAll
 from conveyor.store.sight import Sight
 
 BELL: Final = ".bell"
@@ -38,8 +39,8 @@ def ring(folder: Path, why: Ring) -> None:
         os.close(bell)
 
 
-class SqliteListener:
-    """Hears the bell of one runner; see ``store.contract.Listener``."""
+class SqliteListener(HearsAll):
+    """Hears the bell of one runner; see ``store.listener.Listener``."""
 
     def __init__(self, folder: Path | None, runner: bytes, version: Callable[[], Awaitable[int]]) -> None:
         """*folder* is ``None`` for a store in memory, whose processes are one; *version* asks ``data_version``."""
@@ -58,7 +59,7 @@ class SqliteListener:
 
     @property
     def next_look(self) -> float:
-        """See ``store.contract.Listener.next_look``.
+        """See ``store.listener.Listener.next_look``.
 
         A commit of the user's rings no bell. So after a job has joined their transaction the worker looks often, and
         ever less often: what is committed after a while is seen within a tenth of that while.
@@ -72,7 +73,7 @@ class SqliteListener:
                 self._heard(why)
 
     async def listen(self, heard: Callable[[Ring], None]) -> None:
-        """See ``store.contract.Listener.listen``."""
+        """See ``store.listener.Listener.listen``."""
         loop = asyncio.get_running_loop()
         self._heard = lambda why: loop.call_soon_threadsafe(heard, why)
         if self._path is None:

@@ -22,8 +22,9 @@ from conveyor.drivers.lent import Kind, lock_code
 from conveyor.drivers.sqlite import translated
 from conveyor.drivers.within import lends
 from conveyor.plan import Plan, Ring, Statement, Steps
-from conveyor.store.contract import LOCK_TIMEOUT, Control, Listener, Operations, Schedules
+from conveyor.store.contract import LOCK_TIMEOUT, Control, Operations, Schedules
 from conveyor.store.leases import Leases
+from conveyor.store.listener import Listener
 from conveyor.store.locks import Locks
 from conveyor.store.moving import Moving
 from conveyor.store.outbox import Outbox, needs_no_outbox

@@ -10,7 +10,7 @@ from conveyor.core.lifecycle import Event
 from conveyor.core.model import JobFilter
 from conveyor.plan import Ring
 from conveyor.store.contract import Store
-from conveyor.testing.contract.hands import HOUR, PATIENCE, Hand, Suite, ask, enqueue, new_job, outcome
+from conveyor.testing.contract.hands import HOUR, PATIENCE, TASK, Hand, Suite, ask, enqueue, new_job, outcome
 
 ROUND = 0.05
 """Seconds to wait for one ring: a listener cannot say since when it hears, so the first ones may be in vain."""
@@ -24,6 +24,7 @@ async def rung(listening: Store, runner: bytes, do: Callable[[], object], why: R
     try:
         async with asyncio.timeout(PATIENCE):
             while True:
+                await listening.arun(listening.operations.claim(runner, {"default": 100}, [TASK], listener.sight))
                 await listener.idle(60.0)
                 await asyncio.to_thread(do)
                 with contextlib.suppress(TimeoutError):
