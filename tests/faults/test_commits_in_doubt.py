@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from conveyor.cli.chaos.proxy import Cut, Proxy
 from tests.faults.test_kill_worker import drained, whole
 from tests.faults.transactional import CUTS, EFFECT, TABLES
 from tests.support.carriers import outside
 from tests.support.effects import Effects, count
-from tests.support.proxy import Cut, Proxy
 from tests.support.stores import sqlite_url
 from tests.support.waiting import until
 from tests.support.yard import Yard
