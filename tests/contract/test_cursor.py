@@ -251,7 +251,8 @@ def test_who_has_lost_the_lease_passes_nothing(seer: Seer, store: Store, hire: H
     seer.hand.die()
     enqueue(store, job)
     let_pass_time(store)
-    assert not seer.claim(after=STEP)
+    for _ in range(3):  # the first also searches old times, and would find what it has passed
+        assert not seer.claim(after=STEP)
     seer.hand = hire()
     assert seer.work() == [job.id]
 
