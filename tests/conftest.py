@@ -14,9 +14,12 @@ from tests.support.databases import Databases
 from tests.support.pgbouncer import PgBouncer
 from tests.support.postgres import PostgresServer, prepare
 from tests.support.redis import RedisServer, versions
+from tests.support.say import say
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background job, whose children would ignore it too
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+__all__ = ["say"]
 
 TEMPLATE = "conveyor_template"
 EVERY_VALUE = {"failure", "hostile_endings", "hostile_values", "redact", "stored_bytes", "text", "times"}

@@ -439,7 +439,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "a job joins the transaction of a connection that nobody has looked through",
         [
             Edit(
-                "client/sending.py", "block.isolation = run(self._visit(loan.name), loan.carry)", "block.isolation = ''"
+                "client/joining.py", "block.isolation = run(self._visit(loan.name), loan.carry)", "block.isolation = ''"
             )
         ],
         [f"{TARGETS}::test_a_connection_to_another_store_takes_no_job[{kind}]" for kind in KINDS],

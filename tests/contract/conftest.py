@@ -16,7 +16,7 @@ from tests.support.ground import Ground, Lender
 from tests.support.jobs import Hand, Hire
 from tests.support.lending import make_tables
 from tests.support.postgres import PostgresServer, prepare
-from tests.support.stores import KINDS, open_store, sqlite_url
+from tests.support.stores import KINDS, address_of, open_store, sqlite_url
 
 
 @pytest.fixture
@@ -30,12 +30,15 @@ def folder() -> Iterator[Path]:
 @pytest.fixture(params=KINDS)
 def url(request: pytest.FixtureRequest, folder: Path) -> str:
     """The address of a new, empty store."""
-    if request.param == "postgres":
-        address: str = request.getfixturevalue("postgres_url")
-        return address
-    if request.param == "redis":
-        return str(request.getfixturevalue("redis_url"))
-    return "sqlite:///:memory:" if request.param == "sqlite-memory" else sqlite_url(folder)
+    return address_of(request, folder)
+
+
+@pytest.fixture
+def app(url: str) -> Iterator[Conveyor]:
+    """An app on a new, empty store."""
+    made = Conveyor(url)
+    yield made
+    made.close()
 
 
 @pytest.fixture

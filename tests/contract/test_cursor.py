@@ -251,7 +251,8 @@ def test_who_has_lost_the_lease_passes_nothing(seer: Seer, store: Store, hire: H
     seer.hand.die()
     enqueue(store, job)
     let_pass_time(store)
-    assert not seer.claim(after=STEP)
+    for _ in range(3):  # the first also searches old times, and would find what it has passed
+        assert not seer.claim(after=STEP)
     seer.hand = hire()
     assert seer.work() == [job.id]
 
@@ -346,9 +347,9 @@ def test_a_claim_of_many_queues_is_planned_as_the_small_thing_that_it_is(seer: S
 
 
 def let_pass_time(store: Store) -> None:
-    """So that all that was enqueued is due."""
+    """So that all that was enqueued is due, and for longer than claims leave to late commits: they might pass it."""
     now = number(store, "SELECT greatest(conveyor_now(), max(run_after)) FROM conveyor_job WHERE task = '" + TASK + "'")
-    until(lambda: number(store, "SELECT conveyor_now()") > now)
+    until(lambda: number(store, "SELECT conveyor_now()") > now + 2 * GRACE)
 
 
 def run_after(connection: Connection, job: NewJob) -> int:

@@ -26,6 +26,7 @@ from tests.conftest import TEMPLATE
 from tests.support.explaining import Explainer, by_id
 from tests.support.jobs import HOUR, INFO, QUEUE, TASK, Hand, key, new_jobs, outcome
 from tests.support.postgres import PostgresServer, session
+from tests.support.say import Say
 from tests.support.stores import open_store
 
 T = TypeVar("T")
@@ -281,12 +282,9 @@ def test_every_statement_that_looks_up_by_id_is_measured(measured: list[Measured
 
 
 @STATEMENTS
-def test_few_pages_are_touched_for_each_row(
-    measured: list[Measured], name: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_few_pages_are_touched_for_each_row(measured: list[Measured], name: str, say: Say) -> None:
     mine = [seen for seen in measured if seen.name == name]
-    with capsys.disabled():
-        print(f"\n{name}: {min(s.pages for s in mine):.1f} to {max(s.pages for s in mine):.1f} pages", end=" ")  # noqa: T201 - the figure is the point of the test
+    say(f"{name}: {min(seen.pages for seen in mine):.1f} to {max(seen.pages for seen in mine):.1f} pages")
     assert [seen for seen in mine if seen.pages > BOUNDS[name]] == []
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.support.postgres import PostgresServer, ServerError, find_binaries
+from tests.support.postgres import PostgresServer, find_binaries
+from tests.support.server import ServerError
 
 ROOT = Path(__file__).parents[2]
 VERSION = os.environ.get("CONVEYOR_TEST_PG", "17")

@@ -1,7 +1,6 @@
 """When a lock on SQLite runs out: by a clock that nobody sets, where there is one."""
 
 import time
-from collections.abc import Iterator
 from typing import cast
 
 import pytest
@@ -16,13 +15,6 @@ pytestmark = [pytest.mark.parametrize("url", ["sqlite-memory", "sqlite-file"], i
 
 HOUR = 3_600_000_000
 """Microseconds."""
-
-
-@pytest.fixture
-def app(url: str) -> Iterator[Conveyor]:
-    made = Conveyor(url)
-    yield made
-    made.close()
 
 
 def take(app: Conveyor, ttl: int) -> int | Held | None:

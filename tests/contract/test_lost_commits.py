@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from conveyor import State
+from conveyor.cli.chaos.proxy import Cut, Proxy
 from conveyor.core.judge import LOSSES_ALLOWED
 from conveyor.core.lifecycle import Event
 from conveyor.worker.attempt import Interruption
@@ -16,7 +17,6 @@ from tests.support.carriers import Kind, outside
 from tests.support.ground import Site
 from tests.support.inside import FEW, Body, Inside, Way
 from tests.support.postgres import waiting
-from tests.support.proxy import Cut, Proxy
 from tests.support.spoilt import spoil
 from tests.support.waiting import until
 

@@ -23,8 +23,9 @@ from conveyor.store.contract import Store
 from conveyor.store.postgres import moving as postgres_moving
 from conveyor.store.redis.opened import RedisStore
 from conveyor.store.sqlite.opened import SqliteStore
-from conveyor.testing.contract.hands import HOUR, Hand, enqueue, new_job, see
+from conveyor.testing.contract.hands import new_job
 from conveyor.testing.contract.moving import everything, infos, of_all_states, shown
+from conveyor.testing.hand import HOUR, Hand, enqueue, see
 from tests.support.redis import RedisServer, versions
 from tests.support.stores import open_store
 

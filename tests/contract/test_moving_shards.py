@@ -22,8 +22,9 @@ from conveyor.store.moving import Busy, Over
 from conveyor.store.redis.moving import RedisMoving
 from conveyor.store.redis.opened import RedisStore
 from conveyor.store.redis.sharding import at, by_id
-from conveyor.testing.contract.hands import HOUR, Hand, enqueue, new_job
+from conveyor.testing.contract.hands import new_job
 from conveyor.testing.contract.moving import everything
+from conveyor.testing.hand import HOUR, Hand, enqueue
 from tests.contract.test_moving import all_of, claims, filled
 from tests.support.redis import RedisServer, versions
 

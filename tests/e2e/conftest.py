@@ -14,7 +14,7 @@ from tests.support.cli import Terminal
 from tests.support.jobs import Hand, Hire
 from tests.support.postgres import PostgresServer
 from tests.support.redis import RedisServer, versions
-from tests.support.stores import SHARED, open_store, sqlite_url
+from tests.support.stores import SHARED, address_of, open_store
 
 
 @pytest.fixture
@@ -28,12 +28,7 @@ def terminal(tmp_path: Path) -> Terminal:
 @pytest.fixture(params=SHARED)
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The address of a new, empty store."""
-    if request.param == "postgres":
-        address: str = request.getfixturevalue("postgres_url")
-        return address
-    if request.param == "redis":
-        return str(request.getfixturevalue("redis_url"))
-    return sqlite_url(tmp_path)
+    return address_of(request, tmp_path)
 
 
 @pytest.fixture

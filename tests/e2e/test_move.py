@@ -15,8 +15,9 @@ from conveyor.core.clock import SystemClock
 from conveyor.core.model import JobFilter
 from conveyor.store.contract import Store
 from conveyor.store.openers import open_store
-from conveyor.testing.contract.hands import HOUR, Hand, enqueue, new_job
+from conveyor.testing.contract.hands import new_job
 from conveyor.testing.contract.moving import everything, of_all_states
+from conveyor.testing.hand import HOUR, Hand, enqueue
 from tests.support.cli import Terminal
 from tests.support.redis import RedisServer, versions
 from tests.support.stores import sqlite_url

@@ -1,10 +1,9 @@
 """N01-N03: connections that fall silent, are reset, late or slow, under workers at work."""
 
 import signal
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ import pytest
 from conveyor.core.lifecycle import State
 from tests.faults.test_server_restart import once
 from tests.support.network import Fault, Network
+from tests.support.say import Say
 from tests.support.stores import number
 from tests.support.waiting import until
 from tests.support.yard import Yard
@@ -20,19 +20,7 @@ BEAT, SETTLE, CLAIM = "UPDATE conveyor_runner SET expires_at", "INSERT INTO conv
 GRACE = 15.0
 LEASE = ("--lease", "4", "--beat", "0.8")
 LATENCY, JITTER, SLOW = 0.4, 0.2, 8_000
-Say = Callable[[str], None]
 clock = threading.Event()
-
-
-@pytest.fixture
-def say(capsys: pytest.CaptureFixture[str]) -> Say:
-    """Print a figure, also when the test passes."""
-
-    def said(text: str) -> None:
-        with capsys.disabled():
-            sys.stdout.write(f"\n{text} ")
-
-    return said
 
 
 @pytest.fixture

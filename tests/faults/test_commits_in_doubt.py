@@ -1,7 +1,6 @@
 """COMMITs and their answers are lost in numbers, under a worker at work: effects and children exactly once."""
 
 import random
-import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -9,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from conveyor.cli.chaos.proxy import Cut, Proxy
 from tests.faults.test_kill_worker import drained, whole
 from tests.faults.transactional import CUTS, EFFECT, TABLES
 from tests.support.carriers import outside
 from tests.support.effects import Effects, count
-from tests.support.proxy import Cut, Proxy
+from tests.support.say import Say
 from tests.support.stores import sqlite_url
 from tests.support.waiting import until
 from tests.support.yard import Yard
@@ -23,19 +23,7 @@ PART = 0.5
 """Of the COMMITs, half each before the server hears of them and after."""
 PATIENCE = 60.0
 
-Say = Callable[[str], None]
 clock = threading.Event()
-
-
-@pytest.fixture
-def say(capsys: pytest.CaptureFixture[str]) -> Say:
-    """Print a figure, also when the test passes."""
-
-    def said(text: str) -> None:
-        with capsys.disabled():
-            sys.stdout.write(f"\n{text} ")
-
-    return said
 
 
 class Doubtful:

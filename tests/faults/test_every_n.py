@@ -3,7 +3,6 @@
 import contextlib
 import multiprocessing
 import os
-import sys
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -15,6 +14,7 @@ from conveyor.store.contract import Store
 from tests.faults.story import TWIN, Story, cast_of_jobs, check
 from tests.support.faults import Faults, When
 from tests.support.jobs import Hand
+from tests.support.say import Say
 from tests.support.stores import SERVED, end_leases, open_store, tables, wipe
 
 pytestmark = [
@@ -49,13 +49,8 @@ def storied(url: str, jobs: list[NewJob], tell: Callable[[str], None]) -> Iterat
     store.close()
 
 
-def report(capsys: pytest.CaptureFixture[str], text: str) -> None:
-    with capsys.disabled():
-        sys.stdout.write(f"\n{text} ")
-
-
 def test_a_call_that_is_lost_at_any_point_loses_and_doubles_no_job(
-    url: str, when: When, looker: Store, capsys: pytest.CaptureFixture[str]
+    url: str, when: When, looker: Store, say: Say
 ) -> None:
     for at in count(1):
         wipe(looker)
@@ -69,13 +64,13 @@ def test_a_call_that_is_lost_at_any_point_loses_and_doubles_no_job(
             faults.armed = False
         check(looker, jobs, told)
         if len(faults.calls) < at:
-            report(capsys, f"{at - 1} points, lost {when}:")
+            say(f"{at - 1} points, lost {when}:")
             assert at > 20
             return
 
 
 def test_a_process_that_is_killed_at_any_point_loses_and_doubles_no_job(
-    url: str, when: When, looker: Store, folder: Path, capsys: pytest.CaptureFixture[str]
+    url: str, when: When, looker: Store, folder: Path, say: Say
 ) -> None:
     for at in count(1):
         wipe(looker)
@@ -95,7 +90,7 @@ def test_a_process_that_is_killed_at_any_point_loses_and_doubles_no_job(
             story.end()
         check(looker, jobs, told)
         if child.exitcode == 0:
-            report(capsys, f"{at - 1} points, killed {when}:")
+            say(f"{at - 1} points, killed {when}:")
             assert at > 20
             return
         assert child.exitcode == 137

@@ -5,14 +5,14 @@ import random
 import signal
 import sqlite3
 import statistics
-import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import pytest
 
 from tests.support.history import Record, read_tables, runs_of
+from tests.support.say import Say
 from tests.support.stores import SERVED, sound, tables
 from tests.support.waiting import until
 from tests.support.yard import Yard
@@ -25,22 +25,10 @@ KEPT = 20
 DRAIN = 30.0
 """Seconds within which all is done once nobody is killed any more."""
 
-Say = Callable[[str], None]
 
 LONG = {"postgres": [pytest.mark.postgres, pytest.mark.soak], "redis": [pytest.mark.soak]}
 EVERY = pytest.mark.parametrize("yard", SERVED, indirect=True)
 SOME = pytest.mark.parametrize("yard", [pytest.param(on, marks=LONG.get(on, ())) for on in SERVED], indirect=True)
-
-
-@pytest.fixture
-def say(capsys: pytest.CaptureFixture[str]) -> Say:
-    """Print a figure, also when the test passes."""
-
-    def said(text: str) -> None:
-        with capsys.disabled():
-            sys.stdout.write(f"\n{text} ")
-
-    return said
 
 
 def storm(yard: Yard, kills: int, *, max_attempts: int, seed: int = 1) -> None:

@@ -54,16 +54,21 @@ def refused(app: Conveyor) -> str:
     return str(error.value)
 
 
+def falls_at_once(app: Conveyor, locker: Locker, before: int) -> None:
+    """Kill the holder, whose token is *before*: another has the lock at once."""
+    locker.process.kill()
+    locker.process.wait()
+    token, took = takes(app, 10)
+    assert token > before
+    assert took < AT_ONCE
+
+
 @both
 def test_a_killed_holders_lock_is_anothers_at_once(url: str, app: Conveyor) -> None:
     with Locker(url, "hold", 60) as locker:
         first = held(locker)
         assert f"process {locker.process.pid}," in refused(app)
-        locker.process.kill()
-        locker.process.wait()
-        token, took = takes(app, 10)
-        assert token > first
-        assert took < AT_ONCE
+        falls_at_once(app, locker, first)
 
 
 @both
@@ -71,11 +76,7 @@ def test_a_killed_holders_child_does_not_keep_it(url: str, app: Conveyor) -> Non
     with Locker(url, "fork", 60) as locker:
         first = held(locker)
         refused(app)
-        locker.process.kill()
-        locker.process.wait()
-        token, took = takes(app, 10)
-        assert token > first
-        assert took < AT_ONCE
+        falls_at_once(app, locker, first)
 
 
 @both

@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -19,6 +18,7 @@ from conveyor.store.redis.scripts import script
 from conveyor.worker import claim, duty
 from conveyor.worker.runner import Settings
 from tests.support.network import Fault, Network
+from tests.support.say import Say
 from tests.support.waiting import until
 
 ENQUEUE, CLAIM, SETTLE = "INSERT INTO conveyor_job", "SET state = 'running'", "INSERT INTO conveyor_history"
@@ -29,18 +29,6 @@ CHANCE = 0.5
 CALLERS = 6
 LEASE = 120.0
 """Seconds: a busy machine is no fault here."""
-Say = Callable[[str], None]
-
-
-@pytest.fixture
-def say(capsys: pytest.CaptureFixture[str]) -> Say:
-    """Print a figure, also when the test passes."""
-
-    def said(text: str) -> None:
-        with capsys.disabled():
-            sys.stdout.write(f"\n{text} ")
-
-    return said
 
 
 class Doubt:

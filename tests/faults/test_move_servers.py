@@ -15,8 +15,9 @@ from conveyor.plan import Plan
 from conveyor.store.contract import Store
 from conveyor.store.postgres.opened import PostgresStore
 from conveyor.store.redis.opened import RedisStore
-from conveyor.testing.contract.hands import HOUR, Hand, enqueue, new_job
+from conveyor.testing.contract.hands import new_job
 from conveyor.testing.contract.moving import everything, of_all_states
+from conveyor.testing.hand import HOUR, Hand, enqueue
 from tests.support.postgres import PostgresServer, prepare
 from tests.support.redis import RedisServer, versions
 

@@ -5,8 +5,7 @@ some order of them explains all that was answered and all that is left: one winn
 others told so. See ``tests.support.orders``.
 """
 
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -14,6 +13,7 @@ import pytest
 
 from tests.support.acts import ACTS
 from tests.support.arena import Arena, Figures, run_races
+from tests.support.say import Say
 from tests.support.stores import sqlite_url
 
 RACES = {"sqlite-file": 300, "postgres": 250}
@@ -30,19 +30,6 @@ END $$;
 CREATE TRIGGER slow AFTER INSERT OR UPDATE OR DELETE ON conveyor_job FOR EACH ROW EXECUTE FUNCTION conveyor_slow()
 """
 """Holds the row for a while, in the sessions that race: what else is under way then waits for it, or passes it over."""
-
-Say = Callable[[str], None]
-
-
-@pytest.fixture
-def say(capsys: pytest.CaptureFixture[str]) -> Say:
-    """Print a figure, also when the test passes."""
-
-    def said(text: str) -> None:
-        with capsys.disabled():
-            sys.stdout.write(f"\n{text} ")
-
-    return said
 
 
 @pytest.fixture(params=RACES)

@@ -3,7 +3,6 @@
 With ``appendfsync always`` that is so however it ends; with ``everysec`` when it is told to end.
 """
 
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,12 +13,12 @@ import pytest
 
 from tests.faults.test_server_restart import survives
 from tests.support.redis import RedisServer, versions
+from tests.support.say import Say
 from tests.support.stores import sound
 from tests.support.yard import Yard
 
 HOW = {"killed": "always", "stopped": "everysec"}
 """How the server ends, and how often it writes."""
-Figure = Callable[[str], None]
 End = Callable[[RedisServer], None]
 
 
@@ -43,15 +42,6 @@ def yard(server: RedisServer, tmp_path: Path) -> Iterator[Yard]:
     made.close()
 
 
-@pytest.fixture
-def say(capsys: pytest.CaptureFixture[str]) -> Figure:
-    def said(text: str) -> None:
-        with capsys.disabled():
-            sys.stdout.write(f"\n{text} ")
-
-    return said
-
-
 def outage(server: RedisServer, end: End, seconds: float) -> float:
     """End the server, and start it *seconds* later; when it was back."""
     end(server)
@@ -61,7 +51,7 @@ def outage(server: RedisServer, end: End, seconds: float) -> float:
 
 
 def test_no_job_is_lost_or_started_twice_when_the_server_ends(
-    server: RedisServer, end: End, yard: Yard, say: Figure
+    server: RedisServer, end: End, yard: Yard, say: Say
 ) -> None:
     say(survives(yard, [partial(outage, server, end, seconds) for seconds in (0, 0, 2)], 4.0))
     assert sound(yard.store) == []
@@ -69,7 +59,7 @@ def test_no_job_is_lost_or_started_twice_when_the_server_ends(
 
 @pytest.mark.soak
 def test_no_job_is_lost_or_started_twice_when_the_server_ends_sixty_times(
-    server: RedisServer, end: End, yard: Yard, say: Figure
+    server: RedisServer, end: End, yard: Yard, say: Say
 ) -> None:
     say(survives(yard, [partial(outage, server, end, seconds) for seconds in (0, 1) * 30], 60.0))
     assert sound(yard.store) == []

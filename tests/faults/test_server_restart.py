@@ -1,7 +1,6 @@
 """D01: the server crashes and comes back: what runs goes on, and nothing is started twice."""
 
 import signal
-import sys
 import threading
 import time
 from collections import Counter
@@ -16,6 +15,7 @@ import pytest
 from conveyor.core.lifecycle import State
 from tests.support.history import read_tables, runs_of
 from tests.support.postgres import PostgresServer, StopMode, prepare
+from tests.support.say import Say
 from tests.support.stores import tables
 from tests.support.waiting import until
 from tests.support.yard import Yard
@@ -26,7 +26,6 @@ OUTAGE = 3.0
 BEATS = 1.5
 """Seconds in which both workers renew their leases."""
 
-Figure = Callable[[str], None]
 _numbers = count(1)
 
 
@@ -130,28 +129,19 @@ def test_an_outage_longer_than_the_lease_spends_no_attempt(server: PostgresServe
     assert [len(yard.starts(job)) for job in (*done, *cut)] == [1, 1, 2]
 
 
-@pytest.fixture
-def say(capsys: pytest.CaptureFixture[str]) -> Figure:
-    def said(text: str) -> None:
-        with capsys.disabled():
-            sys.stdout.write(f"\n{text} ")
-
-    return said
-
-
-def test_no_job_is_started_twice_when_the_server_crashes(server: PostgresServer, yard: Yard, say: Figure) -> None:
+def test_no_job_is_started_twice_when_the_server_crashes(server: PostgresServer, yard: Yard, say: Say) -> None:
     say(survives(yard, outages(server, [0, OUTAGE]), 5.0))
 
 
 @pytest.mark.soak
 def test_no_long_job_is_started_twice_when_the_server_crashes_again_and_again(
-    server: PostgresServer, yard: Yard, say: Figure
+    server: PostgresServer, yard: Yard, say: Say
 ) -> None:
     say(survives(yard, outages(server, [0, OUTAGE] * 3), 30.0))
 
 
 @pytest.mark.soak
 def test_no_job_is_started_twice_when_the_server_restarts_sixty_times(
-    server: PostgresServer, yard: Yard, say: Figure
+    server: PostgresServer, yard: Yard, say: Say
 ) -> None:
     say(survives(yard, outages(server, [0, 1] * 30, ("fast", "fast", "immediate", "immediate")), 60.0))

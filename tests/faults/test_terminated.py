@@ -2,11 +2,10 @@
 
 import contextlib
 import signal
-import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -15,6 +14,7 @@ import pytest
 from tests.faults.test_server_restart import once
 from tests.support.jobs import enqueue, new_job
 from tests.support.postgres import PostgresServer, prepare
+from tests.support.say import Say
 from tests.support.stores import number, open_store, tables
 from tests.support.waiting import until
 from tests.support.yard import Yard
@@ -24,7 +24,6 @@ ROUNDS, MANY = 5, 600
 OTHERS = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
 PAGES = 64
 """The least that a server takes for its queue of notifications."""
-Say = Callable[[str], None]
 clock = threading.Event()
 
 
@@ -33,17 +32,6 @@ def yard(postgres_url: str, tmp_path: Path) -> Iterator[Yard]:
     made = Yard(postgres_url, tmp_path)
     yield made
     made.close()
-
-
-@pytest.fixture
-def say(capsys: pytest.CaptureFixture[str]) -> Say:
-    """Print a figure, also when the test passes."""
-
-    def said(text: str) -> None:
-        with capsys.disabled():
-            sys.stdout.write(f"\n{text} ")
-
-    return said
 
 
 def survives(yard: Yard, rounds: int) -> str:

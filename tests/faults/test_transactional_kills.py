@@ -4,9 +4,8 @@ import os
 import random
 import re
 import signal
-import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from tests.support.carriers import outside
 from tests.support.effects import Effects, count
 from tests.support.history import Report
 from tests.support.postgres import PostgresServer
+from tests.support.say import Say
 from tests.support.waiting import until
 from tests.support.yard import Process, Yard
 
@@ -28,19 +28,7 @@ LEASE = "2"
 STOPPED_LONGER = 3.0
 """Seconds: beyond the lease, and beyond the rescue that follows it."""
 
-Say = Callable[[str], None]
 clock = threading.Event()
-
-
-@pytest.fixture
-def say(capsys: pytest.CaptureFixture[str]) -> Say:
-    """Print a figure, also when the test passes."""
-
-    def said(text: str) -> None:
-        with capsys.disabled():
-            sys.stdout.write(f"\n{text} ")
-
-    return said
 
 
 def make_tables(yard: Yard) -> None:

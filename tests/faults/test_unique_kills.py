@@ -8,7 +8,6 @@ import json
 import random
 import signal
 import sqlite3
-import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,6 +21,7 @@ import pytest
 
 from conveyor.cli.chaos.keys import HOT, PAST, keys
 from tests.support.rivals import Line, read
+from tests.support.say import Say
 from tests.support.stores import SERVED, sound, tables
 from tests.support.waiting import until
 from tests.support.yard import Process, Yard
@@ -33,19 +33,6 @@ LOOK = 0.1
 SHORT = ("--lease", "1.5", "--beat", "0.3", "--rescue", "0.3")
 DRAIN = 40.0
 """Seconds within which all is done once nobody is killed any more."""
-
-Say = Callable[[str], None]
-
-
-@pytest.fixture
-def say(capsys: pytest.CaptureFixture[str]) -> Say:
-    """Print a figure, also when the test passes."""
-
-    def said(text: str) -> None:
-        with capsys.disabled():
-            sys.stdout.write(f"\n{text} ")
-
-    return said
 
 
 # ---------------------------------------------------------------- snapshots

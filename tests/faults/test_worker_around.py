@@ -2,7 +2,7 @@
 
 import asyncio
 import contextvars
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from types import SimpleNamespace
 
@@ -18,13 +18,6 @@ VARIABLE: contextvars.ContextVar[str] = contextvars.ContextVar("variable", defau
 @pytest.fixture
 def log() -> list[str]:
     return []
-
-
-@pytest.fixture
-def app(url: str) -> Iterator[Conveyor]:
-    made = Conveyor(url)
-    yield made
-    made.close()
 
 
 def add_tasks(app: Conveyor, log: list[str]) -> None:

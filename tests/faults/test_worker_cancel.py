@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
 
 import pytest
 
@@ -13,13 +12,6 @@ from tests.support.shop import PATIENCE, ended, in_state, working
 
 NEVER = 3600.0
 WHY = "changed my mind"
-
-
-@pytest.fixture
-def app(url: str) -> Iterator[Conveyor]:
-    made = Conveyor(url)
-    yield made
-    made.close()
 
 
 @pytest.fixture

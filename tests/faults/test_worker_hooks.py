@@ -3,7 +3,7 @@
 import asyncio
 import contextvars
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -19,13 +19,6 @@ from tests.support.waiting import until
 
 AT_ONCE = Backoff.fixed(0)
 Told = list[tuple[str, State]]
-
-
-@pytest.fixture
-def app(url: str) -> Iterator[Conveyor]:
-    made = Conveyor(url)
-    yield made
-    made.close()
 
 
 @pytest.fixture

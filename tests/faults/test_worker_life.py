@@ -159,10 +159,9 @@ def test_two_workers_share_the_work_fairly(yard: Yard) -> None:
 
 
 def test_heartbeat_on_the_loop_would_double_a_job_that_blocks_the_loop(yard: Yard) -> None:
-    yard.short(*SHORT)
+    for _ in range(2):  # both before it blocks: one that came while it does might come too late to take it
+        yard.short(*SHORT)
     (job,) = yard.enqueue("block", 3 * LEASE)
-    yard.started(job)
-    yard.short(*SHORT)
     info = yard.is_(job, State.SUCCEEDED)
     assert (info.attempt, info.crashes) == (1, 0)
     assert len(yard.starts(job)) == 1

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -11,13 +11,6 @@ from conveyor.core.model import JobInfo, Progress
 from tests.support.shop import PATIENCE, ended, seen, working
 
 NEVER = 3600.0
-
-
-@pytest.fixture
-def app(url: str) -> Iterator[Conveyor]:
-    made = Conveyor(url)
-    yield made
-    made.close()
 
 
 def at(value: float, message: str = "") -> Callable[[JobInfo], bool]:

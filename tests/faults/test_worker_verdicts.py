@@ -1,7 +1,7 @@
 """What a task may say of its own job, and what its options say, on every store and in both colours."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,13 +16,6 @@ from tests.support.shop import ended, in_state, working
 HOUR = timedelta(hours=1)
 SLACK = timedelta(minutes=10)
 COLOURS = pytest.mark.parametrize("plain", [True, False], ids=["plain", "async"])
-
-
-@pytest.fixture
-def app(url: str) -> Iterator[Conveyor]:
-    made = Conveyor(url)
-    yield made
-    made.close()
 
 
 def task_of(app: Conveyor, body: Callable[[], object], *, plain: bool, **options: Any) -> Task[[], object]:

@@ -32,11 +32,11 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
 from conveyor import Backoff, Context, Conveyor, OutcomeUnknown, StoreUnavailable
+from conveyor.cli.chaos.proxy import Cut
 from conveyor.task import Task
 from conveyor.worker.runner import Settings
 from tests.faults.tasks import HISTORY
 from tests.support.history import History
-from tests.support.proxy import Cut
 from tests.support.spoilt import spoil
 
 TABLES: Final = (

@@ -29,14 +29,14 @@ from conveyor.core.unique import Hold, OnConflict
 from conveyor.plan import Plan
 from conveyor.store.answers import Pass
 from conveyor.store.contract import Store
-from tests.support.jobs import HOUR, QUEUE, Hand, new_job, outcome
+from tests.support.jobs import HOUR, QUEUE, TASK, Hand, new_job, outcome
 from tests.support.model import Modelled, Wish
 from tests.support.stores import KINDS, age, pass_time, rows, wipe
 
 Look = Callable[[str], Sequence[tuple[object, ...]]]
 Turn = Callable[[int, bytes | None], Plan[Pass]]
 
-TASKS = ("shop.tasks.mail", "shop.tasks.bill")
+TASKS = (TASK, "shop.bill")
 OUTCOMES = (
     Event.SUCCEED,
     Event.FAIL,

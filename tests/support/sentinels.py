@@ -1,12 +1,12 @@
 """A primary with two replicas, and three Sentinels that watch over them: all on 127.0.0.1, gone without a trace."""
 
 from contextlib import ExitStack
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import redis
 
 from tests.support.redis import RedisServer, find_binary
+from tests.support.server import Together
 from tests.support.waiting import until
 
 SERVICE: Final = "jobs"
@@ -37,39 +37,32 @@ class Watcher(RedisServer):
         (self.root / "sentinel.conf").write_text("\n".join(lines) + "\n")
 
     def command(self) -> list[str]:
-        """See ``RedisServer``."""
+        """See ``Server``."""
         return [str(find_binary(self.version)), str(self.root / "sentinel.conf"), "--sentinel"]
 
 
-class Watched:
+class Watched(Together):
     """The whole of it."""
 
     def __init__(self, version: str, password: str = "", **settings: str) -> None:
         """*settings* go to all three servers, and the *password* is the Sentinels'."""
+        super().__init__()
         self._version = version
         self._password = password or None
         self._settings = settings
-        self._stack = ExitStack()
         self.servers: list[RedisServer] = []
         self.sentinels: list[Watcher] = []
 
-    def __enter__(self) -> Self:
-        with ExitStack() as stack:
-            primary = stack.enter_context(RedisServer(self._version, **self._settings))
-            port = self.reached(stack, primary)
-            behind = {"replicaof": f"127.0.0.1 {port}", "repl_diskless_sync_delay": "0"} | self._settings
-            self.servers = [primary, *(stack.enter_context(RedisServer(self._version, **behind)) for _ in range(2))]
-            until(lambda: all(self._follows(server) for server in self.servers[1:]), patience=STARTING)
-            password = self._password or ""
-            self.sentinels = [stack.enter_context(Watcher(self._version, port, password)) for _ in range(3)]
-            until(lambda: all(self._knows(sentinel) for sentinel in self.sentinels), patience=STARTING)
-            self._stack = stack.pop_all()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stack.close()
+    def begin(self, stack: ExitStack) -> None:
+        """See ``Together``."""
+        primary = stack.enter_context(RedisServer(self._version, **self._settings))
+        port = self.reached(stack, primary)
+        behind = {"replicaof": f"127.0.0.1 {port}", "repl_diskless_sync_delay": "0"} | self._settings
+        self.servers = [primary, *(stack.enter_context(RedisServer(self._version, **behind)) for _ in range(2))]
+        until(lambda: all(self._follows(server) for server in self.servers[1:]), patience=STARTING)
+        password = self._password or ""
+        self.sentinels = [stack.enter_context(Watcher(self._version, port, password)) for _ in range(3)]
+        until(lambda: all(self._knows(sentinel) for sentinel in self.sentinels), patience=STARTING)
 
     def reached(self, stack: ExitStack, primary: RedisServer) -> int:  # noqa: ARG002 - others put something between
         """The port at which all others reach the first primary."""

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any
 
-from tests.support.proxy import Cut
+from conveyor.cli.chaos.proxy import Cut
 
 
 def spoil(patch: Callable[[Any, str, Any], None], mark: str, choose: Callable[[], Cut | None]) -> None:

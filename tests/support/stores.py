@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Protocol, Self, TypeVar
 from uuid import UUID
 
+import pytest
+
 from conveyor.cli.chaos.keys import HOT, PAST, keys
 from conveyor.cli.chaos.sound import unsound
 from conveyor.core.clock import SystemClock
@@ -64,6 +66,13 @@ class Do(Protocol):
 def sqlite_url(folder: Path) -> str:
     """The address of a new file in *folder*."""
     return f"sqlite:///{folder / 'jobs.db'}"
+
+
+def address_of(request: pytest.FixtureRequest, folder: Path) -> str:
+    """The address of a new, empty store of the kind that is *request*'s parameter; a file's is in *folder*."""
+    if request.param in {"postgres", "redis"}:
+        return str(request.getfixturevalue(f"{request.param}_url"))
+    return "sqlite:///:memory:" if request.param == "sqlite-memory" else sqlite_url(folder)
 
 
 def open_store(url: str) -> Store:

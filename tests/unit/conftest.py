@@ -1,9 +1,11 @@
-"""What only matters when a unit test fails."""
+"""What unit tests may ask for; and what only matters when one fails."""
 
 import gc
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 import pytest
+
+from conveyor import Conveyor
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -20,3 +22,11 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     finally:
         if collecting:
             gc.enable()
+
+
+@pytest.fixture
+def app() -> Iterator[Conveyor]:
+    """An app whose store is in memory."""
+    made = Conveyor("sqlite:///:memory:")
+    yield made
+    made.close()

@@ -9,7 +9,6 @@ import signal
 import threading
 import warnings
 import weakref
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -29,13 +28,6 @@ pytestmark = pytest.mark.smoke
 FAST = Backoff.fixed(0)
 WAIT = 5
 """Seconds that nothing here should take."""
-
-
-@pytest.fixture
-def app() -> Iterator[Conveyor]:
-    made = Conveyor("sqlite:///:memory:")
-    yield made
-    made.close()
 
 
 def work(app: Conveyor) -> None:

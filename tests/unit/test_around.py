@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import threading
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from datetime import timedelta
 
 import pytest
@@ -19,13 +19,6 @@ from tests.support.waiting import auntil
 
 WAIT = 5
 FAST = Backoff.fixed(0)
-
-
-@pytest.fixture
-def app() -> Iterator[Conveyor]:
-    made = Conveyor("sqlite:///:memory:")
-    yield made
-    made.close()
 
 
 def work(app: Conveyor) -> None:

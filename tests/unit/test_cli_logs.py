@@ -205,13 +205,6 @@ def root() -> Iterator[None]:
     logger.setLevel(level)
 
 
-@pytest.fixture
-def app() -> Iterator[Conveyor]:
-    made = Conveyor("sqlite:///:memory:")
-    yield made
-    made.close()
-
-
 def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
     return [json.loads(line) for line in capsys.readouterr().err.splitlines()]
 

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import threading
 import warnings
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -32,13 +32,6 @@ from tests.support.waiting import auntil
 
 WAIT = 5
 FAST = Backoff.fixed(0)
-
-
-@pytest.fixture
-def app() -> Iterator[Conveyor]:
-    made = Conveyor("sqlite:///:memory:")
-    yield made
-    made.close()
 
 
 def work(app: Conveyor) -> None:

@@ -2,14 +2,13 @@
 
 import argparse
 import os
-import platform
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
 from conveyor.app import Conveyor
+from conveyor.cli.about import here
 from conveyor.cli.bench import options as given
 from conveyor.cli.bench.backlog import measure_backlog
 from conveyor.cli.bench.drain import measure_drain
@@ -28,7 +27,6 @@ from conveyor.cli.clearing import cleared_up
 from conveyor.cli.logs import log_to_stderr
 from conveyor.cli.output import say_json
 from conveyor.core.errors import ConveyorError
-from conveyor.core.version import __version__
 from conveyor.store.openers import open_ground
 
 MEASURES: Final[Mapping[str, Callable[[Settings], Parts]]] = {
@@ -94,11 +92,7 @@ def _about(settings: Settings) -> dict[str, object]:
         ground.close()
     store = {"kind": kind, "url": Conveyor(settings.url).store.url, "version": about.pop("server_version")}
     return {
-        "conveyor": __version__,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "cores": os.cpu_count(),
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        **here(),
         "store": {**store, "settings": about},
         "options": settings.as_json(),
     }

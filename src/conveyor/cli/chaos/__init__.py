@@ -2,14 +2,13 @@
 
 import argparse
 import os
-import platform
 import sys
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from conveyor.app import Conveyor
+from conveyor.cli.about import here
 from conveyor.cli.chaos import options as given
 from conveyor.cli.chaos.namespace import NotRun
 from conveyor.cli.chaos.options import Settings
@@ -21,7 +20,6 @@ from conveyor.cli.clearing import cleared_up
 from conveyor.cli.logs import log_to_stderr
 from conveyor.cli.output import is_terminal, say_json
 from conveyor.core.errors import ConveyorError, UsageError
-from conveyor.core.version import __version__
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -82,11 +80,7 @@ def _result(scenario: Scenario, settings: Settings) -> Found | str:
 def _about(settings: Settings) -> Mapping[str, object]:
     """What the figures depend on."""
     return {
-        "conveyor": __version__,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "cores": os.cpu_count(),
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        **here(),
         "store": Conveyor(settings.url).store.url,
         "seconds": settings.seconds,
         "rounds": settings.rounds,

@@ -1,4 +1,4 @@
-"""What stands between clients and a PostgreSQL server, in a thread of its own, and reads what they send."""
+"""What stands between clients and a server, in a thread of its own, and carries what they say to each other."""
 
 import asyncio
 import struct
@@ -6,25 +6,35 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine
 from types import TracebackType
-from typing import Final, Generic, Protocol, Self, TypeVar
+from typing import Final, Generic, Self, TypeVar
 from urllib.parse import urlsplit
 
 T = TypeVar("T")
 
 LENGTH: Final = struct.Struct("!I")
 PATIENCE: Final = 30.0
+AT_ONCE: Final = 65_536
+"""Bytes that are read of what is only passed on."""
 _ENCRYPTION: Final = {80877103, 80877104}
 """The codes of requests for TLS and GSSAPI; both are told no, for what is encrypted cannot be read."""
 
 
-class Line(Protocol):
+class Line(ABC):
     """One connection."""
 
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._from_client, self._to_client = reader, writer
+        self._to_server: asyncio.StreamWriter | None = None
+
+    @abstractmethod
     async def carry(self, host: str | None, port: int | None) -> None:
         """Connect to the server, and forward until either side is gone."""
 
     def reset(self) -> None:
         """End it on both sides, at once."""
+        for side in (self._to_client, self._to_server):
+            if side is not None:
+                side.transport.abort()
 
 
 L = TypeVar("L", bound=Line)

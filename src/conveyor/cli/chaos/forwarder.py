@@ -8,9 +8,8 @@ import asyncio
 import contextlib
 import socket
 
-from conveyor.cli.chaos.between import Between
+from conveyor.cli.chaos.between import AT_ONCE, Between, Line
 
-AT_ONCE = 65_536
 PROBES = {socket.TCP_KEEPIDLE: 5, socket.TCP_KEEPINTVL: 2, socket.TCP_KEEPCNT: 10}
 """Seconds, seconds, and number. A client whose last words were lost with all packets is asked whether it is there: its
 session would stay at the server for two hours else, and those of a few rounds are all that a server has."""
@@ -37,28 +36,21 @@ class Forwarder(Between["_Line"]):
         self.soon(self.speaks.set)
 
 
-class _Line:
+class _Line(Line):
     """One connection."""
 
     def __init__(self, forwarder: Forwarder, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        super().__init__(reader, writer)
         self._forwarder = forwarder
-        self._from_client, self._to_client = reader, writer
-        self._to_server: asyncio.StreamWriter | None = None
 
     async def carry(self, host: str | None, port: int | None) -> None:
-        """See ``Between``."""
+        """See ``Line``."""
         with contextlib.suppress(OSError):
             _probing(self._to_client)
             from_server, self._to_server = await asyncio.open_connection(host, port)
             await asyncio.gather(
                 self._pass(self._from_client, self._to_server), self._pass(from_server, self._to_client)
             )
-
-    def reset(self) -> None:
-        """See ``Between``."""
-        for side in (self._to_client, self._to_server):
-            if side is not None:
-                side.transport.abort()
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """To the end, which is passed on too: a session that its client has given up lasts until then."""

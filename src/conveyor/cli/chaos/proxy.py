@@ -5,12 +5,12 @@ works through it besides works on.
 """
 
 import asyncio
-import contextlib
 from collections import Counter
 from collections.abc import Callable
 from enum import Enum, auto
 
-from conveyor.cli.chaos.between import PATIENCE, Between, first, rest
+from conveyor.cli.chaos.between import Between, first, rest
+from conveyor.cli.chaos.losing import LosingLine
 
 
 class Cut(Enum):
@@ -61,36 +61,16 @@ class Proxy(Between["_Line"]):
         await self._released.wait()
 
 
-class _Line:
+class _Line(LosingLine):
     """One connection."""
 
     def __init__(self, proxy: Proxy, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        super().__init__(reader, writer)
         self._proxy = proxy
-        self._from_client, self._to_client = reader, writer
-        self._to_server: asyncio.StreamWriter | None = None
-        self._silent = False
-        self._answered = asyncio.Event()
         self._said = b""
 
-    async def carry(self, host: str | None, port: int | None) -> None:
-        """See ``Between``."""
-        from_server, self._to_server = await asyncio.open_connection(host, port)
-        down = asyncio.create_task(self._down(from_server))
-        try:
-            with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-                await self._up(self._to_server)
-        finally:
-            down.cancel()
-            self.reset()  # at once: what follows may be cancelled
-            await asyncio.wait([down])
-
-    def reset(self) -> None:
-        """End it on both sides, at once."""
-        for side in (self._to_client, self._to_server):
-            if side is not None:
-                side.transport.abort()
-
-    async def _up(self, to_server: asyncio.StreamWriter) -> None:
+    async def up(self, to_server: asyncio.StreamWriter) -> None:
+        """See ``LosingLine``."""
         to_server.write(await first(self._from_client, self._to_client))
         marked = False
         while True:
@@ -101,32 +81,24 @@ class _Line:
             if cut is Cut.HELD:
                 await self._proxy.released()
             elif cut is not None:
-                await self._lose(to_server, message, cut)
+                await self._cut(to_server, message, cut)
                 return
             to_server.write(message)
             await to_server.drain()
 
-    async def _lose(self, to_server: asyncio.StreamWriter, message: bytes, cut: Cut) -> None:
+    async def _cut(self, to_server: asyncio.StreamWriter, message: bytes, cut: Cut) -> None:
         if cut is Cut.BEFORE:
             return
-        self._silent = True
+        self.silent = True
         if cut is Cut.LATE:
             self._to_client.transport.abort()
             await self._proxy.released()
-        to_server.write(message)
-        async with asyncio.timeout(PATIENCE):
-            await self._answered.wait()
+        await self.lose(to_server, message)
 
-    async def _down(self, from_server: asyncio.StreamReader) -> None:
-        while data := await from_server.read(65536):
-            if self._silent:
-                self._said += data
-                if b"COMMIT\0" in self._said or b"ROLLBACK\0" in self._said:
-                    self._answered.set()
-            else:
-                self._to_client.write(data)
-                await self._to_client.drain()
-        self._to_client.transport.abort()
+    def answers(self, data: bytes) -> bool:
+        """See ``LosingLine``."""
+        self._said += data
+        return b"COMMIT\0" in self._said or b"ROLLBACK\0" in self._said
 
 
 def _is_commit(message: bytes) -> bool:

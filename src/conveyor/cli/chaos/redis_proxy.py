@@ -1,12 +1,12 @@
 """A proxy between a client and Redis that loses calls of scripts, and the answers to them."""
 
 import asyncio
-import contextlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha1
 
-from conveyor.cli.chaos.between import PATIENCE, Between
+from conveyor.cli.chaos.between import Between
+from conveyor.cli.chaos.losing import LosingLine
 from conveyor.cli.chaos.proxy import Cut
 
 CALLS = {b"EVALSHA", b"EVAL"}
@@ -37,56 +37,29 @@ class RedisProxy(Between["_Line"]):
         return cut
 
 
-class _Line:
+class _Line(LosingLine):
     """One connection: a command goes up, and its answer comes down before the next one."""
 
     def __init__(self, proxy: RedisProxy, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        super().__init__(reader, writer)
         self._proxy = proxy
-        self._from_client, self._to_client = reader, writer
-        self._to_server: asyncio.StreamWriter | None = None
-        self._silent = False
-        self._answered = asyncio.Event()
 
-    async def carry(self, host: str | None, port: int | None) -> None:
-        """See ``Between``."""
-        from_server, self._to_server = await asyncio.open_connection(host, port)
-        down = asyncio.create_task(self._down(from_server))
-        try:
-            with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-                await self._up(self._to_server)
-        finally:
-            down.cancel()
-            self.reset()  # at once: what follows may be cancelled
-            await asyncio.wait([down])
-
-    def reset(self) -> None:
-        """End it on both sides, at once."""
-        for side in (self._to_client, self._to_server):
-            if side is not None:
-                side.transport.abort()
-
-    async def _up(self, to_server: asyncio.StreamWriter) -> None:
+    async def up(self, to_server: asyncio.StreamWriter) -> None:
+        """See ``LosingLine``."""
         while True:
             message, words = await command(self._from_client)
             cut = self._proxy.cut(words)
             if cut is Cut.BEFORE:
                 return
-            self._silent = cut is not None
+            if cut is not None:
+                await self.lose(to_server, message)
+                return
             to_server.write(message)
             await to_server.drain()
-            if self._silent:
-                async with asyncio.timeout(PATIENCE):
-                    await self._answered.wait()
-                return
 
-    async def _down(self, from_server: asyncio.StreamReader) -> None:
-        while data := await from_server.read(65536):
-            if self._silent:
-                self._answered.set()
-            else:
-                self._to_client.write(data)
-                await self._to_client.drain()
-        self._to_client.transport.abort()
+    def answers(self, data: bytes) -> bool:  # noqa: ARG002 - there is no other command that it could answer
+        """See ``LosingLine``."""
+        return True
 
 
 async def command(reader: asyncio.StreamReader) -> tuple[bytes, Sequence[bytes]]:

@@ -18,11 +18,9 @@ from conveyor.drivers.lent import Kind
 from conveyor.drivers.postgres import Collided, acarry, carry, translated
 from conveyor.drivers.postgres_wire import DEADLINE, AsyncWire, Overdue, Wire
 from conveyor.plan import Plan, Ring, arun, run
-from conveyor.store.contract import LOCK_TIMEOUT, Control, Operations, Schedules
+from conveyor.store.contract import LOCK_TIMEOUT
 from conveyor.store.leases import LEAST, SHARE, Leases
 from conveyor.store.listener import Listener
-from conveyor.store.locks import Locks
-from conveyor.store.moving import Moving
 from conveyor.store.outbox import Outbox, needs_no_outbox
 from conveyor.store.postgres import migrating
 from conveyor.store.postgres.checks import CHECKS, DEEP
@@ -55,11 +53,11 @@ class PostgresStore:
         self._text = _read(url)
         self._listen_text = _read(listen_url) if listen_url else self._text
         self.url = _without_password(url)
-        self._operations = PostgresOperations()
-        self._control = PostgresControl()
-        self._schedules = PostgresSchedules()
-        self._moving = PostgresMoving()
-        self._locks = PostgresLocks(self._listen_text)
+        self.operations = PostgresOperations()
+        self.control = PostgresControl()
+        self.schedules = PostgresSchedules()
+        self.moving = PostgresMoving()
+        self.locks = PostgresLocks(self._listen_text)
         self._links = Links(self._text)
         self._alinks = AsyncLinks(self._text)
 
@@ -72,31 +70,6 @@ class PostgresStore:
     def kind(self) -> Kind:
         """See ``Store``."""
         return "postgresql"
-
-    @property
-    def operations(self) -> Operations:
-        """See ``Store``."""
-        return self._operations
-
-    @property
-    def control(self) -> Control:
-        """See ``Store``."""
-        return self._control
-
-    @property
-    def schedules(self) -> Schedules:
-        """See ``Store``."""
-        return self._schedules
-
-    @property
-    def locks(self) -> Locks:
-        """See ``Store``."""
-        return self._locks
-
-    @property
-    def moving(self) -> Moving:
-        """See ``Store``."""
-        return self._moving
 
     def outbox(self, target: str) -> Outbox:
         """See ``Store``."""
@@ -159,7 +132,7 @@ class PostgresStore:
         with closing(connect(self._text)) as connection:
             applied = migrating.migrate(connection, lock_timeout)
             with translated(writes=True):
-                run(self._control.arrange(), carry(connection))
+                run(self.control.arrange(), carry(connection))
         return applied
 
     def pending(self) -> list[str]:
@@ -192,16 +165,16 @@ class PostgresStore:
 
     def leases(self, seconds: float) -> Leases:
         """See ``Store``."""
-        return PostgresLeases(self._text, self._operations, seconds)
+        return PostgresLeases(self._text, self.operations, seconds)
 
     def listener(self, runner: bytes) -> Listener:
         """See ``Store``."""
 
         def ask(seconds: float) -> Awaitable[None]:
-            return self.arun(self._operations.idle(round(seconds * 1_000_000)))
+            return self.arun(self.operations.idle(round(seconds * 1_000_000)))
 
         def ping(channel: str) -> Awaitable[None]:
-            return self.arun(self._operations.ping(channel))
+            return self.arun(self.operations.ping(channel))
 
         return PostgresListener(self._listen_text, runner, ask, ping)
 

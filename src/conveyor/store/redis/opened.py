@@ -62,7 +62,7 @@ class RedisStore:
         self._source = place.source
         self._links = Links(place.source, place.tags)
         self._wait = place.wait
-        self._operations, self._control, self._schedules, self._locks, self._moving = _parts(len(place.tags))
+        self.operations, self.control, self.schedules, self.locks, self.moving = _parts(len(place.tags))
         self._intake = RedisIntake(RedisOperations(), len(place.tags), name_of(url, place.prefix))
 
     @property
@@ -79,31 +79,6 @@ class RedisStore:
     def kind(self) -> Kind:
         """See ``Store``."""
         return "redis"
-
-    @property
-    def operations(self) -> Operations:
-        """See ``Store``."""
-        return self._operations
-
-    @property
-    def control(self) -> Control:
-        """See ``Store``."""
-        return self._control
-
-    @property
-    def schedules(self) -> Schedules:
-        """See ``Store``."""
-        return self._schedules
-
-    @property
-    def locks(self) -> Locks:
-        """See ``Store``."""
-        return self._locks
-
-    @property
-    def moving(self) -> MovingAll:
-        """See ``Store``."""
-        return self._moving
 
     def outbox(self, target: str) -> NoReturn:
         """Raises ``UsageError``."""
@@ -171,7 +146,7 @@ class RedisStore:
 
     def migrate(self, lock_timeout: float = LOCK_TIMEOUT) -> list[str]:  # noqa: ARG002 - nobody has to be waited for
         """There is never anything left to do."""
-        self.run(self._operations.schema())
+        self.run(self.operations.schema())
         return []
 
     def pending(self) -> list[str]:

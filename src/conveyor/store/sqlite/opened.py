@@ -22,11 +22,9 @@ from conveyor.drivers.lent import Kind, lock_code
 from conveyor.drivers.sqlite import translated
 from conveyor.drivers.within import lends
 from conveyor.plan import Plan, Ring, Statement, Steps
-from conveyor.store.contract import LOCK_TIMEOUT, Control, Operations, Schedules
+from conveyor.store.contract import LOCK_TIMEOUT
 from conveyor.store.leases import Leases
 from conveyor.store.listener import Listener
-from conveyor.store.locks import Locks
-from conveyor.store.moving import Moving
 from conveyor.store.outbox import Outbox, needs_no_outbox
 from conveyor.store.sqlfiles import migrations, statements
 from conveyor.store.sqlite.bell import SqliteListener, ring
@@ -62,13 +60,13 @@ class SqliteStore:
         """Opens nothing yet. Raises ``UsageError`` for a URL that means nothing."""
         self.url = url
         self._place = Place(url)
-        self._operations = SqliteOperations(clock, str(self._place.file))
-        self._control = SqliteControl(clock)
-        self._schedules = SqliteSchedules(clock)
-        self._moving = SqliteMoving(clock)
+        self.operations = SqliteOperations(clock, str(self._place.file))
+        self.control = SqliteControl(clock)
+        self.schedules = SqliteSchedules(clock)
+        self.moving = SqliteMoving(clock)
         self._clock = clock
         self._folder = None if self._place.memory else self._place.folder
-        self._locks = SqliteLocks(clock, self._folder)
+        self.locks = SqliteLocks(clock, self._folder)
         self._holder = Holder(self._place.file, BUSY_TIMEOUT / 1_000) if self._folder else None
         self._lives: Lives = FileLeases(self._folder) if self._folder else MemoryLeases()
         self._listeners: weakref.WeakSet[SqliteListener] = weakref.WeakSet()
@@ -86,31 +84,6 @@ class SqliteStore:
     def kind(self) -> Kind:
         """See ``Store``."""
         return "sqlite"
-
-    @property
-    def operations(self) -> Operations:
-        """See ``Store``."""
-        return self._operations
-
-    @property
-    def control(self) -> Control:
-        """See ``Store``."""
-        return self._control
-
-    @property
-    def schedules(self) -> Schedules:
-        """See ``Store``."""
-        return self._schedules
-
-    @property
-    def locks(self) -> Locks:
-        """See ``Store``."""
-        return self._locks
-
-    @property
-    def moving(self) -> Moving:
-        """See ``Store``."""
-        return self._moving
 
     def outbox(self, target: str) -> Outbox:
         """See ``Store``."""
@@ -162,7 +135,7 @@ class SqliteStore:
 
     def migrate(self, lock_timeout: float = LOCK_TIMEOUT) -> list[str]:  # noqa: ARG002 - a file has one lock, and waits for that
         """The tables are made at first use, so there is never anything left to do."""
-        self.run(self._operations.schema())
+        self.run(self.operations.schema())
         return []
 
     def pending(self) -> list[str]:
@@ -179,14 +152,14 @@ class SqliteStore:
 
     def ring(self, why: Ring) -> None:
         """See ``Store``."""
-        self._lane(Plan(self._operations.schema().steps))  # so that the side folder is there
+        self._lane(Plan(self.operations.schema().steps))  # so that the side folder is there
         self._ring(why)
 
     def connect(self) -> sqlite3.Connection:
         """See ``Store``: with a write lock to wait for, as everybody's."""
         if self._folder is None:
             raise UsageError("a store in memory has one connection; a transaction needs a file, as sqlite:///jobs.db")
-        self.run(self._operations.schema())  # which makes the tables
+        self.run(self.operations.schema())  # which makes the tables
         connection = sqlite3.connect(self._place.file, isolation_level=None)
         connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")
         connection.execute(f"PRAGMA synchronous = {self._place.synchronous}")
@@ -210,10 +183,10 @@ class SqliteStore:
         """See ``Store``."""
 
         def enrol(runner: bytes, info: RunnerInfo) -> None:
-            self.run(self._operations.register(runner, info, round(seconds * 1_000_000)))
+            self.run(self.operations.register(runner, info, round(seconds * 1_000_000)))
 
         def forget(runner: bytes) -> None:
-            self.run(self._operations.forget(runner))
+            self.run(self.operations.forget(runner))
 
         return SqliteLeases(self._lives, seconds, enrol=enrol, forget=forget)
 
@@ -269,7 +242,7 @@ class SqliteStore:
         connection = self._opened(wait=BUSY_TIMEOUT)
         connection.execute(f"PRAGMA synchronous = {self._place.synchronous}")
         connection.create_function("conveyor_alive", 1, self._lives.alive)
-        connection.create_function("conveyor_untied", 1, self._locks.untied)
+        connection.create_function("conveyor_untied", 1, self.locks.untied)
         return connection
 
     def _opened(self, *, wait: int) -> sqlite3.Connection:

@@ -8,7 +8,8 @@ from conveyor.core.extras import Extras, marked
 from conveyor.core.lifecycle import Event, State
 from conveyor.core.model import JobFilter
 from conveyor.store.contract import Store
-from conveyor.testing.contract.hands import HOUR, QUEUE, TASK, Hand, Suite, enqueue, in_a_loop, new_job, see, states
+from conveyor.testing.contract.hands import Suite, in_a_loop, new_job, states
+from conveyor.testing.hand import HOUR, QUEUE, TASK, Hand, enqueue, see
 
 
 class Arrivals(Suite):

@@ -7,19 +7,8 @@ from conveyor.core.lifecycle import Event, State
 from conveyor.core.model import JobFilter, NewJob
 from conveyor.store.answers import Settled
 from conveyor.store.contract import Store
-from conveyor.testing.contract.hands import (
-    HOUR,
-    Hand,
-    Hire,
-    Suite,
-    ask,
-    enqueue,
-    new_job,
-    outcome,
-    see,
-    states,
-    until,
-)
+from conveyor.testing.contract.hands import Hire, Suite, ask, new_job, states
+from conveyor.testing.hand import HOUR, Hand, enqueue, outcome, see, until
 
 ALL = JobFilter()
 

@@ -4,20 +4,8 @@ from conveyor.core.extras import Extras, marked
 from conveyor.core.lifecycle import Event, State
 from conveyor.store.contract import Store
 from conveyor.store.sight import Sight
-from conveyor.testing.contract.hands import (
-    HOUR,
-    QUEUE,
-    SECOND,
-    TASK,
-    Hand,
-    Hire,
-    Suite,
-    enqueue,
-    in_a_loop,
-    new_job,
-    see,
-    states,
-)
+from conveyor.testing.contract.hands import Hire, Suite, in_a_loop, new_job, states
+from conveyor.testing.hand import HOUR, QUEUE, SECOND, TASK, Hand, enqueue, see
 
 
 class Claims(Suite):

@@ -1,33 +1,27 @@
-"""Jobs, outcomes and runners made by hand, and the fixtures that the suite stands on."""
+"""Jobs made by hand, and the fixtures that the suite stands on."""
 
 import asyncio
-import os
-import time
-from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import ClassVar, Final, TypeVar
+from collections.abc import Callable, Generator
+from typing import ClassVar, TypeVar
 
 import pytest
 
 from conveyor.core import ids
 from conveyor.core.extras import Extras, encoded
-from conveyor.core.failure import Failure
-from conveyor.core.lifecycle import Event, State
-from conveyor.core.model import Attempt, Claimed, JobFilter, JobInfo, NewJob, Outcome, RunnerInfo, appended
+from conveyor.core.lifecycle import State
+from conveyor.core.model import Claimed, JobFilter, NewJob
 from conveyor.core.unique import Hold, OnConflict
 from conveyor.plan import Plan
 from conveyor.store.answers import Pass, Rescued
 from conveyor.store.contract import Store
-from conveyor.store.leases import Leases
+from conveyor.testing.hand import (
+    QUEUE,
+    TASK,
+    Hand,
+    see,
+)
 
 T = TypeVar("T")
-
-TASK: Final = "shop.mail"
-QUEUE: Final = "default"
-SECOND: Final = 1_000_000
-HOUR: Final = 3_600 * SECOND
-INFO: Final = RunnerInfo(host="here", pid=1, queues={QUEUE: 10}, tasks=(TASK,), version="0")
-PATIENCE: Final = 10.0
 
 
 def new_job(  # noqa: PLR0913 - a job has that many sides
@@ -62,95 +56,6 @@ def new_job(  # noqa: PLR0913 - a job has that many sides
         None if extras is None else encoded(extras),
         None if unique is None else Hold(unique, until_start, on_conflict),
     )
-
-
-def outcome(job: Claimed, runner: bytes, event: Event, *, delay: int = 0, reason: str | None = None) -> Outcome:
-    """What a worker would make of *event*, with a result or a record where the event has one."""
-    record = None
-    if event in {Event.RETRY, Event.FAIL, Event.QUARANTINE}:
-        failure = Failure(type="ValueError", message=f"attempt {job.attempt}", fingerprint="0123456789abcdef")
-        times = (job.last_attempted_at, job.last_attempted_at + 7)
-        record = appended(job.attempts, Attempt(job.attempt, event.value, *times, runner.hex(), failure))
-    return Outcome(
-        job.id,
-        job.token,
-        runner,
-        event,
-        delay=delay,
-        result=b"42" if event is Event.SUCCEED else None,
-        record=record,
-        reason=reason,
-        fingerprint="0123456789abcdef" if event is Event.FAIL else None,
-        run_time=7,
-    )
-
-
-def until(condition: Callable[[], T]) -> T:
-    """What *condition* gives, once that is something; fails when it takes too long."""
-    end = time.monotonic() + PATIENCE
-    while not (found := condition()):
-        assert time.monotonic() < end, f"not within {PATIENCE:.0f} s"
-        time.sleep(0.001)
-    return found
-
-
-@dataclass
-class Hand:
-    """A runner moved by hand: its id, its lease, and the operations that bear its name."""
-
-    store: Store
-    seconds: float = 60.0
-    id: bytes = field(default_factory=lambda: os.urandom(16))
-    lives: bool = True
-
-    def __post_init__(self) -> None:
-        """It lives."""
-        self.leases: Leases = self.store.leases(self.seconds)
-        self.leases.register(self.id, INFO)
-
-    def renews(self) -> bool:
-        """Renew the lease; whether it still holds."""
-        return self.id in self.leases.renew([self.id])
-
-    def retire(self, *, clean: bool) -> None:
-        """End the lease."""
-        self.leases.retire(self.id, clean=clean)
-        self.leases.close()
-
-    def claim(self, room: int | Mapping[str, int] = 10, tasks: Sequence[str] = (TASK,)) -> Sequence[Claimed]:
-        """Claim once; a bare number is room in the default queue."""
-        places = {QUEUE: room} if isinstance(room, int) else room
-        return self.store.run(self.store.operations.claim(self.id, places, tasks))
-
-    def take(self, count: int) -> list[Claimed]:
-        """Claim until *count* jobs are there: those of one call may come due 1 us apart."""
-        taken: list[Claimed] = []
-
-        def enough() -> bool:
-            taken.extend(self.claim(count - len(taken)))
-            return len(taken) >= count
-
-        until(enough)
-        return taken
-
-    def take_one(self) -> Claimed:
-        """Claim one job."""
-        (job,) = self.take(1)
-        return job
-
-    def settle(self, *outcomes: Outcome) -> frozenset[bytes]:
-        """Write *outcomes*; the ids that were refused."""
-        return self.store.run(self.store.operations.settle(outcomes)).refused
-
-    def end(self, job: Claimed, event: Event, *, delay: int = 0, reason: str | None = None) -> None:
-        """Write one outcome, which must be taken."""
-        assert self.settle(outcome(job, self.id, event, delay=delay, reason=reason)) == frozenset()
-
-    def die(self) -> None:
-        """Lose the lease, and leave what is held."""
-        if self.lives:
-            self.lives = False
-            self.retire(clean=False)
 
 
 class Hire:
@@ -220,18 +125,6 @@ class Suite:
     def hand(self, hire: Hire) -> Hand:
         """A living runner."""
         return hire()
-
-
-def enqueue(store: Store, *jobs: NewJob) -> Mapping[bytes, bytes]:
-    """Store *jobs*; the holders of keys that were taken."""
-    return store.run(store.operations.enqueue(jobs))
-
-
-def see(store: Store, id_: bytes) -> JobInfo:
-    """The record of a job that must be there."""
-    info = store.run(store.operations.get(id_))
-    assert info is not None
-    return info
 
 
 def states(store: Store, *jobs: NewJob | Claimed) -> list[State]:

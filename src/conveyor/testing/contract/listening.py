@@ -10,7 +10,8 @@ from conveyor.core.lifecycle import Event
 from conveyor.core.model import JobFilter
 from conveyor.plan import Ring
 from conveyor.store.contract import Store
-from conveyor.testing.contract.hands import HOUR, PATIENCE, TASK, Hand, Suite, ask, enqueue, new_job, outcome
+from conveyor.testing.contract.hands import Suite, ask, new_job
+from conveyor.testing.hand import HOUR, PATIENCE, TASK, Hand, enqueue, outcome
 
 ROUND = 0.05
 """Seconds to wait for one ring: a listener cannot say since when it hears, so the first ones may be in vain."""

@@ -7,7 +7,8 @@ import pytest
 
 from conveyor.store.contract import Store
 from conveyor.store.locks import NOBODY, Held
-from conveyor.testing.contract.hands import PATIENCE, SECOND, Suite, in_a_loop, until
+from conveyor.testing.contract.hands import Suite, in_a_loop
+from conveyor.testing.hand import PATIENCE, SECOND, until
 
 TTL: Final = 60 * SECOND
 NAME: Final = "nightly"

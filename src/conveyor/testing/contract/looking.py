@@ -10,7 +10,8 @@ from conveyor.core.extras import Extras, marked
 from conveyor.core.lifecycle import Event, State
 from conveyor.core.model import Claimed, Direction, Ended, JobFilter, NewJob
 from conveyor.store.contract import Store
-from conveyor.testing.contract.hands import HOUR, Hand, Suite, enqueue, new_job, outcome, see, until
+from conveyor.testing.contract.hands import Suite, new_job
+from conveyor.testing.hand import HOUR, Hand, enqueue, outcome, see, until
 
 
 def listed(store: Store, where: JobFilter, direction: Direction = "oldest") -> list[str]:

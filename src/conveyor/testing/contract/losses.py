@@ -5,7 +5,8 @@ import pytest
 from conveyor.core.lifecycle import Event, State
 from conveyor.core.model import JobFilter
 from conveyor.store.contract import Store
-from conveyor.testing.contract.hands import INFO, Hand, Hire, Suite, ask, enqueue, new_job, rescue, see, states, until
+from conveyor.testing.contract.hands import Hire, Suite, ask, new_job, rescue, states
+from conveyor.testing.hand import INFO, Hand, enqueue, see, until
 
 
 class Losses(Suite):

@@ -17,19 +17,8 @@ from conveyor.core.schedules import Edit, Move, Planned, Scheduled, Spec, writte
 from conveyor.plan import Plan
 from conveyor.store.contract import Store
 from conveyor.store.moving import Busy, Over
-from conveyor.testing.contract.hands import (
-    HOUR,
-    QUEUE,
-    Hand,
-    Hire,
-    Suite,
-    ask,
-    enqueue,
-    new_job,
-    outcome,
-    see,
-    states,
-)
+from conveyor.testing.contract.hands import Hire, Suite, ask, new_job, states
+from conveyor.testing.hand import HOUR, QUEUE, Hand, enqueue, outcome, see
 
 T = TypeVar("T")
 

@@ -12,7 +12,8 @@ from conveyor.core.model import JobFilter, JobInfo
 from conveyor.core.schedules import Edit, Move, Planned, Scheduled, Spec, read_spec, written
 from conveyor.core.unique import Hold
 from conveyor.store.contract import Store
-from conveyor.testing.contract.hands import HOUR, SECOND, Hand, Suite, new_job
+from conveyor.testing.contract.hands import Suite, new_job
+from conveyor.testing.hand import HOUR, SECOND, Hand
 
 WATCHERS: Final = 8
 

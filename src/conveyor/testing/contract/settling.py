@@ -7,7 +7,8 @@ from conveyor.core.lifecycle import GIVEN_BACK, Event, State
 from conveyor.core.model import Progress, Report
 from conveyor.store.answers import Settled
 from conveyor.store.contract import Store
-from conveyor.testing.contract.hands import HOUR, Hand, Hire, Suite, enqueue, new_job, outcome, rescue, see, states
+from conveyor.testing.contract.hands import Hire, Suite, new_job, rescue, states
+from conveyor.testing.hand import HOUR, Hand, enqueue, outcome, see
 
 ENDS = {
     Event.SUCCEED: State.SUCCEEDED,

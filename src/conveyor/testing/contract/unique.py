@@ -7,7 +7,8 @@ from conveyor.core.errors import DuplicateJob
 from conveyor.core.lifecycle import Event, State
 from conveyor.core.model import JobFilter
 from conveyor.store.contract import Store
-from conveyor.testing.contract.hands import HOUR, Hand, Suite, enqueue, new_job, outcome, see, states
+from conveyor.testing.contract.hands import Suite, new_job, states
+from conveyor.testing.hand import HOUR, Hand, enqueue, outcome, see
 
 
 class UniqueKeys(Suite):

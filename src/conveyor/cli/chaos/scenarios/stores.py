@@ -52,45 +52,39 @@ def d05(site: Site) -> Tables:
     On Redis, which has none, the calls of what enqueues, claims and ends jobs.
     """
     if on_redis(site.url):
-        return _calls_lost(site)
-    lossy = True
+        losses = _Losses(site, LOST_CALLS)
+        return losses.over(RedisProxy(site.url, {name: script(name) for name in CALLS}, losses.chosen))
+    losses = _Losses(site, LOST)
+    return losses.over(Proxy(site.url, f"INSERT INTO {EFFECTS}", losses.chosen))
 
-    def choose() -> Cut | None:
-        cut = site.chance.choice([Cut.BEFORE, Cut.AFTER]) if lossy and site.chance.random() < LOST else None
+
+class _Losses:
+    """What a proxy is to lose: one in so many, by chance, while there are rounds."""
+
+    def __init__(self, site: Site, share: float) -> None:
+        self._site = site
+        self._share = share
+
+    def chosen(self, what: str = "") -> Cut | None:
+        """What becomes of a COMMIT, or of a call of the script *what*."""
+        chance = self._site.chance
+        cut = chance.choice([Cut.BEFORE, Cut.AFTER]) if chance.random() < self._share else None
         if cut is not None:
-            site.injected(cut.name.lower())
+            self._site.injected(f"{what} {cut.name.lower()}".strip())
         return cut
 
-    with Proxy(site.url, f"INSERT INTO {EFFECTS}", choose) as proxy:
-        site.through = proxy.url
-        site.load()
-        for worker in (site.worker(), site.worker()):
-            site.working(worker)
-        for _ in site.rounds():
-            site.pause(1.0)
-        lossy = False
-        return site.drain()
-
-
-def _calls_lost(site: Site) -> Tables:
-    """One call goes, and its answer comes, as a whole: nothing lies between."""
-    lossy = True
-
-    def choose(name: str) -> Cut | None:
-        cut = site.chance.choice([Cut.BEFORE, Cut.AFTER]) if lossy and site.chance.random() < LOST_CALLS else None
-        if cut is not None:
-            site.injected(f"{name} {cut.name.lower()}")
-        return cut
-
-    with RedisProxy(site.url, {name: script(name) for name in CALLS}, choose) as proxy:
-        site.through = proxy.url
-        site.load()
-        for worker in (site.worker(), site.worker()):
-            site.working(worker)
-        for _ in site.rounds():
-            site.pause(1.0)
-        lossy = False
-        return site.drain()
+    def over(self, proxy: Proxy | RedisProxy) -> Tables:
+        """Two workers, and who enqueues, work through *proxy*; what is left when all is done."""
+        site = self._site
+        with proxy:
+            site.through = proxy.url
+            site.load()
+            for worker in (site.worker(), site.worker()):
+                site.working(worker)
+            for _ in site.rounds():
+                site.pause(1.0)
+            self._share = 0.0
+            return site.drain()
 
 
 def d11(site: Site) -> Tables:
