@@ -12,7 +12,7 @@ from conveyor.cli.chaos.keys import Keys, keys
 from conveyor.cli.chaos.processes import LAST, SETTLING, until
 from conveyor.core.errors import StoreUnavailable
 
-PROGRAMS: Final = ("redis-server", "valkey-server")
+PROGRAMS: Final = ("valkey-server", "redis-server")
 SHARDS: Final = 3
 SETTINGS: Final = """
 bind 127.0.0.1
@@ -34,7 +34,7 @@ def program() -> str | None:
 
 def cannot_serve() -> str:
     """Why none can be started; empty when one can."""
-    return "" if program() else "it takes a Redis of its own, and there is no redis-server or valkey-server here"
+    return "" if program() else "it takes a Redis of its own, and there is no valkey-server or redis-server here"
 
 
 class Server:
@@ -72,8 +72,8 @@ class Server:
     def _rewrite(self) -> None:
         """Have it write its file anew.
 
-        A kill may leave the first half of a call there, which it passes over. Redis, and Valkey before 9.1.2, leave
-        that in the file, and take it up at the start after the next: half of a call, which no script is made for.
+        A kill may leave the first half of a script's writes there, which it passes over. Redis 6.2 and 7.0 leave that
+        in the file, and execute it at the start after the next; Valkey 9.1.2 does not.
         """
         with keys(self.url) as here:
             here.server("BGREWRITEAOF")
