@@ -27,6 +27,9 @@ from tests.support.stores import sqlite_url
 
 TELL = [carrier for carrier in CARRIERS if "session" in carrier.id or "django" in carrier.id]
 EACH = pytest.mark.parametrize("carrier", TELL, indirect=True, ids=lambda carrier: carrier.id)
+DJANGO = pytest.mark.parametrize(
+    "carrier", [each for each in TELL if "django" in each.id], indirect=True, ids=lambda carrier: carrier.id
+)
 
 
 class User:
@@ -232,16 +235,68 @@ def test_a_session_within_a_transaction_of_its_connection_is_refused(
         task.using(within=session).enqueue(1)
 
 
-def test_what_django_sends_is_sent_at_once_and_told_of_whole(folder: Path, django: Django) -> None:
+@DJANGO
+def test_what_django_sends_is_sent_at_once_and_told_of_whole(held: Held) -> None:
     with RedisServer(versions()[0]) as server:
         app = Conveyor(server.url())
-        task = app.task(name="sent")(_sent).using(within=django.connection)
-        jobs: list[str] = []
-        with pytest.raises(NotSent) as told, transaction.atomic(using=ALIAS):  # noqa: PT012 - the commit is its end
-            jobs += [task.enqueue(1).id, task.enqueue(2).id, task.enqueue(3).id]
-            server.kill()
+        task = app.task(name="sent")(_sent).using(within=held.connection)
+        held.begin()
+        jobs = [task.enqueue(1).id, task.enqueue(2).id, task.enqueue(3).id]
+        server.kill()
+        with pytest.raises(NotSent) as told:
+            held.commit()
         app.close()
     assert told.value.job_ids == jobs
+
+
+@DJANGO
+def test_django_names_the_jobs_of_all_savepoints_that_have_not_been_taken_back(held: Held, app: Conveyor) -> None:
+    there = app.task(name="there")(_sent).using(within=held.connection)
+    with RedisServer(versions()[0]) as server:
+        other = Conveyor(server.url())
+        task = other.task(name="sent")(_sent).using(within=held.connection)
+        held.begin()
+        there.enqueue(1)
+        held.savepoint()
+        jobs = [task.enqueue(2).id]
+        held.release()
+        held.savepoint()
+        task.enqueue(3)
+        there.enqueue(4)
+        held.rollback_to()
+        held.savepoint()
+        jobs += [task.enqueue(5).id, there.enqueue(6).id, task.enqueue(7).id]
+        held.savepoint()
+        task.enqueue(8)
+        held.rollback_to()
+        held.release()
+        server.kill()
+        with pytest.raises(
+            NotSent, match=r"job \S+ enqueued in it .* Django calls nobody .* so 3 more are not"
+        ) as told:
+            held.commit()
+        other.close()
+    jobs[-2:] = reversed(jobs[-2:])
+    assert told.value.job_ids == jobs
+    assert arguments(app) == [1]
+
+
+@DJANGO
+def test_django_names_nothing_of_the_transaction_before(held: Held) -> None:
+    with RedisServer(versions()[0]) as server:
+        app = Conveyor(server.url())
+        task = app.task(name="sent")(_sent).using(within=held.connection)
+        server.kill()
+        for n in range(2):
+            held.begin()
+            job = task.enqueue(n)
+            held.savepoint()
+            second = task.enqueue(n)
+            held.release()
+            with pytest.raises(NotSent) as told:
+                held.commit()
+            assert told.value.job_ids == [job.id, second.id]
+        app.close()
 
 
 def test_an_async_session_is_told_the_same(folder: Path) -> None:
