@@ -16,7 +16,7 @@ from pathlib import Path
 from conveyor.cli.chaos.buying import Buyer
 from conveyor.cli.chaos.history import History
 from conveyor.cli.chaos.mixture import CalledOff, Doomed, everyday
-from conveyor.cli.chaos.sending import Enqueue, calls, enqueue
+from conveyor.cli.chaos.sending import Enqueue, awaited, calls, enqueue
 from conveyor.cli.chaos.tables import connected, sqlite
 from conveyor.cli.chaos.tasks import Tasks, made
 from conveyor.cli.chaos.tree import RUN
@@ -45,7 +45,12 @@ def main() -> None:
     # a transaction holds SQLite's only write lock: the others wait
     paying = 0.005 if sqlite(url) else 0.05
     tasks = made(url, folder)
-    mixture = everyday(tasks, chance, options.slow, paying) if options.everyday else calls(tasks, options.slow, paying)
+    if options.within:
+        mixture = awaited(tasks, options.slow)
+    elif options.everyday:
+        mixture = everyday(tasks, chance, options.slow, paying)
+    else:
+        mixture = calls(tasks, options.slow, paying)
     with _acting(tasks, mixture, chance, history, within=options.within) as act:
         while not end.wait(chance.expovariate(options.rate)):
             act()

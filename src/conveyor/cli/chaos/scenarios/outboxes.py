@@ -6,15 +6,16 @@ from typing import Final
 from conveyor.cli.chaos.checker import many
 from conveyor.cli.chaos.processes import SETTLING, until
 from conveyor.cli.chaos.server import Server
-from conveyor.cli.chaos.site import SHORT, Site
+from conveyor.cli.chaos.site import Site
 from conveyor.cli.chaos.tables import Tables, asking, read_effects
 
+SHORTER: Final = 5.0
 MANY: Final = 100
 """Slots of each worker: what is forwarded is to be run soon."""
 BUYERS: Final = 2
-RATE: Final = 5.0
+RATE: Final = 3.0
 """Transactions of each in a second."""
-BRIEF: Final = 0.005
+BRIEF: Final = 0.05
 """Seconds of the longest jobs."""
 SOON: Final = 0.1
 """Seconds at most from when a batch was begun to the fault."""
@@ -29,7 +30,7 @@ def d19(site: Site) -> Tables:
     """Kill who forwards from the outbox, and Redis, while they do: what was committed runs, and nothing else does."""
     redis = site.kept.enter_context(Server(site.folder, site.environment()))
     site.forward(redis.url)
-    site.lease, site.slots = SHORT, MANY
+    site.lease, site.slots = SHORTER, MANY
     for _ in range(BUYERS):
         site.load(RATE, BRIEF, "--within")
     for number in site.rounds():
