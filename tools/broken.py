@@ -22,8 +22,11 @@ from mutants import COUNTED_LATE, ROOT, SHOWN, Edit, Misfit, copied, lite, post
 
 SEED = "7"
 SERVER = """
+import os
+from tests.support.chaos import with_redis
 from tests.support.postgres import PostgresServer
 with PostgresServer("17") as server:
+    print(with_redis(os.environ["PATH"]))
     print(server.create_database("shop"), flush=True)
     input()
 """
@@ -214,6 +217,36 @@ BREAKS: tuple[Break, ...] = (
         1,
     ),
     Break(
+        "jobs leave the outbox before they are in the store",
+        [
+            Edit(
+                "worker/relay.py",
+                "        done = await self._store",
+                "        for batch in batches:\n"
+                "            gone = frozenset(entry.job.id for entry in batch.entries)\n"
+                "            await self._outbox.arun(self._plans.forwarded(batch, gone))\n"
+                "        done = await self._store",
+            )
+        ],
+        "D19",
+        "I1: .* committed, and not in the store",
+        6,
+    ),
+    Break(
+        "jobs are put into the outbox beside the transaction",
+        [
+            Edit(
+                "client/joining.py",
+                "        holders = run(self.plan(jobs), loan.carry)",
+                "        holders = self._into.run(self.plan(jobs))",
+            )
+        ],
+        "D19",
+        "I1: .* whose transaction was not committed",
+        1,
+        store="postgres",
+    ),
+    Break(
         "what is no Exception is not caught",
         [
             Edit(
@@ -267,10 +300,12 @@ def run(source: Path, scenario: str, rounds: int, url: str) -> Told:
 
 @contextmanager
 def server() -> Generator[str]:
-    """A PostgreSQL for the time of the block: its address."""
+    """A PostgreSQL for the time of the block: its address. From then on a Redis is found, too."""
     command = [sys.executable, "-c", SERVER]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - ourselves
-        yield (process.stdout.readline().strip() if process.stdout else "")
+        if process.stdout:
+            os.environ["PATH"] = process.stdout.readline().strip()
+            yield process.stdout.readline().strip()
         process.communicate("\n")
 
 

@@ -27,6 +27,11 @@ from tests.support.stores import sqlite_url
 
 TELL = [carrier for carrier in CARRIERS if "session" in carrier.id or "django" in carrier.id]
 EACH = pytest.mark.parametrize("carrier", TELL, indirect=True, ids=lambda carrier: carrier.id)
+DJANGO = pytest.mark.parametrize(
+    "carrier", [each for each in TELL if "django" in each.id], indirect=True, ids=lambda carrier: carrier.id
+)
+BOUND = pytest.mark.parametrize("own", ["sqlite", "postgresql"], indirect=True)
+SELECT = sqlalchemy.text("SELECT 1")
 
 
 class User:
@@ -147,6 +152,19 @@ def engine(folder: Path) -> Iterator[sqlalchemy.Engine]:
     made.dispose()
 
 
+@pytest.fixture
+def own(request: pytest.FixtureRequest) -> Iterator[sqlalchemy.Engine]:
+    """On either database."""
+    if request.param == "sqlite":
+        yield request.getfixturevalue("engine")
+        return
+    made = sqlalchemy.create_engine(
+        request.getfixturevalue("postgres_url").replace("postgresql:", "postgresql+psycopg:")
+    )
+    yield made
+    made.dispose()
+
+
 def test_a_session_that_is_closed_without_a_commit_sends_nothing(
     engine: sqlalchemy.Engine, app: Conveyor, task: Task[[int], int]
 ) -> None:
@@ -221,27 +239,143 @@ def test_a_session_that_nobody_ended_goes_as_any_other(engine: sqlalchemy.Engine
     assert gone() is None
 
 
+MODES = ("conditional_savepoint", "rollback_only", "control_fully", "create_savepoint")
+
+
+@pytest.mark.parametrize("used", [False, True], ids=["fresh", "used"])
+@pytest.mark.parametrize("mode", MODES)
 def test_a_session_within_a_transaction_of_its_connection_is_refused(
-    engine: sqlalchemy.Engine, task: Task[[int], int]
+    engine: sqlalchemy.Engine, task: Task[[int], int], mode: Any, used: bool
 ) -> None:
-    with (
-        engine.begin() as connection,
-        Session(connection, join_transaction_mode="create_savepoint") as session,
-        pytest.raises(NotInTransaction, match="bound to a connection that is in one already"),
-    ):
-        task.using(within=session).enqueue(1)
+    with engine.begin() as connection, Session(connection, join_transaction_mode=mode) as session:
+        if used:
+            session.execute(SELECT)
+        with pytest.raises(NotInTransaction, match="bound to a connection that is in one already"):
+            task.using(within=session).enqueue(1)
 
 
-def test_what_django_sends_is_sent_at_once_and_told_of_whole(folder: Path, django: Django) -> None:
+@BOUND
+def test_a_session_that_has_begun_its_connections_transaction_tells_of_its_end(
+    own: sqlalchemy.Engine, app: Conveyor, task: Task[[int], int]
+) -> None:
+    with own.connect() as connection, Session(connection) as session, app.within(session):
+        session.execute(SELECT)
+        task.enqueue(1)
+        session.rollback()
+        session.execute(SELECT)
+        task.enqueue(2)
+        with session.begin_nested():
+            task.enqueue(3)
+        savepoint = session.begin_nested()
+        task.enqueue(4)
+        savepoint.rollback()
+        assert arguments(app) == []
+        session.commit()
+        assert arguments(app) == [2, 3]
+        task.enqueue(5)
+        session.commit()
+    assert arguments(app) == [2, 3, 5]
+
+
+@BOUND
+def test_a_session_whose_connections_transaction_begins_later_and_elsewhere_does_not_commit(
+    own: sqlalchemy.Engine, app: Conveyor, task: Task[[int], int]
+) -> None:
+    with own.connect() as connection, Session(connection) as session, app.within(session):
+        task.enqueue(1)
+        connection.begin()
+        session.execute(SELECT)
+        with pytest.raises(NotInTransaction, match="that something else has begun since; roll back"):
+            session.commit()
+        session.rollback()
+        task.enqueue(2)
+        session.commit()
+    assert arguments(app) == [2]
+
+
+def test_an_async_session_that_has_begun_its_connections_transaction_tells_of_its_end(
+    folder: Path, app: Conveyor, task: Task[[int], int]
+) -> None:
+    from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+
+    async def main() -> None:
+        engine = create_async_engine(f"sqlite+aiosqlite:///{folder / 'own.db'}")
+        async with engine.connect() as connection, AsyncSession(connection) as session:
+            await session.execute(SELECT)
+            await task.using(within=session).aenqueue(1)
+            await session.commit()
+            await connection.begin()
+            with pytest.raises(NotInTransaction, match="bound to a connection that is in one already"):
+                await task.using(within=session).aenqueue(2)
+        await engine.dispose()
+        await app.aclose()
+
+    asyncio.run(main())
+    assert arguments(app) == [1]
+
+
+@DJANGO
+def test_what_django_sends_is_sent_at_once_and_told_of_whole(held: Held) -> None:
     with RedisServer(versions()[0]) as server:
         app = Conveyor(server.url())
-        task = app.task(name="sent")(_sent).using(within=django.connection)
-        jobs: list[str] = []
-        with pytest.raises(NotSent) as told, transaction.atomic(using=ALIAS):  # noqa: PT012 - the commit is its end
-            jobs += [task.enqueue(1).id, task.enqueue(2).id, task.enqueue(3).id]
-            server.kill()
+        task = app.task(name="sent")(_sent).using(within=held.connection)
+        held.begin()
+        jobs = [task.enqueue(1).id, task.enqueue(2).id, task.enqueue(3).id]
+        server.kill()
+        with pytest.raises(NotSent) as told:
+            held.commit()
         app.close()
     assert told.value.job_ids == jobs
+
+
+@DJANGO
+def test_django_names_the_jobs_of_all_savepoints_that_have_not_been_taken_back(held: Held, app: Conveyor) -> None:
+    there = app.task(name="there")(_sent).using(within=held.connection)
+    with RedisServer(versions()[0]) as server:
+        other = Conveyor(server.url())
+        task = other.task(name="sent")(_sent).using(within=held.connection)
+        held.begin()
+        there.enqueue(1)
+        held.savepoint()
+        jobs = [task.enqueue(2).id]
+        held.release()
+        held.savepoint()
+        task.enqueue(3)
+        there.enqueue(4)
+        held.rollback_to()
+        held.savepoint()
+        jobs += [task.enqueue(5).id, there.enqueue(6).id, task.enqueue(7).id]
+        held.savepoint()
+        task.enqueue(8)
+        held.rollback_to()
+        held.release()
+        server.kill()
+        with pytest.raises(
+            NotSent, match=r"job \S+ enqueued in it .* Django calls nobody .* so 3 more are not"
+        ) as told:
+            held.commit()
+        other.close()
+    jobs[-2:] = reversed(jobs[-2:])
+    assert told.value.job_ids == jobs
+    assert arguments(app) == [1]
+
+
+@DJANGO
+def test_django_names_nothing_of_the_transaction_before(held: Held) -> None:
+    with RedisServer(versions()[0]) as server:
+        app = Conveyor(server.url())
+        task = app.task(name="sent")(_sent).using(within=held.connection)
+        server.kill()
+        for n in range(2):
+            held.begin()
+            job = task.enqueue(n)
+            held.savepoint()
+            second = task.enqueue(n)
+            held.release()
+            with pytest.raises(NotSent) as told:
+                held.commit()
+            assert told.value.job_ids == [job.id, second.id]
+        app.close()
 
 
 def test_an_async_session_is_told_the_same(folder: Path) -> None:

@@ -3,7 +3,6 @@
 What takes the two cores of CI for twenty seconds and more is a soak as well, short as it is.
 """
 
-import json
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,16 +15,13 @@ from conveyor.cli.chaos.keys import keys
 from conveyor.cli.chaos.namespace import NotRun, namespace
 from conveyor.cli.chaos.scenarios.scarce import cannot_mount
 from conveyor.cli.chaos.scenarios.ticks import SCHEDULES
+from tests.support.chaos import BUSY, found
 from tests.support.cli import PATIENCE, Terminal
 from tests.support.postgres import PostgresServer
 from tests.support.waiting import until
 
 # Several commands, each of which starts workers and kills them, on a machine that is busy.
 pytestmark = [pytest.mark.direct, pytest.mark.timeout(200)]
-
-BUSY = 180.0
-"""Seconds that one command gets."""
-Figures = Mapping[str, object]
 
 
 @pytest.fixture
@@ -35,14 +31,6 @@ def scratch(terminal: Terminal, tmp_path: Path) -> Path:
     folder.mkdir()
     terminal.environment["TMPDIR"] = str(folder)
     return folder
-
-
-def found(terminal: Terminal, *words: str) -> Mapping[str, Figures]:
-    """What the command says in JSON; nothing may be violated."""
-    with terminal.started("chaos", *words, "--seed", "1", "--json") as process:
-        out, err = process.communicate(timeout=BUSY)
-    assert (process.returncode, err) == (0, ""), out
-    return cast(Mapping[str, Figures], json.loads(out)["scenarios"])
 
 
 def living(scratch: Path) -> list[int]:

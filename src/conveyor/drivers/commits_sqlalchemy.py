@@ -7,14 +7,14 @@ end of the outermost transaction, which comes next.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import Final, NamedTuple, cast
 
 from sqlalchemy import Connection, event
 from sqlalchemy.orm import Session, SessionTransaction
 from sqlalchemy.util import await_only
 
-from conveyor.core.errors import NotSent
+from conveyor.core.errors import NotInTransaction, NotSent
 from conveyor.core.model import NewJob
 from conveyor.drivers.commits import Commits, Send
 
@@ -38,6 +38,14 @@ class _Session:
         self.kept: list[_Kept] = []
         self.committed: SessionTransaction | None = None
 
+    def asked(self, session: Session) -> None:
+        """About to commit: its connection may have got a transaction since, before the session's first statement."""
+        if self.kept and _joins(session):
+            raise NotInTransaction(
+                "jobs were enqueued within this session, and its commit would not commit them: its connection is in a "
+                "transaction that something else has begun since; roll back, and leave that to the session"
+            )
+
     def heard(self, session: Session) -> None:
         """A commit: of a savepoint, whose jobs now go with what is around it, or of the whole transaction."""
         savepoint = session.get_nested_transaction()
@@ -54,6 +62,22 @@ class _Session:
         committed, self.committed = self.committed, None if transaction.parent is None else self.committed
         if committed is transaction:
             _send(mine)
+
+
+def _joins(session: Session) -> bool:
+    """Whether *session* is, or would be, part of a transaction that it has not begun: then its commit is not the end.
+
+    What it has begun stands in an attribute that is not public, with whether its own commit commits that. Where it is
+    told to control what others have begun, the two cannot be told apart.
+    """
+    bind = session.bind
+    begun = cast("Mapping[object, tuple[object, ...]]", getattr(session.get_transaction(), "_connections", {}))
+    if not isinstance(bind, Connection) or not bind.in_transaction():
+        return False
+    if bind not in begun or session.join_transaction_mode == "control_fully":
+        return True
+    _, transaction, commits, *_ = begun[bind]
+    return not commits or transaction is not bind.get_transaction()
 
 
 def _send(kept: Sequence[_Kept]) -> None:
@@ -98,11 +122,10 @@ class SessionCommits(Commits):
             raise self.refusal("is in one that has failed", "call its rollback() first")
         if self._session.get_transaction() is None and not self._session.autobegin:
             raise self.refusal("has autobegin=False and none begun", "call its begin() first")
-        bind = self._session.bind
-        if isinstance(bind, Connection) and bind.in_transaction():
+        if _joins(self._session):
             raise self.refusal(
                 "is bound to a connection that is in one already, which may be rolled back after the session's commit",
-                "bind it to an engine",
+                "bind it to an engine, or leave the connection's transactions to the session",
             )
 
     def keep(self, jobs: Sequence[NewJob], send: Send) -> None:
@@ -112,6 +135,7 @@ class SessionCommits(Commits):
         watch = session.info.get(_OURS)
         if not isinstance(watch, _Session):
             watch = session.info[_OURS] = _Session()
+            event.listen(session, "before_commit", watch.asked)
             event.listen(session, "after_commit", watch.heard)
             event.listen(session, "after_transaction_end", watch.ended)
         watch.kept.append(_Kept(within, jobs, send, self._awaits))

@@ -8,6 +8,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from conveyor.core.backoff import jittered
@@ -63,6 +64,18 @@ class Reach:
             self._marks.append((now, position))
 
 
+@dataclass(frozen=True)
+class Found:
+    """What a look at the outbox came to."""
+
+    at: float
+    """When it was over, by the monotonic clock; forwarding took its time after that."""
+    position: int = 0
+    """Up to where there were jobs; 0 for none."""
+    more: bool = False
+    """Whether there may be more."""
+
+
 class Relay:
     """One that forwards, while it is its turn. Any number may; who has no turn asks but once in a while."""
 
@@ -73,7 +86,7 @@ class Relay:
         self._owner = os.urandom(16).hex()
         self._listener = outbox.listener(bytes.fromhex(self._owner))
         self._woken = asyncio.Event()
-        self._source, self._position, self._looked = "", 0, 0.0
+        self._source = ""
         self._reach = Reach()
         self._spoilt: set[int] = set()
 
@@ -85,7 +98,7 @@ class Relay:
                 while (turn := await self._look(0)).waiting and time.monotonic() < end:
                     if not turn.mine and turn.left > 0:  # somebody is about it, or has died
                         await asyncio.sleep(AGAIN)
-                    elif not await self._forward(0):
+                    elif not (await self._forward(0)).more:
                         break
         finally:
             await self._pass_on()
@@ -103,10 +116,9 @@ class Relay:
                     continue
                 hearing = hearing or asyncio.create_task(kept("outbox", lambda: self._listener.listen(self._heard)))
                 due = not turn.mine or turn.left < LASTING * 500_000
-                self._looked = time.monotonic()
-                more = (turn.waiting or due) and await self._forward(since)
-                self._reach.looked(since, self._looked - begun, self._position)
-                if not more:
+                found = await self._forward(since) if turn.waiting or due else Found(time.monotonic())
+                self._reach.looked(since, found.at - begun, found.position)
+                if not found.more:
                     await self._rest()
         finally:
             if hearing is not None:
@@ -118,17 +130,15 @@ class Relay:
         self._woken.clear()
         return await self._outbox.arun(self._plans.turn(self._owner, since))
 
-    async def _forward(self, since: int) -> bool:
-        """Forward what is under way, and the oldest of the rest; whether there may be more. Keeps the turn."""
+    async def _forward(self, since: int) -> Found:
+        """Forward what is under way, and the oldest of the rest. Keeps the turn."""
         plan = self._plans.take(self._owner, round(LASTING * 1_000_000), since)
         batches = await self._outbox.arun(plan)
-        self._looked = time.monotonic()
-        if batches is None:
-            return False
-        self._say_spoilt(batches)
-        if not any(batch.entries for batch in batches):
-            return False
-        self._position = max(entry.position for batch in batches for entry in batch.entries)
+        at = time.monotonic()
+        self._say_spoilt(batches or ())
+        positions = [entry.position for batch in batches or () for entry in batch.entries]
+        if batches is None or not positions:
+            return Found(at)
         self._source = self._source or await self._outbox.arun(self._outbox.operations.identity())
         jobs = [(batch.number, [entry.job for entry in batch.entries]) for batch in batches if batch.entries]
         done = await self._store.arun(self._store.intake.relayed(self._source, jobs))
@@ -140,7 +150,7 @@ class Relay:
             await self._outbox.arun(self._plans.undone(number))
         if done.trouble is not None:
             raise done.trouble
-        return True
+        return Found(at, max(positions), more=True)
 
     def _say_spoilt(self, batches: Sequence[Batch]) -> None:
         """Once of each."""

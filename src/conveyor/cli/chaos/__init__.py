@@ -31,6 +31,7 @@ def run(options: argparse.Namespace) -> int:
     """Run scenarios, and print what they came to; 1 when any invariant was broken."""
     log_to_stderr("warning", "text")
     os.environ.pop("CONVEYOR_INLINE", None)  # it is for debugging, and would run the jobs here
+    os.environ.pop("CONVEYOR_OUTBOX_URL", None)  # it is yours, and is left alone
     with TemporaryDirectory(prefix="conveyor-chaos-") as folder, cleared_up():
         settings = given.read(options, options.store or f"sqlite:///{folder}/chaos.db")
         chosen = [scenario for scenario in ALL if not settings.what or scenario.name in settings.what]

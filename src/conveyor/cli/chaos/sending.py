@@ -22,6 +22,11 @@ def calls(tasks: Tasks, slow: float, paying: float) -> dict[Enqueue, int]:
     return plain | (transactional(tasks, paying) if tasks.transactions else {})
 
 
+def awaited(tasks: Tasks, slow: float) -> dict[Enqueue, int]:
+    """Those that a runner runs by itself, without a cell."""
+    return {tasks.nothing.enqueue: 3, partial(tasks.nap.enqueue, slow): 1}
+
+
 def transactional(tasks: Tasks, paying: float) -> dict[Enqueue, int]:
     """Those whose effect is in the transaction that ends them."""
     return {

@@ -28,14 +28,12 @@ from conveyor.cli.chaos.tables import (
     locked,
     make_effects,
     read_effects,
-    read_hot,
-    read_tables,
     registered,
     sqlite,
     sqlite_file,
-    unfinished,
 )
 from conveyor.cli.chaos.tasks import PROMISES, Tasks, made
+from conveyor.cli.chaos.view import View
 from conveyor.core.errors import ConveyorError
 from conveyor.store.openers import open_ground
 
@@ -68,7 +66,7 @@ class Found:
     """What was sampled; ``at`` is the second."""
 
 
-class Site:
+class Site(View):
     """See above."""
 
     def __init__(self, url: str, folder: Path, settings: Settings, say: Callable[[str], None]) -> None:
@@ -76,6 +74,8 @@ class Site:
         self.url, self.folder = url, folder
         self.through = url
         """Where workers and producers find the store."""
+        self.kept = contextlib.ExitStack()
+        """What is to be closed with all the rest."""
         self.lease, self.slots = LEASE, SLOTS
         self.chance = random.Random(settings.seed)  # noqa: S311 - a seed gives the same choices again
         self.history = History(folder)
@@ -86,7 +86,7 @@ class Site:
         self._settings = settings
         self._say = say
         self._watch = Watch(self.history)
-        self._guard = Process(["conveyor.cli.chaos.guard"], self._environment(), folder / "guard.log")
+        self._guard = Process(["conveyor.cli.chaos.guard"], self.environment(), folder / "guard.log")
         self._loads: list[Process] = []
         self._started = 0
         self._begun = time.monotonic()
@@ -100,6 +100,12 @@ class Site:
         """Make the tables."""
         self.tasks.app.migrate()
         make_effects(self.url)
+
+    def forward(self, url: str) -> None:
+        """The store is at *url* from now on, and what was the store has its outbox."""
+        self.tasks.app.close()
+        self.outbox, self.url, self.through = self.url, url, url
+        self.tasks = made(url, self.folder, outbox=self.outbox)
 
     # ------------------------------------------------------- what goes on
 
@@ -130,7 +136,7 @@ class Site:
         words = ["--app", f"conveyor.cli.chaos.serve:{app}", "-q", f"default={self.slots}", "--grace", f"{GRACE:g}"]
         words += ["--lease", f"{self.lease:g}", "--beat", f"{self.lease / 5:g}", *options]
         self._started += 1
-        self.workers.append(Worker(self._started, words, self._environment() | environment, self.folder, before))
+        self.workers.append(Worker(self._started, words, self.environment() | environment, self.folder, before))
         return self.workers[-1]
 
     def working(self, worker: Worker) -> None:
@@ -146,7 +152,7 @@ class Site:
         seed = str(self.chance.randrange(1_000_000))
         words = ["conveyor.cli.chaos.producer", "--rate", f"{rate:g}", "--slow", f"{slow:g}", "--seed", seed, *more]
         log = self.folder / f"load-{self.chance.randrange(1_000_000)}.log"
-        self._loads.append(Process(words, self._environment() | environment, log))
+        self._loads.append(Process(words, self.environment() | environment, log))
         return self._loads[-1]
 
     def enqueue(self, call: Enqueue) -> str:
@@ -237,26 +243,6 @@ class Site:
         """Something worth to be known."""
         self.found.notes.append(what)
 
-    def left(self) -> int:
-        """Jobs that have not ended."""
-        return unfinished(self.url)
-
-    def tables(self) -> Tables:
-        """What the database holds now."""
-        return read_tables(self.url)
-
-    def hot(self) -> Sequence[Row]:
-        """The jobs that have not ended."""
-        return read_hot(self.url)
-
-    def waits(self, jobs: Collection[str]) -> bool:
-        """Whether any of *jobs* has not ended."""
-        return any(row.job in jobs for row in self.hot())
-
-    def over(self, jobs: Collection[str]) -> bool:
-        """Whether all of them have."""
-        return not self.waits(jobs)
-
     def started(self, jobs: Collection[str]) -> None:
         """Wait until all of *jobs* run, or have run."""
 
@@ -311,13 +297,16 @@ class Site:
         for process in (*self.workers, *self._loads, self._guard):
             process.leave()
         self.tasks.app.close()
+        self.kept.close()
 
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
+        """What processes of this run find in theirs, and are found by."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("CONVEYOR_")}
         # The URL travels in the environment: arguments are there for every user of the host to see.
         # What workers leave for `conveyor health` is to go with the rest.
         places = {"TMPDIR": str(self.folder), tree.RUN: str(self.folder)}
-        return kept | {"CONVEYOR_URL": self.through, **places}
+        where = {"CONVEYOR_URL": self.through} | ({"CONVEYOR_OUTBOX_URL": self.outbox} if self.outbox else {})
+        return kept | where | places
 
 
 class _Ground(Protocol):

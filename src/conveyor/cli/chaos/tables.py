@@ -19,6 +19,8 @@ if TYPE_CHECKING:  # it is an optional package
     from psycopg import Connection
     from psycopg.rows import TupleRow
 
+    Connected = sqlite3.Connection | Connection[TupleRow]
+
 OURS: Final = "conveyor chaos"
 """The application name of these sessions on a server."""
 EFFECTS: Final = "conveyor_chaos_effect"
@@ -92,6 +94,13 @@ def locked(file: Path) -> bool:
 @contextmanager
 def asking(url: str) -> Generator[Asking]:
     """A connection to ask the store at *url*, with no word of Conveyor's. ``StoreUnavailable`` if there is none."""
+    with connected(url) as connection:
+        yield asked(connection)
+
+
+@contextmanager
+def connected(url: str) -> "Generator[Connected]":
+    """A connection of its library's, in autocommit. ``StoreUnavailable`` if there is none."""
     if sqlite(url):
         with contextlib.closing(sqlite3.connect(sqlite_file(url), timeout=30, isolation_level=None)) as file:
             yield file
@@ -103,7 +112,17 @@ def asking(url: str) -> Generator[Asking]:
     except psycopg.OperationalError as error:
         raise StoreUnavailable(str(error)) from None
     with server:
-        yield _Server(server)
+        yield server
+
+
+def asked(connection: "Connected") -> Asking:
+    """*connection*, to ask any text."""
+    return connection if isinstance(connection, sqlite3.Connection) else _Server(connection)
+
+
+def begin(connection: "Connected") -> str:
+    """What begins a transaction there that is going to write."""
+    return "BEGIN IMMEDIATE" if isinstance(connection, sqlite3.Connection) else "BEGIN"
 
 
 class _Server:
@@ -175,6 +194,12 @@ def unfinished(url: str) -> int:
             return sum(int(str(size)) for size in here.call("ZCARD", HOT[0]))
     with asking(url) as connection:
         return int(str(next(iter(connection.execute("SELECT count(*) FROM conveyor_job")))[0]))
+
+
+def on_their_way(url: str) -> int:
+    """How many jobs are in the outbox at *url*."""
+    with asking(url) as connection:
+        return int(str(next(iter(connection.execute("SELECT count(*) FROM conveyor_outbox")))[0]))
 
 
 def _of(row: Sequence[Cell]) -> Row:

@@ -74,9 +74,9 @@ class Tasks(NamedTuple):
         return self.app.store.kind != "redis"
 
 
-def made(url: str, folder: Path, *, old: bool = False) -> Tasks:
-    """The app on the store at *url*, which writes its history into *folder*."""
-    app = Conveyor(url)
+def made(url: str, folder: Path, *, old: bool = False, outbox: str | None = None) -> Tasks:
+    """The app on the store at *url*, and the *outbox* there, which writes its history into *folder*."""
+    app = Conveyor(url, outbox=outbox)
     written = Written(History(folder))
     nap, doze, linger = _sleeping(app, written)
     pay, apay = _paying(app, written)

@@ -15,16 +15,19 @@ from conveyor.cli.chaos.scenarios.freezes import c05, p04
 from conveyor.cli.chaos.scenarios.giants import r08
 from conveyor.cli.chaos.scenarios.networks import n01, n04
 from conveyor.cli.chaos.scenarios.outages import c06
+from conveyor.cli.chaos.scenarios.outboxes import d19
 from conveyor.cli.chaos.scenarios.pressure import r04, x02
 from conveyor.cli.chaos.scenarios.scarce import cannot_mount, r02, r03
 from conveyor.cli.chaos.scenarios.soaks import r01
 from conveyor.cli.chaos.scenarios.stores import d02, d05, d11
 from conveyor.cli.chaos.scenarios.ticks import c04
+from conveyor.cli.chaos.server import cannot_serve
 from conveyor.cli.chaos.site import Site
 from conveyor.cli.chaos.tables import Tables, sqlite
 
 POSTGRES: Final = ("PostgreSQL",)
 SQLITE: Final = ("SQLite",)
+SQL: Final = ("PostgreSQL", "SQLite")
 SERVERS: Final = ("PostgreSQL", "Redis")
 
 
@@ -67,6 +70,7 @@ ALL: Final = (
     Scenario("D05", "answers to COMMITs, and to calls, lost", d05, SERVERS, proxied=True),
     Scenario("D11", "SQLite's write lock held over three workers", d11, SQLITE),
     Scenario("D12", "SQLite's writers killed in mid-commit", d12, SQLITE),
+    Scenario("D19", "an outbox's workers killed, and Redis, in the middle of it", d19, SQL, missing=cannot_serve),
     Scenario("N01", "half-open connections: silence, and nobody is told", n01, SERVERS, proxied=True),
     Scenario("N04", "a worker cut off for three leases", n04, SERVERS, missing=namespace.impossible, proxied=True),
     Scenario("C02", "wrong clocks, of a worker and of who enqueues", c02, SERVERS),
