@@ -5,6 +5,8 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 UV     := $(shell command -v uv 2>/dev/null)
+# To look through all files for these few tests would take longer than to run them.
+SMOKE  = $(shell grep -rl --include='test_*.py' 'mark\.smoke' tests)
 
 # The Python that is here is the Python that is meant.
 export UV_PYTHON_DOWNLOADS = never
@@ -42,7 +44,7 @@ fast: $(VENV)/.dev ## Run the unit tests and the SQLite contract: seconds
 	$(BIN)/pytest -n 2 --dist worksteal tests/unit tests/contract -m fast $(ARGS)
 
 smoke: $(VENV)/.smoke ## Run the short selection for one more Python or PostgreSQL
-	$(BIN)/pytest -n 2 --dist worksteal -m smoke $(ARGS)
+	$(BIN)/pytest -n 2 --dist worksteal -m smoke $(SMOKE) $(ARGS)
 
 soak: $(VENV)/.dev ## Run the long tests: minutes to hours
 	$(BIN)/pytest -m soak --timeout 0 $(ARGS)

@@ -57,7 +57,7 @@ def test_jobs_go_through_a_worker(shop: Terminal, url: str) -> None:
     shop.write("send.py", "import shop\nfor name in 'abc': shop.greet.enqueue(name, loud=True)\nshop.fall.enqueue()\n")
     shop.environment |= {"CONVEYOR_APP": "shop:app", "CONVEYOR_URL": url}
     assert "up to date" in shop.says("migrate")
-    subprocess.run([sys.executable, "send.py"], cwd=shop.folder, env=shop.environment, check=True)
+    shop.program("send.py")
     assert states(shop) == {"ready": 4}
 
     worked = shop.run("worker", "--burst", "--log-format", "json")
@@ -152,6 +152,7 @@ def test_no_password_is_shown(terminal: Terminal, postgres_url: str) -> None:
 def test_output_that_the_terminal_cannot_show_is_escaped(terminal: Terminal, store: Store) -> None:
     enqueue(store, new_job(queue="größe"))
     terminal.environment["PYTHONIOENCODING"] = "ascii"
+    terminal.anew = True  # it is read when Python starts
     assert "gr\\xf6\\xdfe" in terminal.says("jobs", "--store", store.url)
 
 
@@ -424,6 +425,7 @@ def test_postgresql_without_the_database(
 
 def test_postgresql_without_its_library(terminal: Terminal) -> None:
     terminal.write("psycopg.py", "raise ImportError('there is no psycopg')")
+    terminal.anew = True  # with nothing loaded
     assert "'conveyor[postgres]'" in terminal.refuses("status", "--store", DOWN)
 
 

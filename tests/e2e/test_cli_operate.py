@@ -50,8 +50,8 @@ def shop(terminal: Terminal, url: str) -> Terminal:
     terminal.write("shop.py", SHOP)
     terminal.write("send.py", SEND)
     terminal.environment |= {"CONVEYOR_APP": "shop:app", "CONVEYOR_URL": url}
-    code = "import send; send.shop.app.run_worker(burst=True)"
-    subprocess.run([sys.executable, "-c", code], cwd=terminal.folder, env=terminal.environment, check=True)
+    terminal.write("work.py", "import send\n\nsend.shop.app.run_worker(burst=True)\n")
+    terminal.program("work.py")
     return terminal
 
 

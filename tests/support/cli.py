@@ -1,42 +1,23 @@
 """The command line as a person has it: a process of its own, in a folder, with a clean environment."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-import conveyor
+from tests.support.forker import SOURCE, forker, plain_environment
 
-SOURCE = Path(conveyor.__file__).parents[1]
 PATIENCE = 40.0
 """Seconds that a command gets."""
 
 
-ONE_BY_ONE = """
-import contextlib, io, json, sys
-from conveyor.cli import main
-
-told = []
-for words in json.load(sys.stdin):
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        try:
-            status = main(words)
-        except SystemExit as end:
-            status = end.code
-    told.append([status, out.getvalue(), err.getvalue()])
-json.dump(told, sys.stdout)
-"""
-
-
 def clean_environment() -> dict[str, str]:
     """Ours, without what would speak to Conveyor or change the output."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("CONVEYOR_", "PYTHON"))}
-    return kept | {"PYTHONPATH": str(SOURCE)}
+    return plain_environment() | {"PYTHONPATH": str(SOURCE)}
 
 
 @dataclass(frozen=True)
@@ -54,6 +35,9 @@ class Terminal:
 
     folder: Path
     environment: dict[str, str] = field(default_factory=clean_environment)
+    anew: bool = False
+    """Whether Python is started for each command; else each that is run to its end is a fork of one that has loaded
+    what commands load, for that is most of what a command costs."""
 
     def write(self, name: str, text: str) -> Path:
         """Make a file."""
@@ -82,24 +66,32 @@ class Terminal:
 
     def run(self, *words: str) -> Done:
         """The command, run to its end."""
-        with self.started(*words) as process:
-            out, err = process.communicate(timeout=PATIENCE)
-        return Done(process.returncode, out, err)
+        if self.anew:
+            with self.started(*words) as process:
+                out, err = process.communicate(timeout=PATIENCE)
+            return Done(process.returncode, out, err)
+        return self._fork("conveyor", *words)
+
+    def program(self, name: str) -> None:
+        """``python NAME``; it must succeed."""
+        done = self._fork(str(self.folder / name))
+        assert done.status == 0, done.err
+
+    def _fork(self, what: str, *words: str) -> Done:
+        with TemporaryDirectory(prefix="conveyor-") as name:
+            out, err = Path(name, "out"), Path(name, "err")
+            for file in (out, err):
+                file.touch()
+            process = forker().start(what, words, self.folder, self.environment, out, err)
+            try:
+                status = process.wait(PATIENCE)
+            finally:
+                process.kill()
+            return Done(status, out.read_text("utf-8"), err.read_text("utf-8"))
 
     def does(self, *commands: Sequence[str]) -> list[Done]:
-        """Commands one after the other, in one process: most of what a command costs is to start Python."""
-        done = subprocess.run(
-            [sys.executable, "-c", ONE_BY_ONE],
-            cwd=self.folder,
-            env=self.environment,
-            input=json.dumps(commands),
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
-        assert (done.returncode, done.stderr) == (0, "")
-        return [Done(*told) for told in json.loads(done.stdout)]
+        """Commands one after the other."""
+        return [self.run(*words) for words in commands]
 
     def says(self, *words: str) -> str:
         """What the command prints; it must succeed, and complain of nothing."""
@@ -116,9 +108,8 @@ class Terminal:
         return _refusal(words, self.run(*words))
 
     def refuses_each(self, commands: Iterable[tuple[str, ...]]) -> dict[tuple[str, ...], str]:
-        """The lines by which commands refuse, one after the other in one process."""
-        each = list(commands)
-        return {words: _refusal(words, done) for words, done in zip(each, self.does(*each), strict=True)}
+        """The lines by which commands refuse."""
+        return {words: self.refuses(*words) for words in commands}
 
 
 def _refusal(words: Sequence[str], done: Done) -> str:

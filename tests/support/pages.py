@@ -23,6 +23,7 @@ import yaml
 from tests.support import session
 from tests.support.cli import clean_environment
 from tests.support.docs import ROOT, Block
+from tests.support.forker import forker
 from tests.support.waiting import until
 
 NAMED = re.compile(r"(?:#|--|;) ([\w./-]+\.\w+)\n")
@@ -37,6 +38,8 @@ PARSED: Final[Mapping[str, Callable[[str], object]]] = {
 RUN = {"python", "output", "console", "sql", *PARSED}
 STAYING = re.compile(r"conveyor worker\b(?!.*--burst)")
 """Commands that go on until the page ends."""
+PLAIN = re.compile(r"conveyor [^|&;<>()$`\\*?\[#~{}=%\n]+")
+"""Commands that mean the same without a shell."""
 PATIENCE = 40.0
 
 
@@ -79,22 +82,20 @@ class Session:
 
     def __init__(self, folder: Path, home: Path, environment: Mapping[str, str]) -> None:
         """Starts it; what it prints goes to a file in *folder*, and it works in *home*."""
-        ours, theirs = socket.socketpair()
-        ours.settimeout(PATIENCE)
-        self._wire = ours.makefile("rw")
-        self._socket = ours
         self._printed = folder / "printed"
         self._logged = folder / "logged"
-        with self._printed.open("w") as printed, self._logged.open("w") as logged, theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, session.__file__, str(theirs.fileno())],
-                cwd=home,
-                env=dict(environment),
-                stdin=subprocess.DEVNULL,
-                stdout=printed,
-                stderr=logged,
-                pass_fds=[theirs.fileno()],
-            )
+        for file in (self._printed, self._logged):
+            file.touch()
+        name = f"conveyor-{os.getpid()}-{id(self)}"
+        with socket.socket(socket.AF_UNIX) as door:
+            door.bind(f"\0{name}")
+            door.listen()
+            door.settimeout(PATIENCE)
+            words = (session.__file__, [name], home, environment, self._printed, self._logged)
+            self._process = forker().start(*words)
+            self._socket, _ = door.accept()
+        self._socket.settimeout(PATIENCE)
+        self._wire = self._socket.makefile("rw")
         self._seen = 0
 
     def ask(self, request: session.Request) -> session.Answer:
@@ -106,7 +107,7 @@ class Session:
         except TimeoutError:
             return session.Answer(trouble=f"it has not ended after {PATIENCE:.0f} s", loaded=[])
         if not answer:
-            return session.Answer(trouble=f"it ends the program, with status {self._process.wait()}", loaded=[])
+            return session.Answer(trouble=f"it ends the program, with status {self._process.wait(PATIENCE)}", loaded=[])
         return cast(session.Answer, json.loads(answer))
 
     def printed(self) -> str:
@@ -128,7 +129,7 @@ class Session:
     def kill(self) -> None:
         """Whatever it is doing."""
         self._process.kill()
-        self._process.wait()
+        self._process.wait(PATIENCE)
         self._wire.close()
         self._socket.close()
 
@@ -277,18 +278,41 @@ class Reader:
 
     def type(self, typed: Typed) -> None:
         """Run a command to its end, and compare."""
+        out, status = self.plain(typed) if PLAIN.fullmatch(typed.command) else self.whole(typed)
+        shown = typed.output.strip()
+        if not like(tidy(typed.output), tidy(out)):
+            self.fail(typed.line, f"$ {typed.command}\n{out}\n--- the page says:\n{typed.output}")
+        if status and shown in {"", "..."}:
+            self.fail(typed.line, f"$ {typed.command}\n{out}\n--- ends with status {status}")
+
+    def plain(self, typed: Typed) -> tuple[str, int]:
+        """What a command prints that needs no shell, and its status: a fork, as the page's own blocks are."""
+        said = self.folder / "said"
+        said.write_text("")
+        words = shlex.split(typed.command)[1:]
+        process = forker().start("conveyor", words, self.home, self.environment, said, said)
+        try:
+            status = process.wait(PATIENCE)
+            return said.read_text("utf-8"), status
+        except subprocess.TimeoutExpired:
+            self.late(typed, said.read_text("utf-8"))
+        finally:
+            process.kill()
+
+    def whole(self, typed: Typed) -> tuple[str, int]:
+        """The same of any other command."""
         shell = self.shell(typed.command)
         try:
             out, _ = shell.communicate(timeout=PATIENCE)
         except subprocess.TimeoutExpired:
             shell.kill()
             out, _ = shell.communicate()
-            self.fail(typed.line, f"$ {typed.command}\n{out}\n--- has not ended after {PATIENCE:.0f} s")
-        shown = typed.output.strip()
-        if not like(tidy(typed.output), tidy(out)):
-            self.fail(typed.line, f"$ {typed.command}\n{out}\n--- the page says:\n{typed.output}")
-        if shell.returncode and shown in {"", "..."}:
-            self.fail(typed.line, f"$ {typed.command}\n{out}\n--- ends with status {shell.returncode}")
+            self.late(typed, out)
+        return out, shell.returncode
+
+    def late(self, typed: Typed, out: str) -> NoReturn:
+        """The command has not ended."""
+        self.fail(typed.line, f"$ {typed.command}\n{out}\n--- has not ended after {PATIENCE:.0f} s")
 
     def start(self, typed: Typed) -> None:
         """A worker that goes on; returns when it has said what the page says."""

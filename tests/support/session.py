@@ -1,8 +1,8 @@
 """The Python in which the blocks of one page run, one after the other, as in one program; ``pages.py`` starts it.
 
 It is a process of its own, so that a page can neither see nor spoil what the tests have loaded, and one for all
-blocks, because most of what a short program costs is its start. Started as ``session.py FD``: each line that arrives at
-that socket is a request in JSON, and is answered by one line.
+blocks, because most of what a short program costs is its start. Started as ``session.py NAME``: it connects to the
+socket of that abstract name; each line that arrives there is a request in JSON, and is answered by one line.
 """
 
 import ast
@@ -92,9 +92,9 @@ def _of_page(error: BaseException, file: str) -> TracebackType | None:
 
 def main() -> None:
     """Answer requests until there are no more."""
-    sys.path[0] = os.getcwd()  # noqa: PTH109 - as for a program that lies here; not the folder of this file
     sys.modules["__main__"] = module = ModuleType("__main__")
-    with socket.socket(fileno=int(sys.argv[1])) as ours, ours.makefile("rw") as wire, asyncio.Runner() as loop:
+    with socket.socket(socket.AF_UNIX) as ours, ours.makefile("rw") as wire, asyncio.Runner() as loop:
+        ours.connect(f"\0{sys.argv[1]}")
         for line in wire:
             wire.write(json.dumps(act(json.loads(line), module, loop)) + "\n")
             wire.flush()

@@ -5,7 +5,6 @@ import os
 import signal
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from conveyor.core.lifecycle import State
 from conveyor.core.model import JobInfo, NewJob
 from conveyor.store.contract import Store
 from tests.faults.tasks import HISTORY
+from tests.support.forker import forker
 from tests.support.history import History, Record, Report, Run, check, read_tables, runs_of
 from tests.support.jobs import QUEUE, see
 from tests.support.stores import open_store
@@ -31,15 +31,9 @@ class Process:
         self.log = log
         self._history = history
         self._url = environment["CONVEYOR_URL"]
-        with log.open("wb") as out:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", *arguments],
-                cwd=ROOT,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=out,
-            )
+        log.touch()
+        module, *words = arguments
+        self._process = forker().start(module, words, ROOT, environment, log, log)
         self.pid = self._process.pid
         self._gone = False
         self._tree: set[int] = set()
