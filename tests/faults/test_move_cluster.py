@@ -4,6 +4,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,8 @@ from conveyor.core.errors import StoreClosed
 from conveyor.core.model import JobFilter
 from conveyor.store.contract import Store
 from conveyor.store.openers import open_store
-from conveyor.testing.contract.hands import HOUR, enqueue, new_job
+from conveyor.store.redis.opened import RedisStore
+from conveyor.testing.contract.hands import enqueue, new_job
 from conveyor.testing.contract.moving import everything
 from tests.contract.test_moving import all_of, claims, filled
 from tests.contract.test_moving_shards import cut_off
@@ -73,7 +75,7 @@ def test_everything_moves_from_each_kind_to_a_cluster_and_on(
     stores = [opened(url) for url in (*ways, postgres_url, cluster.url("?shards=8&prefix=back"), files[1])]
     filled(stores[0], more)
     before, checksums = all_of(stores[0]), set[str]()
-    for source, target in zip(stores, stores[1:], strict=False):
+    for source, target in pairwise(stores):
         moved = Mover(source, target).move()
         checksums.add(moved.checksum)
         assert (moved.jobs, moved.schedules, moved.paused, moved.left) == (len(everything(source)), 2, 2, {})
@@ -130,6 +132,12 @@ def move(source: Store, target: Store, monkeypatch: pytest.MonkeyPatch) -> Itera
         thread.join()
 
 
+def tag_of(store: Store) -> str:
+    """Of its first shard."""
+    assert isinstance(store, RedisStore)
+    return store.tags[0]
+
+
 def other(cluster: Clustered, node: Node | None) -> Node:
     return next(one for one in cluster.alive() if one.leads and one is not node)
 
@@ -141,7 +149,7 @@ def test_a_slot_that_is_moved_meanwhile_is_waited_for(
     stores = {"source": opened(cluster.url(EIGHT)), "target": opened(cluster.url(FIVE))}
     source, target = stores.values()
     filled(source, more=100)
-    before, tag = all_of(source), stores[whose].tags[0]  # type: ignore[attr-defined]  # both are on Redis
+    before, tag = all_of(source), tag_of(stores[whose])
     with move(source, target, monkeypatch) as thread:
         rested = threading.Event()
 
@@ -153,7 +161,7 @@ def test_a_slot_that_is_moved_meanwhile_is_waited_for(
 
         cluster.move(tag, other(cluster, cluster.owner(tag)), rest)
     assert thread.moved is not None
-    assert thread.moved.jobs == len(before[0])  # type: ignore[arg-type]  # the jobs
+    assert thread.moved.jobs == number(source)
     assert all_of(target) == all_of(source) == before
 
 
@@ -162,7 +170,7 @@ def test_a_primary_that_is_killed_meanwhile_is_waited_for(
 ) -> None:
     source, target = opened(cluster.url(f"{EIGHT}&wait=1")), opened(cluster.url(f"{FIVE}&wait=1"))
     filled(source, more=100)
-    before, tag = all_of(source), target.tags[0]  # type: ignore[attr-defined]  # it is on Redis
+    before, tag = all_of(source), tag_of(target)
     with move(source, target, monkeypatch) as thread:
         victim = cluster.owner(tag)
         assert victim is not None
