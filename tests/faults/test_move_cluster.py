@@ -28,7 +28,7 @@ from tests.support.postgres import prepare
 from tests.support.redis import RedisServer, versions
 from tests.support.waiting import until
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(900)
 EIGHT, FIVE = "?shards=8", "?shards=5&prefix=five"
 Opener = Callable[[str], Store]
 

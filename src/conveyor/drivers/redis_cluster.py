@@ -60,6 +60,11 @@ class Cluster:
         """See ``Source``."""
         self._known = {}
 
+    @property
+    def primaries(self) -> Sequence[Node]:
+        """The nodes that have slots, as they were told last; before that, those that were named."""
+        return self._seen or self._hosts
+
     def pool(self, node: Node | None, seconds: float = DEADLINE) -> Any:
         """See ``Source``."""
         settings = self._at(node) | within(seconds) | waiting(seconds)
@@ -72,7 +77,7 @@ class Cluster:
 
     def listener(self) -> Any:
         """See ``Source``: what is said at one node is heard at all."""
-        nodes = self._seen or self._hosts
+        nodes = tuple(self.primaries)
         self._seen = (*nodes[1:], nodes[0])  # another one next time, for this one may be gone
         return self.apool(nodes[0]).make_connection()
 
