@@ -135,6 +135,22 @@ def test_each_kind_of_address_is_known_with_and_without_tls() -> None:
         assert {f"redis{kind}", f"rediss{kind}"} <= KINDS
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://localhost:6379/0",
+        "redis+cluster://one:1,two:2/0?shards=8",
+        "redis+cluster://one:1,two:2/0?prefix=shop&shards=8",
+        "redis+sentinel://one:1,two:2/jobs/0?prefix=shop",
+    ],
+)
+def test_what_is_shown_of_an_address_is_enough_to_find_the_store(url: str) -> None:
+    scheme, rest = url.split("://")
+    settled = f"{scheme}://user:{SECRET}@{rest}{'&' if '?' in rest else '?'}wait=1"
+    assert Place.of(settled).shown == url
+    assert Place.of(f"{url}{'&' if '?' in url else '?'}shards=1" if "shards" not in url else url).shown == url
+
+
 @pytest.mark.parametrize("url", ["redis://localhost/0", "redis+cluster://localhost/0"])
 def test_options_of_sentinels_mean_nothing_elsewhere(url: str) -> None:
     with pytest.raises(UsageError, match="there is no option"):

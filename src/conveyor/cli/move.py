@@ -9,6 +9,8 @@ from conveyor.cli.output import clean, say, say_json
 from conveyor.cli.progress import progress
 from conveyor.cli.words import Nonsense, complain
 from conveyor.client.moving import Moved, Mover, reopen
+from conveyor.client.patience import PATIENCE, Away, Patience
+from conveyor.core.errors import OutcomeUnknown, StoreUnavailable
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,13 +67,18 @@ def _look(source: Conveyor, target: Conveyor, options: argparse.Namespace) -> in
 
 
 def _move(source: Conveyor, target: Conveyor, options: argparse.Namespace) -> int:
-    mover = Mover(source.store, target.store)
+    mover = Mover(source.store, target.store, Patience(_waits))
     try:
         with progress("move", 2 * mover.number()) as advance:
             moved = mover.move(advance, delete_source=options.delete_source)
     except KeyboardInterrupt:
         complain("move", "interrupted; the same command does the rest")
         return INTERRUPTED
+    except (StoreUnavailable, OutcomeUnknown) as error:
+        if not mover.closed:
+            raise
+        complain("move", f"{error}; once that is mended, the same command does the rest")
+        return 1
     for id_, why in moved.left.items():
         complain("move", f"job {id_} stays in {source.store.url}: {why}")
     if options.json:
@@ -79,6 +86,10 @@ def _move(source: Conveyor, target: Conveyor, options: argparse.Namespace) -> in
     else:
         _tell(moved, source, target)
     return 1 if moved.left else 0
+
+
+def _waits(error: Away) -> None:
+    complain("move", f"{error}; waiting for that to pass, up to {PATIENCE:.0f} s")
 
 
 def _tell(moved: Moved, source: Conveyor, target: Conveyor) -> None:

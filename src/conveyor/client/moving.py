@@ -74,24 +74,25 @@ class Mover(Pair):
 
     def number(self) -> int:
         """How many jobs the source has."""
-        return self.source.run(self.source.operations.number(JobFilter()))
+        return self.run(self.source, self.source.operations.number(JobFilter()))
 
     def move(self, advance: Advance = _nothing, *, delete_source: bool = False) -> Moved:
         """Begin, or go on. *advance* hears of each job twice: when it is copied, and when it is compared.
 
         Raises ``UsageError`` when the move may not begin, ``ConveyorError`` when the copies are not what they should
-        be; and as ``Store.run`` does: then the same call goes on.
+        be; and as ``Pair.run`` does: then the same call goes on.
         """
         mine = self.checked()
         if mine is None or mine.partly:
             mine = self._begun()
+        self.closed = True
         done = Moved()
         if not mine.over:
             self._copy_all(done, mine, advance)
         elif mine.left:
             self._copy_left(done, mine)
         if self.is_filled():
-            self.target.run(self.target.moving.open())
+            self.run(self.target, self.target.moving.open())
         if delete_source and not done.left:
             done.deleted = self._emptied()
         return done
@@ -103,20 +104,21 @@ class Mover(Pair):
         """
         mine, theirs = self.marks()
         if mine is None and theirs is not None and not theirs.copies and self.is_filled():
-            self.target.run(self.target.moving.open())  # it was cut off before the source was closed
+            self.run(self.target, self.target.moving.open())  # it was cut off before the source was closed
             return 0
         if mine is None or mine.role != "source" or mine.over or mine.other != self.identity(self.target):
             raise UsageError(f"no move from {self.source.url} to {self.target.url} is under way")
         copies = 0
         if self.is_filled():
+            self.closed = True
             copies = self._undone()
-            self.target.run(self.target.moving.open())
+            self.run(self.target, self.target.moving.open())
         elif not force and self.overlap():
             raise UsageError(
                 f"{self.target.url} was opened by hand, and has jobs of {self.source.url}, which may have run there; "
                 "--yes opens the source nevertheless"
             )
-        self.source.run(self.source.moving.open())
+        self.run(self.source, self.source.moving.open())
         return copies
 
     # ---------------------------------------------------------------- beginning
@@ -131,13 +133,13 @@ class Mover(Pair):
         try:
             self._close(self.source, mine)
         except UsageError:
-            self.target.run(self.target.moving.open())
+            self.run(self.target, self.target.moving.open())
             raise
         return mine
 
     def _rescue(self) -> None:
         """Have the jobs wait again whose workers have died."""
-        while self.source.run(self.source.operations.rescue(RESCUED)).more:
+        while self.run(self.source, self.source.operations.rescue(RESCUED)).more:
             pass
 
     def _filling(self, *, copies: bool = False) -> Mark:
@@ -145,14 +147,14 @@ class Mover(Pair):
 
     def _close(self, store: Store, mark: Mark) -> None:
         try:
-            store.run(store.moving.close(mark))
+            self.run(store, store.moving.close(mark))
         except Busy as error:
             raise UsageError(f"{store.url} could not be closed: {error}") from None
 
     # ---------------------------------------------------------------- copying
 
     def _copy_all(self, done: Moved, mine: Mark, advance: Advance) -> None:
-        self.target.run(self.target.moving.note(self._filling(copies=True)))
+        self.run(self.target, self.target.moving.note(self._filling(copies=True)))
         for batch in self.batches(self.source):
             done.left |= self._copied(batch)
             advance(len(batch))
@@ -162,15 +164,15 @@ class Mover(Pair):
 
     def _copy_left(self, done: Moved, mine: Mark) -> None:
         """The jobs that the target could not take: closed, as it was when they were tried first."""
-        theirs = self.target.run(self.target.moving.mark())
+        theirs = self.run(self.target, self.target.moving.mark())
         if theirs is None or theirs.partly:
             self._close(self.target, self._filling(copies=True))
         wanted = [ids.parse(id_) for id_ in mine.left]
         places = pairwise([*range(0, len(wanted), BATCH), len(wanted)])
         batches = [wanted[first:end] for first, end in places]
         for batch in batches:
-            done.left |= self._copied(self.source.run(self.source.moving.found(batch)))
-        self._compare(done, (self.source.run(self.source.moving.found(batch)) for batch in batches), _nothing)
+            done.left |= self._copied(self.run(self.source, self.source.moving.found(batch)))
+        self._compare(done, (self.run(self.source, self.source.moving.found(batch)) for batch in batches), _nothing)
         self._over(mine, done)
 
     def _copied(self, batch: Sequence[Record]) -> dict[str, str]:
@@ -178,7 +180,7 @@ class Mover(Pair):
         if not batch:
             return {}
         try:
-            held = self.target.run(self.target.moving.imported(batch, self.origin))
+            held = self.run(self.target, self.target.moving.imported(batch, self.origin))
         except StoreRefused as error:
             if len(batch) == 1:
                 return {ids.text(batch[0].id): str(error)}
@@ -209,7 +211,7 @@ class Mover(Pair):
 
     def _copy_rest(self, done: Moved) -> None:
         schedules, paused = self.schedules(self.source), self.paused()
-        self.target.run(self.target.moving.restored(schedules, paused))
+        self.run(self.target, self.target.moving.restored(schedules, paused))
         there = self.schedules(self.target)
         if wrong := [schedule.name for schedule in schedules if schedule not in there]:
             raise ConveyorError(
@@ -221,18 +223,18 @@ class Mover(Pair):
     def _over(self, mine: Mark, done: Moved) -> None:
         """From here on nothing is copied again: the target's jobs may run, end, and be deleted."""
         mark = Mark(mine.role, mine.other, mine.url, over=True, left=tuple(done.left))
-        self.source.run(self.source.moving.note(mark))
+        self.run(self.source, self.source.moving.note(mark))
 
     # ---------------------------------------------------------------- deleting
 
     def _emptied(self) -> int:
         """Delete everything from the source, which stays closed."""
         deleted = 0
-        while batch := self.source.run(self.source.moving.exported(None, BATCH)):
-            self.source.run(self.source.moving.dropped([record.id for record in batch]))
+        while batch := self.run(self.source, self.source.moving.exported(None, BATCH)):
+            self.run(self.source, self.source.moving.dropped([record.id for record in batch]))
             deleted += len(batch)
         names = [schedule.name for schedule in self.schedules(self.source)]
-        self.source.run(self.source.moving.dropped((), names))
+        self.run(self.source, self.source.moving.dropped((), names))
         return deleted
 
     def _undone(self) -> int:
@@ -240,11 +242,11 @@ class Mover(Pair):
         copies = 0
         for batch in self.batches(self.source):
             found = self.found(batch)
-            self.target.run(self.target.moving.dropped([record.id for record in found]))
+            self.run(self.target, self.target.moving.dropped([record.id for record in found]))
             copies += len(found)
         mine = {schedule.name for schedule in self.schedules(self.source)}
         there = [schedule.name for schedule in self.schedules(self.target) if schedule.name in mine]
-        self.target.run(self.target.moving.dropped((), there))
+        self.run(self.target, self.target.moving.dropped((), there))
         return copies
 
 

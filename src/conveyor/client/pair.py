@@ -2,14 +2,18 @@
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import Final
+from typing import Final, TypeVar
 
+from conveyor.client.patience import Patience
 from conveyor.core import ids
 from conveyor.core.clock import stored
 from conveyor.core.errors import SchemaOutdated, UsageError
 from conveyor.core.moving import Mark, Record
 from conveyor.core.schedules import Scheduled
+from conveyor.plan import Plan
 from conveyor.store.contract import Store
+
+T = TypeVar("T")
 
 BATCH: Final = 200
 """Jobs that are in memory at a time."""
@@ -20,14 +24,21 @@ NAMED: Final = 5
 class Pair:
     """A *source* and a *target*: looking at them changes nothing."""
 
-    def __init__(self, source: Store, target: Store) -> None:
-        """Asks nothing yet."""
+    def __init__(self, source: Store, target: Store, patience: Patience | None = None) -> None:
+        """Asks nothing yet. *patience* is for what may be done twice: all that comes once both stores are closed."""
         self.source, self.target = source, target
+        self.closed = False
+        """Whether both stores are, by what is known here."""
+        self._patience = patience
+
+    def run(self, store: Store, plan: Plan[T]) -> T:
+        """What *plan* gives. Raises as ``Store.run``; once both stores are closed, after *patience*."""
+        return self._patience.run(store, plan) if self._patience and self.closed else store.run(plan)
 
     def checked(self) -> Mark | None:
         """What the source says of a move, which must be to this target, if there is one."""
         for store in (self.source, self.target):
-            store.run(store.operations.schema())  # which makes the tables where a store does that itself
+            self.run(store, store.operations.schema())  # which makes the tables where a store does that itself
             if missing := store.pending():
                 raise SchemaOutdated(f"{store.url} lacks {len(missing)} migrations; run `conveyor migrate` there")
         mine, theirs = self.marks()
@@ -54,7 +65,7 @@ class Pair:
 
     def marks(self) -> tuple[Mark | None, Mark | None]:
         """What both stores say of a move."""
-        return self.source.run(self.source.moving.mark()), self.target.run(self.target.moving.mark())
+        return self.run(self.source, self.source.moving.mark()), self.run(self.target, self.target.moving.mark())
 
     @cached_property
     def origin(self) -> str:
@@ -63,17 +74,17 @@ class Pair:
 
     def identity(self, store: Store) -> str:
         """The store's own id."""
-        return store.run(store.operations.identity())
+        return self.run(store, store.operations.identity())
 
     def is_filled(self) -> bool:
         """Whether the target is closed for this very move."""
-        theirs = self.target.run(self.target.moving.mark())
+        theirs = self.run(self.target, self.target.moving.mark())
         return theirs is not None and theirs.role == "target" and theirs.other == self.origin
 
     def check_workers(self) -> None:
         """Raises ``UsageError`` when a worker lives in either store."""
         for store in (self.source, self.target):
-            alive = [runner for runner in store.run(store.operations.runners()) if runner.alive]
+            alive = [runner for runner in self.run(store, store.operations.runners()) if runner.alive]
             if alive:
                 told = some([f"pid {one.info.pid} on {one.info.host}" for one in alive])
                 raise UsageError(
@@ -97,7 +108,7 @@ class Pair:
 
     def overlap(self) -> Sequence[Record]:
         """The first jobs of the source, if any, that the target has as well, in whatever state."""
-        if not self.target.run(self.target.moving.exported(None, 1)):
+        if not self.run(self.target, self.target.moving.exported(None, 1)):
             return ()
         batches = (self.found(batch) for batch in self.batches(self.source))
         return next((found for found in batches if found), ())
@@ -105,23 +116,23 @@ class Pair:
     def batches(self, store: Store) -> Iterator[Sequence[Record]]:
         """All jobs of *store*, in the order of their ids."""
         after: bytes | None = None
-        while batch := store.run(store.moving.exported(after, BATCH)):
+        while batch := self.run(store, store.moving.exported(after, BATCH)):
             yield batch
             after = batch[-1].id
 
     def found(self, records: Sequence[Record]) -> Sequence[Record]:
         """What the target has of *records*."""
         wanted = [record.id for record in records]
-        found = self.target.run(self.target.moving.found(wanted)) if wanted else ()
+        found = self.run(self.target, self.target.moving.found(wanted)) if wanted else ()
         return list(found)
 
     def schedules(self, store: Store) -> Sequence[Scheduled]:
         """Those of *store*, without the time at which they were read."""
-        return [schedule._replace(now=0) for schedule in store.run(store.schedules.all())]
+        return [schedule._replace(now=0) for schedule in self.run(store, store.schedules.all())]
 
     def paused(self) -> dict[str, int]:
         """The source's paused queues, and since when each is."""
-        queues = self.source.run(self.source.operations.queues())
+        queues = self.run(self.source, self.source.operations.queues())
         return {queue.name: stored(queue.paused_at) for queue in queues if queue.paused_at}
 
 

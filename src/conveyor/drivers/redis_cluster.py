@@ -64,6 +64,11 @@ class Cluster:
         """See ``Source``."""
         self._known = {}
 
+    @property
+    def primaries(self) -> Sequence[Node]:
+        """The nodes that have slots, as they were told last; before that, those that were named."""
+        return self._seen or self._hosts
+
     def pool(self, node: Node | None, seconds: float = DEADLINE) -> Any:
         """See ``Source``."""
         settings = self._at(node) | within(seconds) | waiting(seconds)
@@ -76,7 +81,7 @@ class Cluster:
 
     def listener(self) -> Any:
         """See ``Source``: what is said at one node is heard at all."""
-        nodes = self._seen or self._hosts
+        nodes = tuple(self.primaries)
         self._next += 1  # another one next time, for this one may be gone
         return self.apool(nodes[self._next % len(nodes)]).make_connection()
 

@@ -79,8 +79,8 @@ class Ground(Protocol):
         ...
 
     @property
-    def server(self) -> Server:
-        """The server. Raises ``NotHere`` where there is none."""
+    def servers(self) -> Sequence[Server]:
+        """The servers that have a part of it. Raises ``NotHere`` where there is none."""
         ...
 
     def written(self) -> Reading:

@@ -42,8 +42,6 @@ def open_ground(url: str, who: str = "bench") -> "Ground":
         from conveyor.store.sqlite.ground import SqliteGround
 
         return SqliteGround(url, who)
-    if urlsplit(url).scheme.endswith("+cluster"):
-        raise UsageError("a Redis Cluster cannot be measured yet; name one server")
     if urlsplit(url).scheme.startswith("redis"):
         try:
             from conveyor.store.redis.bench.ground import RedisGround

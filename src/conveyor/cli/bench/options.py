@@ -55,8 +55,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--store",
         "--url",
         metavar="URL",
-        help="sqlite:///FILE, postgresql://... or redis://...: measure beside it, on its disk or server, and leave "
-        "it alone (a temporary file)",
+        help="sqlite:///FILE, postgresql://..., redis://... or redis+cluster://...: measure beside it, on its disk or "
+        "server, and leave it alone (a temporary file)",
     )
     add("--jobs", type=whole, help=f"how many jobs ({JOBS})")
     add(

@@ -71,7 +71,7 @@ class Site:
     def moment(self, workers: Workers | None = None) -> Reading:
         """What can be read at any moment, while all goes on."""
         at = Reading({"at": time.perf_counter()}, {})
-        server = _read("server_cpu", lambda: server_cpu_seconds(self.ground.server))
+        server = _read("server_cpu", lambda: sum(map(server_cpu_seconds, self.ground.servers)))
         worker = _read("worker_cpu", partial(_cpu, workers)) if workers else Reading({}, {})
         return joined(at, self.ground.written(), server, worker)
 

@@ -34,7 +34,7 @@ class Place(NamedTuple):
 
     source: Source
     shown: str
-    """The URL without user and password."""
+    """The URL without user, password and options of connections: whoever has these finds the store by it."""
     prefix: str
     """Of all keys, and of the channel."""
     tags: Sequence[str]
@@ -65,7 +65,8 @@ class Place(NamedTuple):
         if not (timeout := given.get("socket_connect_timeout", "1")).isdecimal() or timeout == "0":
             raise _unread("socket_connect_timeout= is a number of seconds")
         source, where = {"sentinel": _sentinels, "cluster": _cluster}.get(kind, _server)(parts, given)
-        shown = f"{parts.scheme}://{where}" + ("" if prefix == PREFIX else f"?prefix={prefix}")
+        told = {**({} if prefix == PREFIX else {"prefix": prefix}), **({"shards": shards} if shards > 1 else {})}
+        shown = f"{parts.scheme}://{where}" + (f"?{urlencode(told)}" if told else "")
         return cls(source, shown, prefix, [tag_of(prefix, shard, shards or 1) for shard in range(shards or 1)], wait)
 
 

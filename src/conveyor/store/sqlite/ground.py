@@ -50,7 +50,7 @@ class SqliteGround:
         return {"server_version": sqlite3.sqlite_version, "synchronous": self._synchronous, "journal_mode": "wal"}
 
     @property
-    def server(self) -> Server:
+    def servers(self) -> Sequence[Server]:
         """See ``Ground``."""
         raise NotHere(NO_SERVER)
 

@@ -38,7 +38,7 @@ class PostgresGround:
             self._connection = connect(self._scratch.text)
             self.about: Mapping[str, str] = {str(name): str(value) for name, value in self._rows("about")}
             ((name, process),) = self._rows("own")
-            self.server = Server(cast(int, process), str(name))
+            self.servers = (Server(cast(int, process), str(name)),)
         except BaseException:
             self._scratch.drop()
             raise

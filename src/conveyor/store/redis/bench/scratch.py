@@ -5,15 +5,21 @@ Why not a database of the server's by number: clusters and many services have on
 
 import logging
 import secrets
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Final, cast
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from conveyor.core.errors import ConveyorError
-from conveyor.drivers.redis import Argument, Carried, carry, packed, translated
+from conveyor.drivers.redis import Argument, Carried, Moving, carry, packed, translated
+from conveyor.drivers.redis_cluster import Cluster
 from conveyor.drivers.redis_links import Links
+from conveyor.drivers.redis_sources import Node
 from conveyor.plan import Statement
+from conveyor.store.redis.opened import MOVING
 from conveyor.store.redis.place import Place
+from conveyor.store.redis.sharding import grouped
 
 logger = logging.getLogger("conveyor.bench")
 
@@ -31,48 +37,79 @@ class Scratch:
         self.name = f"{self._known}-{secrets.token_hex(6)}"
         self.url = beside(url, self.name)
         place = Place.of(self.url)
-        self._links = Links(place.source, place.tags)
-        self._prefix, self._tags = place.prefix, place.tags
+        self._source, self._tags = place.source, place.tags
+        self._links = Links(place.source, [*place.tags, self._known])
+        self.shards = len(place.tags)
+        self._apart = self.shards
+        """Behind the shards: where the set of prefixes is, which on a Cluster is a node like any other."""
         self.spoken = 0
         """Scripts that this object has called."""
         self._tell_left()
-        self.said("SADD", self._known, self.name)
+        self.said("SADD", self._known, self.name, shard=self._apart)
 
-    def said(self, *words: Argument) -> object:
-        """What the server answers to a command."""
+    def said(self, *words: Argument, shard: int = 0) -> object:
+        """What the server of a *shard* answers to a command."""
         with translated(writes=False), self._links.link() as to:
-            connection = to(0)
+            connection = to(shard)
             connection.send_packed_command(packed(*words))
             return connection.read_response()
 
-    def carried(self, statement: Statement) -> object:
-        """What a script answers."""
+    def carried(self, statement: Statement, shard: int = 0) -> object:
+        """What a script answers in a *shard*."""
         self.spoken += 1
         with self._links.link() as to:
             carried = Carried(self._links.forget, writes=False)
-            return carry(to, self._tags, carried)(statement).rows[0][0]
+            there = replace(statement, params={**statement.params, "shard": shard})
+            return carry(to, self._tags, carried)(there).rows[0][0]
 
-    def facts(self) -> dict[str, str]:
-        """What the server says of itself."""
-        text = cast(bytes, self.said("INFO", "everything")).decode("utf-8", "replace")
-        return {name: value.strip() for name, _, value in (line.partition(":") for line in text.splitlines()) if value}
+    def heads(self) -> Sequence[int]:
+        """The first shard on each server that has any."""
+        with translated(writes=False), self._links.link() as to:
+            first: dict[int, int] = {}
+            for shard in range(self.shards):
+                first.setdefault(id(to(shard)), shard)
+            return list(first.values())
+
+    def facts(self) -> Sequence[Mapping[str, str]]:
+        """What each of these servers says of itself."""
+        return [_read(cast(bytes, self.said("INFO", "everything", shard=shard))) for shard in self.heads()]
 
     def drop(self) -> None:
         """Remove the keys; a failure is told, with what to do."""
         try:
-            for keys in self._keys():
-                if keys:
-                    self.said("UNLINK", *keys)
-            self.said("SREM", self._known, self.name)
+            self._patiently(self._drop)
         except ConveyorError as error:
-            logger.warning("keys are left over, remove them: %s: %s", removal(self.name), error)
+            logger.warning("keys are left over, remove them: %s: %s", self._removal(self.name), error)
         finally:
             self._links.close()
 
-    def _keys(self) -> Iterator[list[bytes]]:
+    def _patiently(self, do: Callable[[], None]) -> None:
+        """*do*, again when a slot is on its way to another node."""
+        for pause in MOVING:
+            try:
+                return do()
+            except Moving:
+                self._links.forget()
+                time.sleep(pause)
+        return do()
+
+    def _drop(self) -> None:
+        for shard in self.heads():
+            for keys in self._keys(shard):
+                for tag, ours in grouped(keys, self._tag_of).items():  # those of one command must be of one slot
+                    if tag is not None:
+                        self.said("UNLINK", *ours, shard=self._tags.index(tag))
+        self.said("SREM", self._known, self.name, shard=self._apart)
+
+    def _tag_of(self, key: bytes) -> str | None:
+        """The tag that *key* bears; ``None`` for one that is not ours."""
+        return next((tag for tag in self._tags if key.startswith(f"{tag}:".encode())), None)
+
+    def _keys(self, shard: int) -> Iterator[list[bytes]]:
+        """Those of the server that has that *shard*."""
         cursor = b"0"
         while True:
-            answer = self.said("SCAN", cursor, "MATCH", f"{{{self._prefix}:*", "COUNT", SCANNED)
+            answer = self.said("SCAN", cursor, "MATCH", f"{{{self.name}:*", "COUNT", SCANNED, shard=shard)
             cursor, keys = cast(tuple[bytes, list[bytes]], answer)
             yield keys
             if cursor == b"0":
@@ -80,11 +117,19 @@ class Scratch:
 
     def _tell_left(self) -> None:
         """Say what a run that was killed has left behind; to remove it is the user's decision."""
-        for name in cast("list[bytes]", self.said("SMEMBERS", self._known)):
+        for name in cast("list[bytes]", self.said("SMEMBERS", self._known, shard=self._apart)):
             left = name.decode("utf-8", "replace")
             if left not in _told:
                 _told.add(left)
-                logger.warning("keys of another run are there; if it has ended, remove them: %s", removal(left))
+                logger.warning("keys of another run are there; if it has ended, remove them: %s", self._removal(left))
+
+    def _removal(self, name: str) -> str:
+        return removal(name, self._source.primaries if isinstance(self._source, Cluster) else ())
+
+
+def _read(info: bytes) -> Mapping[str, str]:
+    lines = (line.partition(":") for line in info.decode("utf-8", "replace").splitlines())
+    return {name: value.strip() for name, _, value in lines if value}
 
 
 def beside(url: str, prefix: str) -> str:
@@ -94,7 +139,12 @@ def beside(url: str, prefix: str) -> str:
     return parts._replace(query=urlencode([*rest, ("prefix", prefix)])).geturl()
 
 
-def removal(name: str) -> str:
-    """The command that removes what is left of a run."""
+def removal(name: str, nodes: Sequence[Node] = ()) -> str:
+    """The command that removes what is left of a run; of a Cluster each of its *nodes* has a part."""
     known = name.rpartition("-")[0]
-    return f"redis-cli --scan --pattern '{{{name}:*' | xargs redis-cli unlink; redis-cli srem {known} {name}"
+    if not nodes:
+        return f"redis-cli --scan --pattern '{{{name}:*' | xargs redis-cli unlink; redis-cli srem {known} {name}"
+    hosts = " ".join(f"'{host} -p {port}'" for host, port in nodes)
+    host, port = nodes[0]
+    each = f"redis-cli -h $at --scan --pattern '{{{name}:*' | xargs -n 1 redis-cli -c -h $at unlink"
+    return f"for at in {hosts}; do {each}; done; redis-cli -c -h {host} -p {port} srem {known} {name}"
