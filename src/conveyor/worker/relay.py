@@ -14,7 +14,7 @@ from conveyor.core.backoff import jittered
 from conveyor.core.errors import ConveyorError
 from conveyor.plan import Ring
 from conveyor.store.contract import Store
-from conveyor.store.outbox import Batch, Turn
+from conveyor.store.outbox import Batch, Standing, Turn
 from conveyor.worker.duty import kept, logged
 from conveyor.worker.surround import Surround
 
@@ -74,7 +74,7 @@ class Relay:
         self._listener = outbox.listener(bytes.fromhex(self._owner))
         self._woken = asyncio.Event()
         self._source, self._position, self._looked = "", 0, 0.0
-        self._reach = Reach()
+        self._reach, self._standing = Reach(), Standing()
         self._spoilt: set[int] = set()
 
     async def drain(self) -> None:
@@ -116,11 +116,12 @@ class Relay:
 
     async def _look(self, since: int) -> Turn:
         self._woken.clear()
-        return await self._outbox.arun(self._plans.turn(self._owner, since))
+        turn = await self._outbox.arun(self._plans.turn(self._owner, since))
+        return turn if turn.left <= LASTING * 1_000_000 else turn._replace(left=0)  # by a clock that was ahead
 
     async def _forward(self, since: int) -> bool:
         """Forward what is under way, and the oldest of the rest; whether there may be more. Keeps the turn."""
-        plan = self._plans.take(self._owner, round(LASTING * 1_000_000), since)
+        plan = self._plans.take(self._owner, round(LASTING * 1_000_000), since, self._standing)
         batches = await self._outbox.arun(plan)
         self._looked = time.monotonic()
         if batches is None:
