@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import json
 import logging
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import closing
 from contextvars import copy_context
@@ -23,8 +24,9 @@ from conveyor.core.unique import Unique
 from conveyor.plan import Plan
 from conveyor.store.contract import Store
 from conveyor.store.outbox import JOBS, MOST_OPEN, Outbox, Standing
+from conveyor.store.postgres.opened import PostgresStore
 from conveyor.task import Task
-from conveyor.worker.relay import Reach, Relay
+from conveyor.worker.relay import POLL_HEARING, Reach, Relay
 from conveyor.worker.runner import Settings
 from tests.support.carriers import Carrier, Kind, outside
 from tests.support.ground import PLAIN
@@ -353,7 +355,7 @@ def test_it_is_the_turn_of_one(office: Office) -> None:
 
 
 def test_a_turn_that_lasts_too_long_is_over(office: Office) -> None:
-    """The clock was ahead when it was taken, and was set back; or another server has taken over, whose clock is right."""
+    """The clock was ahead when it was taken, and was set back; or another server has taken over."""
     office.put(1)
     office.relay()
     with outside(office.url) as connection:
@@ -460,6 +462,24 @@ def test_what_another_version_can_read_is_forwarded_by_that(office: Office) -> N
         connection.execute("UPDATE conveyor_outbox SET job = substr(job, 2)")
     office.relay()
     assert (office.left(), office.numbers()) == (0, [1, 2])
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(("id", "ab"), ("queue", ""), ("task", "t" * 201), ("priority", 101), ("max_attempts", 0)),
+        *((field, 10**30) for field in ("due", "delay", "timeout", "expires", "keep")),
+        ("not_of_this_version", 1),
+    ],
+)
+def test_what_no_enqueue_of_this_version_writes_is_not_forwarded(office: Office, field: str, value: object) -> None:
+    office.put(1, 2)
+    with outside(office.url) as connection:
+        ((text,),) = connection.execute("SELECT job FROM conveyor_outbox WHERE job LIKE '%[[1],%'").fetchall()
+        spoilt = json.dumps(json.loads(text) | {field: value})
+        connection.execute(f"UPDATE conveyor_outbox SET job = '{spoilt}' WHERE job LIKE '%[[1],%'")
+    office.relay()
+    assert (office.left(), office.numbers()) == (1, [2])
 
 
 def test_more_than_one_batch(office: Office) -> None:
@@ -585,7 +605,44 @@ def test_a_late_commit_is_found(office: Office) -> None:
     assert [len(batch.entries) for batch in found] == [1]
 
 
+def test_what_is_committed_long_after_others_is_forwarded_at_once(
+    server: RedisServer, make: Callable[..., Office], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its place is before that of all that was forwarded meanwhile."""
+    monkeypatch.setattr("conveyor.worker.relay.LATE", 0.0)
+    server.flush()
+    office = make(server.url())
+
+    async def body() -> None:
+        with closing(psycopg.connect(office.url)) as late:
+            office.task.using(within=late).enqueue(0)
+            for n in range(1, 4):
+                await asyncio.to_thread(office.put, n)
+                await _until(lambda: len(office.stored()) == n)  # noqa: B023 - used at once
+            late.commit()
+            begun = time.monotonic()
+            await _until(lambda: len(office.stored()) == 4)
+            assert time.monotonic() - begun < POLL_HEARING / 2
+
+    _working(office, body)
+
+
 # ---------------------------------------------------------------- what is refused, and told
+
+
+def test_a_key_in_the_outbox_keeps_nobody_from_enqueueing(office: Office) -> None:
+    with own(office.url) as connection, office.app.within(connection):
+        office.task.using(unique="k").enqueue(1)
+        assert office.task.using(unique="k", within=None).enqueue(2).created
+    office.relay()
+    assert (office.left(), office.numbers()) == (0, [2])
+
+
+def test_where_to_listen_is_told_to_the_outbox_too() -> None:
+    """It may lead through a pooler."""
+    app = Conveyor("redis://localhost", outbox="postgresql://pooler/x", listen_url="postgresql://server/x")
+    assert isinstance(app.outbox, PostgresStore)
+    assert "server" in app.outbox._listen_text
 
 
 def test_another_database_is_refused(office: Office, postgres_elsewhere: str) -> None:

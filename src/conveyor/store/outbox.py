@@ -8,18 +8,20 @@ jobs have ended and are gone since. A shard remembers some thousand numbers. Tha
 work.
 
 A relay that looked from the beginning each time would find all the rows first that it has deleted, as long as somebody
-holds a snapshot. So it looks behind the position that it had reached some seconds ago, and only now and then at all. Nor
-does a batch change the row that says whose turn it is: see ``Standing``.
+holds a snapshot. So it looks behind the position that it had reached some seconds ago, and only now and then at all.
+Nor does a batch change the row that says whose turn it is: see ``Standing``.
 """
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Final, NamedTuple, Protocol, cast
+from typing import Annotated, Final, NamedTuple, Protocol, cast
 
 import msgspec
 
 from conveyor.core.errors import ConveyorError, UsageError
 from conveyor.core.model import COUNTED, NewJob
+from conveyor.core.options import PRIORITIES
+from conveyor.core.text import NAME_LENGTH
 from conveyor.core.unique import Hold, OnConflict
 from conveyor.plan import Plan, Row, Statement, Steps
 from conveyor.store.sqlbase import SqlBase, number
@@ -153,20 +155,28 @@ class Intake(Protocol):
         ...
 
 
-class _Held(msgspec.Struct, omit_defaults=True):
-    """A job, as it is written down here."""
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=NAME_LENGTH)]
+Micros = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
+"""What Redis can reckon with. One job that it cannot would spoil each list of jobs that it is in."""
 
-    id: str
-    task: str
-    queue: str
-    priority: int
-    due: int
-    delay: int
-    max_attempts: int
-    timeout: int | None
+
+class _Held(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
+    """A job, as it is written down here.
+
+    What a newer version has added to one waits for a worker that knows of it: half of a job is not what was asked for.
+    """
+
+    id: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
+    task: Name
+    queue: Name
+    priority: Annotated[int, msgspec.Meta(ge=PRIORITIES[0], le=PRIORITIES[-1])]
+    due: Micros
+    delay: Micros
+    max_attempts: Annotated[int, msgspec.Meta(ge=1, le=2**15 - 1)]
+    timeout: Micros | None
     args: str
-    expires: int | None = None
-    keep: int | None = None
+    expires: Micros | None = None
+    keep: Micros | None = None
     extras: str | None = None
     unique: str | None = None
     until_start: bool = False
@@ -232,7 +242,7 @@ class SqlOutbox(SqlBase):
         return batches
 
     def _has_turn(self, owner: str, lasting: int, standing: Standing) -> Steps[bool]:
-        """Whether it is *owner*'s turn. Numbers are the time, so that none comes twice after a restore or a failover."""
+        """Whether it is *owner*'s turn. Numbers are the time: none comes twice after a restore or a failover."""
         if standing.lowest:
             rows = (yield self.own("mine", owner=owner, lasting=lasting // 2)).rows
             if rows and rows[0][0] == standing.lowest:

@@ -27,7 +27,7 @@ POLL_HEARING: Final = 5.0
 LATE: Final = 3.0
 """Seconds in which a transaction is expected to end that has put jobs here; what comes later waits for the next look at
 all there is."""
-WHOLE: Final = 5.0
+WHOLE: Final = 0.2
 """Seconds between such looks, at least,"""
 SHARE: Final = 20.0
 """and at least so many times as long as one takes."""
@@ -53,6 +53,10 @@ class Reach:
         while self._marks and self._marks[0][0] < now - LATE:
             self._floor = self._marks.popleft()[1]
         return 0 if now >= self._whole else self._floor
+
+    def rest(self, since: int) -> float:
+        """For how many seconds a look behind *since* will do: who has rung may have come late, and not be behind it."""
+        return self._whole - time.monotonic() if since else math.inf
 
     def looked(self, since: int, took: float, position: int) -> None:
         """A look behind *since* took so many seconds, and found jobs up to *position*."""
@@ -101,13 +105,14 @@ class Relay:
                 if not turn.mine and turn.left > 0:
                     await asyncio.sleep(jittered(turn.left / 1_000_000))
                     continue
+                opened = hearing is not None  # until then a look takes as long as to connect
                 hearing = hearing or asyncio.create_task(kept("outbox", lambda: self._listener.listen(self._heard)))
                 due = not turn.mine or turn.left < LASTING * 500_000
                 self._looked = time.monotonic()
                 more = (turn.waiting or due) and await self._forward(since)
-                self._reach.looked(since, self._looked - begun, self._position)
+                self._reach.looked(since, self._looked - begun if opened else 0.0, self._position)
                 if not more:
-                    await self._rest()
+                    await self._rest(self._reach.rest(since))
         finally:
             if hearing is not None:
                 hearing.cancel()
@@ -154,9 +159,9 @@ class Relay:
         if why is Ring.OUTBOX:
             self._woken.set()
 
-    async def _rest(self) -> None:
+    async def _rest(self, most: float) -> None:
         """Wait until there may be something again, or the turn has to be kept."""
-        end = time.monotonic() + (POLL_HEARING if self._listener.hears else POLL)
+        end = time.monotonic() + min(POLL_HEARING if self._listener.hears else POLL, most)
         while not self._woken.is_set():
             left = end - time.monotonic()
             with contextlib.suppress(TimeoutError):
