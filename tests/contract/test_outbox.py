@@ -228,6 +228,8 @@ def test_a_handle_knows_that_its_job_is_on_its_way(office: Office) -> None:
         job = office.task.using(within=connection).enqueue(1)
     with pytest.raises(OnItsWay, match="is in the outbox, and no worker of this app has forwarded it yet"):
         job.refresh()
+    with pytest.raises(OnItsWay):
+        office.app.jobs.why(job.id)
     with pytest.raises(TimeoutError):
         job.result(timeout=0)
     office.relay()
