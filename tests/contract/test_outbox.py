@@ -30,6 +30,7 @@ from conveyor.worker.relay import POLL_HEARING, Reach, Relay
 from conveyor.worker.runner import Settings
 from tests.support.carriers import Carrier, Kind, outside
 from tests.support.ground import PLAIN
+from tests.support.jobs import new_job
 from tests.support.redis import RedisServer, versions
 
 T = TypeVar("T")
@@ -500,6 +501,17 @@ def test_large_jobs_go_in_small_batches(office: Office) -> None:
     assert [len(batch.entries) for batch in batches] == [3]
     office.relay()
     assert (office.left(), len(office.stored())) == (0, 10)
+
+
+def test_what_is_too_much_for_one_statement_is_put_there_in_several(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("conveyor.store.outbox.AT_ONCE", 1_000)
+    statements = list(office.plans.hold([new_job(args=b"x" * 300) for _ in range(10)]).steps())
+    assert 3 < len(statements) < 10
+    office.put(*range(10))
+    office.relay()
+    assert office.numbers() == list(range(10))
 
 
 class OneDown:

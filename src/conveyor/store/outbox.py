@@ -31,6 +31,8 @@ EACH: Final = 0.01
 JOBS: Final = 1_000
 BYTES: Final = 1_000_000
 """Of one batch, at most; but for one job that is larger."""
+AT_ONCE: Final = 10_000_000
+"""Characters that one statement puts here, but for one job that is larger: PostgreSQL hangs up on a gigabyte."""
 MOST_OPEN: Final = 8
 """Batches that are under way at a time: some may have to wait for a shard that cannot be reached."""
 NUMBERS: Final = 100_000
@@ -200,7 +202,15 @@ class SqlOutbox(SqlBase):
         """See ``Outbox``."""
 
         def steps() -> Steps[Mapping[bytes, bytes]]:
-            yield self.own("hold", rows=_text([(job.id.hex(), written(job)) for job in jobs]))
+            rows, size = list[tuple[str, str]](), 0
+            for job in jobs:
+                text = written(job)
+                if rows and size + len(text) > AT_ONCE:
+                    yield self.own("hold", rows=_text(rows))
+                    rows, size = [], 0
+                rows.append((job.id.hex(), text))
+                size += len(text)
+            yield self.own("hold", rows=_text(rows))
             return {}
 
         return Plan(steps)
