@@ -152,7 +152,7 @@ class Conveyor(Later, Surrounded):
         if self.outbox_url is None or self._rig is not None:
             return None
         with opening():
-            self._outbox = self._outbox or open_store(self.outbox_url, SystemClock())
+            self._outbox = self._outbox or open_store(self.outbox_url, SystemClock(), self.listen_url)
             return self._outbox
 
     @property

@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import json
 import logging
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import closing
 from contextvars import copy_context
@@ -22,12 +23,14 @@ from conveyor.core.model import JobFilter, JobInfo
 from conveyor.core.unique import Unique
 from conveyor.plan import Plan
 from conveyor.store.contract import Store
-from conveyor.store.outbox import JOBS, MOST_OPEN, Outbox
+from conveyor.store.outbox import JOBS, MOST_OPEN, Outbox, Standing
+from conveyor.store.postgres.opened import PostgresStore
 from conveyor.task import Task
-from conveyor.worker.relay import Reach, Relay
+from conveyor.worker.relay import POLL_HEARING, Reach, Relay
 from conveyor.worker.runner import Settings
 from tests.support.carriers import Carrier, Kind, outside
 from tests.support.ground import PLAIN
+from tests.support.jobs import new_job
 from tests.support.redis import RedisServer, versions
 
 T = TypeVar("T")
@@ -226,6 +229,8 @@ def test_a_handle_knows_that_its_job_is_on_its_way(office: Office) -> None:
         job = office.task.using(within=connection).enqueue(1)
     with pytest.raises(OnItsWay, match="is in the outbox, and no worker of this app has forwarded it yet"):
         job.refresh()
+    with pytest.raises(OnItsWay):
+        office.app.jobs.why(job.id)
     with pytest.raises(TimeoutError):
         job.result(timeout=0)
     office.relay()
@@ -345,13 +350,56 @@ def test_it_is_the_turn_of_one(office: Office) -> None:
     assert not turn.mine
     assert 0 < turn.left <= HOUR
     office.put(1)
-    office.relay()
-    assert office.left() == 1, "it is not that one's turn"
     outbox.run(office.plans.pass_on("other"))
     assert outbox.run(office.plans.take("other", HOUR, 0)) is None
     outbox.run(office.plans.pass_on("one"))
     office.relay()
     assert office.left() == 0
+
+
+def test_a_turn_that_lasts_too_long_is_over(office: Office) -> None:
+    """The clock was ahead when it was taken, and was set back; or another server has taken over."""
+    office.put(1)
+    office.relay()
+    with outside(office.url) as connection:
+        connection.execute(f"UPDATE conveyor_relay SET owner = 'dead', owned_until = {2**62}")
+    office.put(2)
+    office.relay()
+    assert (office.left(), office.numbers()) == (0, [1, 2])
+
+
+def test_what_a_relay_remembers_of_its_turn_is_nothing_once_another_has_had_it(office: Office) -> None:
+    first, second = Standing(), Standing()
+
+    def take(owner: str, standing: Standing) -> list[int]:
+        batches = office.outbox.run(office.plans.take(owner, HOUR, 0, standing))
+        assert batches is not None
+        return [batch.number for batch in batches]
+
+    def change(text: str) -> None:
+        with outside(office.url) as connection:
+            connection.execute(f"UPDATE conveyor_relay SET {text}")
+
+    numbers = []
+    for n in range(3):
+        office.put(n)
+        numbers = take("one", first)
+        assert len(numbers) == n + 1
+    change("owned_until = 0")
+    office.put(3)
+    others = take("other", second)
+    assert others[:3] == numbers
+    assert others[3] > numbers[2]
+    change("owned_until = 0")
+    office.put(4)
+    again = take("one", first)
+    assert again[:4] == others
+    assert again[4] > others[3]
+    change("number = number + 10")  # somebody had the turn, and has passed it on, and it is ours again
+    office.put(5)
+    last = take("one", first)
+    assert last[:5] == again
+    assert last[5] > again[4] + 10
 
 
 def test_jobs_for_two_stores_lie_in_one_outbox(server: RedisServer, make: Callable[..., Office]) -> None:
@@ -419,6 +467,24 @@ def test_what_another_version_can_read_is_forwarded_by_that(office: Office) -> N
     assert (office.left(), office.numbers()) == (0, [1, 2])
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(("id", "ab"), ("queue", ""), ("task", "t" * 201), ("priority", 101), ("max_attempts", 0)),
+        *((field, 10**30) for field in ("due", "delay", "timeout", "expires", "keep")),
+        ("not_of_this_version", 1),
+    ],
+)
+def test_what_no_enqueue_of_this_version_writes_is_not_forwarded(office: Office, field: str, value: object) -> None:
+    office.put(1, 2)
+    with outside(office.url) as connection:
+        ((text,),) = connection.execute("SELECT job FROM conveyor_outbox WHERE job LIKE '%[[1],%'").fetchall()
+        spoilt = json.dumps(json.loads(text) | {field: value})
+        connection.execute(f"UPDATE conveyor_outbox SET job = '{spoilt}' WHERE job LIKE '%[[1],%'")
+    office.relay()
+    assert (office.left(), office.numbers()) == (1, [2])
+
+
 def test_more_than_one_batch(office: Office) -> None:
     office.put(*range(JOBS + 200))
     office.relay()
@@ -435,6 +501,17 @@ def test_large_jobs_go_in_small_batches(office: Office) -> None:
     assert [len(batch.entries) for batch in batches] == [3]
     office.relay()
     assert (office.left(), len(office.stored())) == (0, 10)
+
+
+def test_what_is_too_much_for_one_statement_is_put_there_in_several(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("conveyor.store.outbox.AT_ONCE", 1_000)
+    statements = list(office.plans.hold([new_job(args=b"x" * 300) for _ in range(10)]).steps())
+    assert 3 < len(statements) < 10
+    office.put(*range(10))
+    office.relay()
+    assert office.numbers() == list(range(10))
 
 
 class OneDown:
@@ -542,7 +619,44 @@ def test_a_late_commit_is_found(office: Office) -> None:
     assert [len(batch.entries) for batch in found] == [1]
 
 
+def test_what_is_committed_long_after_others_is_forwarded_at_once(
+    server: RedisServer, make: Callable[..., Office], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its place is before that of all that was forwarded meanwhile."""
+    monkeypatch.setattr("conveyor.worker.relay.LATE", 0.0)
+    server.flush()
+    office = make(server.url())
+
+    async def body() -> None:
+        with closing(psycopg.connect(office.url)) as late:
+            office.task.using(within=late).enqueue(0)
+            for n in range(1, 4):
+                await asyncio.to_thread(office.put, n)
+                await _until(lambda: len(office.stored()) == n)  # noqa: B023 - used at once
+            late.commit()
+            begun = time.monotonic()
+            await _until(lambda: len(office.stored()) == 4)
+            assert time.monotonic() - begun < POLL_HEARING / 2
+
+    _working(office, body)
+
+
 # ---------------------------------------------------------------- what is refused, and told
+
+
+def test_a_key_in_the_outbox_keeps_nobody_from_enqueueing(office: Office) -> None:
+    with own(office.url) as connection, office.app.within(connection):
+        office.task.using(unique="k").enqueue(1)
+        assert office.task.using(unique="k", within=None).enqueue(2).created
+    office.relay()
+    assert (office.left(), office.numbers()) == (0, [2])
+
+
+def test_where_to_listen_is_told_to_the_outbox_too() -> None:
+    """It may lead through a pooler."""
+    app = Conveyor("redis://localhost", outbox="postgresql://pooler/x", listen_url="postgresql://server/x")
+    assert isinstance(app.outbox, PostgresStore)
+    assert "server" in app.outbox._listen_text
 
 
 def test_another_database_is_refused(office: Office, postgres_elsewhere: str) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from conveyor.core.errors import ConveyorError
 from conveyor.core.lifecycle import State
 from tests.support.waiting import until
 from tests.support.yard import Yard
@@ -30,6 +31,18 @@ def read_only(url: str, *, now: bool) -> None:
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
             "WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
+
+
+def test_a_session_that_may_only_read_is_left(yard: Yard) -> None:
+    """A failover may leave one on a server that is a replica now, and well: nobody ends it."""
+    read_only(yard.url, now=True)
+    yard.store.close()  # its connections were ended
+    with pytest.raises(ConveyorError, match="read-only"):
+        yard.enqueue("nap", 0.0)
+    with psycopg.connect(yard.url, autocommit=True) as server:
+        server.execute("SET default_transaction_read_only = off")
+        server.execute(f"ALTER DATABASE {server.info.dbname} SET default_transaction_read_only = off".encode())
+    assert yard.enqueue("nap", 0.0)
 
 
 def test_a_server_that_is_read_only_for_a_while_costs_no_outcome(yard: Yard) -> None:

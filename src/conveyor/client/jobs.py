@@ -8,7 +8,6 @@ from conveyor.client.changes import Affected, cancelled, chosen, deleted, pruned
 from conveyor.client.deploys import LOOKED_AT, Lasting, looked_through
 from conveyor.client.desk import StoreDesk
 from conveyor.client.filters import Filters, job_filter, parsed
-from conveyor.client.sending import found
 from conveyor.core.deploy import DeployCheck
 from conveyor.core.errors import UsageError
 from conveyor.core.lifecycle import State
@@ -205,19 +204,16 @@ class Jobs:
 
         *job* is an id, or a record that was just read.
         """
-        return drive(self._store(), self._explained(job))
+        info = job if isinstance(job, JobInfo) else self._desk.info(parsed(job))
+        return drive(self._store(), self._explained(info))
 
     async def awhy(self, job: str | UUID | JobInfo) -> str:
         """``why`` for async code."""
-        return await adrive(self._store(), self._explained(job))
+        info = job if isinstance(job, JobInfo) else await self._desk.ainfo(parsed(job))
+        return await adrive(self._store(), self._explained(info))
 
-    def _explained(self, job: str | UUID | JobInfo) -> Rounds[str]:
+    def _explained(self, info: JobInfo) -> Rounds[str]:
         operations = self._store().operations
-        if isinstance(job, JobInfo):
-            info = job
-        else:
-            id_ = parsed(job)
-            info = found((yield from step(operations.get(id_))), id_)
         runners: Sequence[Runner] = []
         queue, ahead = None, 0
         if not info.state.final:

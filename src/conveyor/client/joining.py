@@ -134,6 +134,10 @@ class InOutbox(InStore):
         """See ``InStore``. Keys are taken by the relay, and nobody waits for them."""
         _check_told(block.loan.name, jobs)
 
+    def after(self, block: Within, jobs: Sequence[NewJob], holders: Holders) -> None:
+        """See ``InStore``."""
+        super().after(block, [job._replace(unique=None) for job in jobs], holders)
+
 
 class AfterCommit(Joiner):
     """The store joins no transaction, and there is no outbox: jobs are sent once the library tells of the commit."""

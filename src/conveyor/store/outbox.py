@@ -9,16 +9,19 @@ work.
 
 A relay that looked from the beginning each time would find all the rows first that it has deleted, as long as somebody
 holds a snapshot. So it looks behind the position that it had reached some seconds ago, and only now and then at all.
+Nor does a batch change the row that says whose turn it is: see ``Standing``.
 """
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Final, NamedTuple, Protocol, cast
+from typing import Annotated, Final, NamedTuple, Protocol, cast
 
 import msgspec
 
 from conveyor.core.errors import ConveyorError, UsageError
 from conveyor.core.model import COUNTED, NewJob
+from conveyor.core.options import PRIORITIES
+from conveyor.core.text import NAME_LENGTH
 from conveyor.core.unique import Hold, OnConflict
 from conveyor.plan import Plan, Row, Statement, Steps
 from conveyor.store.sqlbase import SqlBase, number
@@ -28,8 +31,12 @@ EACH: Final = 0.01
 JOBS: Final = 1_000
 BYTES: Final = 1_000_000
 """Of one batch, at most; but for one job that is larger."""
+AT_ONCE: Final = 10_000_000
+"""Characters that one statement puts here, but for one job that is larger: PostgreSQL hangs up on a gigabyte."""
 MOST_OPEN: Final = 8
 """Batches that are under way at a time: some may have to wait for a shard that cannot be reached."""
+NUMBERS: Final = 100_000
+"""That are a relay's each time when it says that the turn is its own: more than it can give until the next time."""
 
 
 class Entry(NamedTuple):
@@ -58,6 +65,28 @@ class Turn(NamedTuple):
     """Whether anything is to be forwarded."""
 
 
+class Standing:
+    """What a relay remembers while the turn is its own, so that the row which says so is written only to prolong it.
+
+    Each version of that row, and each batch that has ended, would be passed again by whoever looks for the latest, for
+    as long as somebody holds a snapshot.
+    """
+
+    def __init__(self) -> None:
+        """It is not one's turn."""
+        self.lowest = 0
+        """The row's own number: those above it are this relay's, for as long as it stands there."""
+        self.last = 0
+        """The number that was given last."""
+        self.open = 0
+        """No batch of a lower number is under way."""
+
+    def begin(self, lowest: int) -> None:
+        """The turn was taken, or prolonged; somebody else may have had it meanwhile."""
+        self.lowest = self.last = lowest
+        self.open = 0
+
+
 class Relayed(NamedTuple):
     """What became of batches."""
 
@@ -80,10 +109,13 @@ class Outbox(Protocol):
         """Whose turn it is; nothing is changed. *since* as for ``take``."""
         ...
 
-    def take(self, owner: str, lasting: int, since: int) -> Plan[Sequence[Batch] | None]:
+    def take(
+        self, owner: str, lasting: int, since: int, standing: Standing | None = None
+    ) -> Plan[Sequence[Batch] | None]:
         """All batches that are under way, in order, and one more; ``None``: it is somebody else's turn.
 
-        The turn is *owner*'s for *lasting* microseconds more. Jobs are looked for behind the position *since*.
+        The turn is *owner*'s for half of *lasting* microseconds more, at least. Jobs are looked for behind the position
+        *since*. *standing* is *owner*'s, and the same each time.
         """
         ...
 
@@ -125,20 +157,28 @@ class Intake(Protocol):
         ...
 
 
-class _Held(msgspec.Struct, omit_defaults=True):
-    """A job, as it is written down here."""
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=NAME_LENGTH)]
+Micros = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
+"""What Redis can reckon with. One job that it cannot would spoil each list of jobs that it is in."""
 
-    id: str
-    task: str
-    queue: str
-    priority: int
-    due: int
-    delay: int
-    max_attempts: int
-    timeout: int | None
+
+class _Held(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
+    """A job, as it is written down here.
+
+    What a newer version has added to one waits for a worker that knows of it: half of a job is not what was asked for.
+    """
+
+    id: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
+    task: Name
+    queue: Name
+    priority: Annotated[int, msgspec.Meta(ge=PRIORITIES[0], le=PRIORITIES[-1])]
+    due: Micros
+    delay: Micros
+    max_attempts: Annotated[int, msgspec.Meta(ge=1, le=2**15 - 1)]
+    timeout: Micros | None
     args: str
-    expires: int | None = None
-    keep: int | None = None
+    expires: Micros | None = None
+    keep: Micros | None = None
     extras: str | None = None
     unique: str | None = None
     until_start: bool = False
@@ -162,7 +202,15 @@ class SqlOutbox(SqlBase):
         """See ``Outbox``."""
 
         def steps() -> Steps[Mapping[bytes, bytes]]:
-            yield self.own("hold", rows=_text([(job.id.hex(), written(job)) for job in jobs]))
+            rows, size = list[tuple[str, str]](), 0
+            for job in jobs:
+                text = written(job)
+                if rows and size + len(text) > AT_ONCE:
+                    yield self.own("hold", rows=_text(rows))
+                    rows, size = [], 0
+                rows.append((job.id.hex(), text))
+                size += len(text)
+            yield self.own("hold", rows=_text(rows))
             return {}
 
         return Plan(steps)
@@ -176,16 +224,19 @@ class SqlOutbox(SqlBase):
 
         return Plan(steps, writes=False)
 
-    def take(self, owner: str, lasting: int, since: int) -> Plan[Sequence[Batch] | None]:
+    def take(
+        self, owner: str, lasting: int, since: int, standing: Standing | None = None
+    ) -> Plan[Sequence[Batch] | None]:
         """See ``Outbox``. The relay's row is locked first: who comes second sees all that the first has written."""
-        return Plan(partial(self._take, owner, lasting, since), atomic=True, patience=JOBS * EACH)
+        steps = partial(self._take, owner, lasting, since, standing or Standing())
+        return Plan(steps, atomic=True, patience=JOBS * EACH)
 
-    def _take(self, owner: str, lasting: int, since: int) -> Steps[Sequence[Batch] | None]:
-        if not (yield self.own("own", owner=owner, lasting=lasting)).rows:
+    def _take(self, owner: str, lasting: int, since: int, standing: Standing) -> Steps[Sequence[Batch] | None]:
+        if not (yield from self._has_turn(owner, lasting, standing)):
             return None
         batches: list[Batch] = []
         taken: list[int] = []
-        for number_, positions in cast("Sequence[tuple[int, str]]", (yield self.own("open")).rows):
+        for number_, positions in cast("Sequence[tuple[int, str]]", (yield self.own("open", first=standing.open)).rows):
             if rows := (yield self.own("of", positions=positions)).rows:
                 taken += _POSITIONS.decode(positions)
                 batches.append(_batch(number_, rows))
@@ -194,14 +245,22 @@ class SqlOutbox(SqlBase):
         if sum(1 for batch in batches if batch.entries) < MOST_OPEN:
             rows = (yield self.own("next", positions=_text(taken), since=since, limit=JOBS, bytes=BYTES)).rows
             if rows:
-                batches.append((yield from self._begun(rows)))
+                standing.last += 1
+                yield self.own("begin", number=standing.last, positions=_text([row[0] for row in rows]))
+                batches.append(_batch(standing.last, rows))
+        standing.open = min((batch.number for batch in batches), default=standing.last)
         return batches
 
-    def _begun(self, rows: Sequence[Row]) -> Steps[Batch]:
-        """A batch of *rows*. Its number is the time, so that none comes twice after a restore or a failover either."""
-        last = number((yield self.own("number")))
-        yield self.own("begin", number=last, positions=_text([row[0] for row in rows]))
-        return _batch(last, rows)
+    def _has_turn(self, owner: str, lasting: int, standing: Standing) -> Steps[bool]:
+        """Whether it is *owner*'s turn. Numbers are the time: none comes twice after a restore or a failover."""
+        if standing.lowest:
+            rows = (yield self.own("mine", owner=owner, lasting=lasting // 2)).rows
+            if rows and rows[0][0] == standing.lowest:
+                return True
+        rows = (yield self.own("own", owner=owner, lasting=lasting, numbers=NUMBERS)).rows
+        if rows:
+            standing.begin(cast(int, rows[0][0]))
+        return bool(rows)
 
     def forwarded(self, batch: Batch, stored: frozenset[bytes]) -> Plan[None]:
         """See ``Outbox``."""

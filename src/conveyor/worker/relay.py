@@ -15,7 +15,7 @@ from conveyor.core.backoff import jittered
 from conveyor.core.errors import ConveyorError
 from conveyor.plan import Ring
 from conveyor.store.contract import Store
-from conveyor.store.outbox import Batch, Turn
+from conveyor.store.outbox import Batch, Standing, Turn
 from conveyor.worker.duty import kept, logged
 from conveyor.worker.surround import Surround
 
@@ -28,7 +28,7 @@ POLL_HEARING: Final = 5.0
 LATE: Final = 3.0
 """Seconds in which a transaction is expected to end that has put jobs here; what comes later waits for the next look at
 all there is."""
-WHOLE: Final = 5.0
+WHOLE: Final = 0.2
 """Seconds between such looks, at least,"""
 SHARE: Final = 20.0
 """and at least so many times as long as one takes."""
@@ -54,6 +54,10 @@ class Reach:
         while self._marks and self._marks[0][0] < now - LATE:
             self._floor = self._marks.popleft()[1]
         return 0 if now >= self._whole else self._floor
+
+    def rest(self, since: int) -> float:
+        """For how many seconds a look behind *since* will do: who has rung may have come late, and not be behind it."""
+        return self._whole - time.monotonic() if since else math.inf
 
     def looked(self, since: int, took: float, position: int) -> None:
         """A look behind *since* took so many seconds, and found jobs up to *position*."""
@@ -87,7 +91,7 @@ class Relay:
         self._listener = outbox.listener(bytes.fromhex(self._owner))
         self._woken = asyncio.Event()
         self._source = ""
-        self._reach = Reach()
+        self._reach, self._standing = Reach(), Standing()
         self._spoilt: set[int] = set()
 
     async def drain(self) -> None:
@@ -114,12 +118,13 @@ class Relay:
                 if not turn.mine and turn.left > 0:
                     await asyncio.sleep(jittered(turn.left / 1_000_000))
                     continue
+                opened = hearing is not None  # until then a look takes as long as to connect
                 hearing = hearing or asyncio.create_task(kept("outbox", lambda: self._listener.listen(self._heard)))
                 due = not turn.mine or turn.left < LASTING * 500_000
                 found = await self._forward(since) if turn.waiting or due else Found(time.monotonic())
-                self._reach.looked(since, found.at - begun, found.position)
+                self._reach.looked(since, found.at - begun if opened else 0.0, found.position)
                 if not found.more:
-                    await self._rest()
+                    await self._rest(self._reach.rest(since))
         finally:
             if hearing is not None:
                 hearing.cancel()
@@ -128,11 +133,12 @@ class Relay:
 
     async def _look(self, since: int) -> Turn:
         self._woken.clear()
-        return await self._outbox.arun(self._plans.turn(self._owner, since))
+        turn = await self._outbox.arun(self._plans.turn(self._owner, since))
+        return turn if turn.left <= LASTING * 1_000_000 else turn._replace(left=0)  # by a clock that was ahead
 
     async def _forward(self, since: int) -> Found:
         """Forward what is under way, and the oldest of the rest. Keeps the turn."""
-        plan = self._plans.take(self._owner, round(LASTING * 1_000_000), since)
+        plan = self._plans.take(self._owner, round(LASTING * 1_000_000), since, self._standing)
         batches = await self._outbox.arun(plan)
         at = time.monotonic()
         self._say_spoilt(batches or ())
@@ -163,9 +169,9 @@ class Relay:
         if why is Ring.OUTBOX:
             self._woken.set()
 
-    async def _rest(self) -> None:
+    async def _rest(self, most: float) -> None:
         """Wait until there may be something again, or the turn has to be kept."""
-        end = time.monotonic() + (POLL_HEARING if self._listener.hears else POLL)
+        end = time.monotonic() + min(POLL_HEARING if self._listener.hears else POLL, most)
         while not self._woken.is_set():
             left = end - time.monotonic()
             with contextlib.suppress(TimeoutError):

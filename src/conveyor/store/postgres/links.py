@@ -23,6 +23,9 @@ from conveyor.core.errors import StoreUnavailable
 from conveyor.drivers.postgres import STALE, adapt, unreachable
 from conveyor.drivers.postgres_wire import DEADLINE, AsyncWire, Overdue, Wire, limited, usable
 
+LEFT: Final = (Overdue, psycopg.errors.ReadOnlySqlTransaction, *STALE)
+"""After these a connection is not used again. A failover may leave it on a server that takes no writes any more, while
+a new one would lead to another."""
 MOST: Final = 8
 """Connections at a time, for each process, and for each event loop."""
 SPARE: Final = 60.0
@@ -231,7 +234,7 @@ class Links:
             connection = self._kept(steady=steady) or self._opened(steady=steady)
             try:
                 yield connection
-            except (Overdue, *STALE):
+            except LEFT:
                 connection.close()
                 self.close()
                 raise
@@ -298,7 +301,7 @@ class AsyncLinks:
             connection = await links.kept(steady=steady) or await links.opened(self._text, steady=steady)
             try:
                 yield connection
-            except (Overdue, *STALE):
+            except LEFT:
                 await connection.close()
                 await links.close()
                 raise

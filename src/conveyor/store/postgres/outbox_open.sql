@@ -1,1 +1,1 @@
-SELECT number, positions FROM conveyor_outbox_batch WHERE target = :target ORDER BY number
+SELECT number, positions FROM conveyor_outbox_batch WHERE target = :target AND number >= :first ORDER BY number
