@@ -321,7 +321,7 @@ class World:
         """The ends of so many are written; where the most is asked for, as many are enqueued."""
         self._ended += count
         if not self.setting.offered:
-            self._enqueue(count, share=count / PRODUCED_AT_ONCE, rings=False)
+            self._enqueue(count, share=count / PRODUCED_AT_ONCE, rings=self.setting.rings_one)
 
     def _place(self) -> int:
         if self.setting.hot and self.random.random() < self.setting.hot:

@@ -17,8 +17,9 @@ from conveyor.plan import Plan, Steps
 from conveyor.store.contract import Store
 from conveyor.store.moving import SqlMoving
 from conveyor.store.sqlite.opened import SqliteStore
-from conveyor.testing.contract.hands import enqueue, new_job
+from conveyor.testing.contract.hands import new_job
 from conveyor.testing.contract.moving import everything
+from conveyor.testing.hand import enqueue
 from tests.contract.test_moving import all_of, claims, filled
 from tests.support.stores import sqlite_url
 

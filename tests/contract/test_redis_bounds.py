@@ -12,8 +12,8 @@ import redis
 from conveyor.core.lifecycle import State
 from conveyor.core.model import Claimed, JobFilter, NewJob, QueueInfo
 from conveyor.store.redis.opened import RedisStore
-from conveyor.store.redis.plans import MOST
 from conveyor.store.redis.reads import QUEUES
+from conveyor.store.redis.scripts import MOST
 from tests.support.jobs import HOUR, Hand, enqueue, new_job, new_jobs, rescue, see
 from tests.support.redis import RedisServer, versions
 from tests.support.waiting import until

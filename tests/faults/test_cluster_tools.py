@@ -1,6 +1,8 @@
 """What people use beside workers, on a Redis Cluster: ``conveyor bench`` and the commands that look."""
 
 import contextlib
+import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,9 +17,10 @@ from conveyor.store.redis.opened import RedisStore
 from conveyor.store.redis.place import Place
 from conveyor.store.redis.sharding import by_id
 from tests.support.cli import Terminal
-from tests.support.cluster import Clustered
+from tests.support.cluster import Clustered, Node
 from tests.support.jobs import enqueue, new_job
 from tests.support.redis import versions
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.timeout(120)
 SHARDS = 8
@@ -111,3 +114,60 @@ def test_a_cluster_is_measured_and_left_as_it_was(cluster: Clustered, tmp_path: 
     assert drained["median"]["transactions_per_job"] > 0
     assert drained["median"]["wal_bytes_per_job"] > 100
     assert keys(cluster) == before
+
+
+@contextlib.contextmanager
+def without(cluster: Clustered, tag: str) -> Iterator[Node]:
+    """The primary of a tag is away, and nobody takes over."""
+    victim = cluster.owner(tag)
+    assert victim is not None
+    replicas = [node for node in cluster.nodes if follows(node, victim)]
+    for node in (*replicas, victim):
+        node.kill()
+    try:
+        yield victim
+    finally:
+        for node in (victim, *replicas):
+            node.start()
+        until(
+            lambda: all("cluster_state:ok" in str(node.said("CLUSTER", "INFO")) for node in cluster.nodes), patience=40
+        )
+
+
+def follows(node: Node, primary: Node) -> bool:
+    found = node.ask("ROLE")
+    return isinstance(found, list) and found[0] == "slave" and int(found[2]) == primary.port
+
+
+LOOKS = (("status",), ("queues",), ("jobs",), ("failures",), ("schedules",), ("doctor", "--json"))
+
+
+def test_commands_look_at_all_shards_and_name_the_server_that_is_missing(cluster: Clustered, tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path)
+    url = terminal.environment["CONVEYOR_URL"] = cluster.url(f"?shards={SHARDS}")
+    with contextlib.closing(RedisStore(url)) as store:
+        jobs = [new_job(queue="mail") for _ in range(20)]
+        enqueue(store, *jobs)
+        tag = store.tags[-1]
+    why = [("why", str(UUID(bytes=job.id))) for job in jobs]
+    status, queues, listed, failed, _, examined, *reasons = terminal.does(*LOOKS, *why)
+    assert f"{url}\n" in status.out
+    assert re.search(r"ready +23\n", status.out)
+    assert re.search(r"mail +20 ", queues.out)
+    assert listed.out.count(" mail ") + listed.out.count(" bench ") == 20
+    assert failed.status == 0
+    assert all(done.out.startswith("ready: ") for done in reasons)
+    assert {one["severity"] for one in json.loads(examined.out) if one["check"] == "durability"} == {"fine"}
+    with without(cluster, tag) as victim:
+        where = rf"shard \d of {SHARDS}, at 127\.0\.0\.1:{victim.port}: Redis cannot be reached: "
+        told = terminal.does(*LOOKS)
+        for done in told[:-1]:
+            assert done.status == 1
+            assert re.search(
+                rf"^conveyor \w+: ({where}|shard .*: Redis: a primary of the Cluster is missing)", done.err
+            )
+        findings = [one["text"] for one in json.loads(told[-1].out) if one["check"] == "server"]
+        assert [
+            re.match(rf"127\.0\.0\.1:{victim.port} \(shards [\d, ]+\): ", text) is not None for text in findings
+        ] == [True]
+        assert any(re.search(where, done.err) for done in told)

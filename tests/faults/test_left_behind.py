@@ -10,7 +10,7 @@ import pytest
 from conveyor.core.lifecycle import State
 from conveyor.worker.cell.alarm import HARD
 from tests.faults.test_cells import FILE, ONE, TWO, failure, last, worker
-from tests.faults.test_kill_worker import say
+from tests.support.say import say
 from tests.support.stores import SHARED
 from tests.support.waiting import until
 from tests.support.yard import Process, Yard, dead

@@ -18,8 +18,9 @@ from conveyor.core.model import JobFilter
 from conveyor.store.contract import Store
 from conveyor.store.openers import open_store
 from conveyor.store.redis.opened import RedisStore
-from conveyor.testing.contract.hands import enqueue, new_job
+from conveyor.testing.contract.hands import new_job
 from conveyor.testing.contract.moving import everything
+from conveyor.testing.hand import enqueue
 from tests.contract.test_moving import all_of, claims, filled
 from tests.contract.test_moving_shards import cut_off
 from tests.support.cli import Terminal

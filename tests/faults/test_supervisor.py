@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from conveyor.core.lifecycle import State
-from tests.faults.test_kill_worker import Say, say
 from tests.support.history import read_tables
+from tests.support.say import Say, say
 from tests.support.stores import SHARED
 from tests.support.waiting import until
 from tests.support.yard import Process, Yard, alive, descendants

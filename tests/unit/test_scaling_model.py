@@ -85,13 +85,23 @@ def test_shards_share_the_work_until_workers_are_what_is_short() -> None:
 
 def test_a_job_alone_waits_for_one_claim_and_its_ways() -> None:
     found = modelled(Setting(COSTS, workers=1, offered=20.0, round_trip=0.002, seconds=5.0))
-    # Its enqueue is on the way back, as is the bell, and then a claim goes there and back.
+    # The ring is on its way, and then a claim goes there and back.
+    assert found.wait(0.5) == pytest.approx(0.001 + 0.002 + 0.00011, rel=0.1)
+
+
+def test_where_all_are_rung_the_bell_has_a_way_of_its_own() -> None:
+    found = modelled(Setting(COSTS, workers=1, offered=20.0, round_trip=0.002, seconds=5.0, rings_one=False))
     assert found.wait(0.5) == pytest.approx(0.001 + 0.002 + 0.002 + 0.00011, rel=0.1)
 
 
-def test_every_shard_more_is_another_round_trip_for_a_worker_that_finds_nothing() -> None:
+def test_only_the_shard_that_rings_is_asked_however_many_there_are() -> None:
     one, many = (modelled(Setting(COSTS, 1, shards, offered=20.0, seconds=5.0)) for shards in (1, 32))
-    assert many.wait(0.5) > 4 * one.wait(0.5)
+    assert many.wait(0.5) == pytest.approx(one.wait(0.5), rel=0.05)
+
+
+def test_a_job_alone_wakes_two_however_many_workers_rest() -> None:
+    few, many = (modelled(Setting(COSTS, workers, offered=20.0, seconds=5.0)) for workers in (2, 50))
+    assert max(many.busy) < 1.5 * max(few.busy) + 50 * COSTS.rate * COSTS.look + 50 * COSTS.claim.each / 5
 
 
 def test_jobs_of_one_schedule_lie_in_one_shard() -> None:

@@ -66,7 +66,7 @@ def examined(opened: Callable[[], Store], own: Own, *, deep: bool) -> list[Findi
         return _explained(opened, trouble("schema", str(error), "conveyor migrate"))
     except ConveyorError as error:
         fix = "start the server, or name the store that is meant"
-        return _explained(opened, trouble("store", str(error), fix))
+        return [*_explained(opened, trouble("store", str(error), fix)), *_parts(opened)]
     taken = (time.perf_counter() - begun) * 1_000
     found = [
         fine("store", f"{store.url} answers; it took {taken:.1f} ms to reach it"),
@@ -105,6 +105,16 @@ def _explained(opened: Callable[[], Store], told: Finding) -> list[Finding]:
         return [finding for finding in opened().amiss() if finding.severity is Severity.TROUBLE] or [told]
     except ConveyorError:  # it is the trouble that we have told of already
         return [told]
+
+
+def _parts(opened: Callable[[], Store]) -> list[Finding]:
+    """Which servers of several cannot be reached."""
+    try:
+        store = opened()
+    except ConveyorError:  # as above
+        return []
+    found = store.examine(deep=False) if store.kind == "redis" else ()
+    return [finding for finding in found if finding.severity is Severity.TROUBLE] if len(found) > 1 else []
 
 
 def _tables(store: Store, _: Own) -> Sequence[Finding]:

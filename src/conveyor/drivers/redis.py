@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol, cast
 import hiredis
 from redis import exceptions
 
-from conveyor.core.errors import OutcomeUnknown, StoreClosed, StoreRefused, StoreUnavailable
+from conveyor.core.errors import ConveyorError, OutcomeUnknown, StoreClosed, StoreRefused, StoreUnavailable
 from conveyor.plan import Answer, Statement
 
 AWAY: Final = re.compile(
@@ -64,9 +64,13 @@ class AsyncConnection(Protocol):
 class Carried:
     """How far a plan has come."""
 
-    def __init__(self, forget: Callable[[], None], *, writes: bool) -> None:
-        """Nothing is carried out yet. *forget*: what is known of where shards are is out of date."""
+    def __init__(self, forget: Callable[[], None], *, writes: bool, where: Callable[[int], str] = lambda _: "") -> None:
+        """Nothing is carried out yet. *forget*: what is known of where shards are is out of date.
+
+        *where* says of a shard what errors are to begin with.
+        """
         self._forget = forget
+        self._where = where
         self._writes = writes
         self._calls = 0
         self.shards: set[int] = set()
@@ -79,8 +83,12 @@ class Carried:
         try:
             with translated(writes=self._writes):
                 yield
-        except StoreUnavailable:
-            self._forget()
+        except StoreClosed:  # which is the whole store's to say
+            raise
+        except ConveyorError as error:
+            error.args = (f"{self._where(shard)}{error}",)
+            if isinstance(error, StoreUnavailable):
+                self._forget()
             raise
         self._calls += 1
 
@@ -184,7 +192,9 @@ def translated(*, writes: bool) -> Generator[None]:
     """Errors of redis-py as ours. After a lost connection nobody knows what became of a write."""
     try:
         yield
-    except (exceptions.MovedError, exceptions.AskError, exceptions.TryAgainError, exceptions.ClusterDownError) as error:
+    except exceptions.ClusterDownError as error:
+        raise Moving(f"Redis: a primary of the Cluster is missing: {error}") from error
+    except (exceptions.MovedError, exceptions.AskError, exceptions.TryAgainError) as error:
         raise Moving(f"Redis: a shard is being moved: {type(error).__name__} {error}") from error
     except (exceptions.AuthenticationError, exceptions.NoPermissionError) as error:
         raise StoreRefused(f"Redis: {error}") from error

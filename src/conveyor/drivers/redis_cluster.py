@@ -60,6 +60,10 @@ class Cluster:
             self._learn(slot, await self._aasked())
         return self._known[slot]
 
+    def known(self, tag: str) -> Node | None:
+        """See ``Source``."""
+        return self._known.get(key_slot(tag.encode()))
+
     def forget(self) -> None:
         """See ``Source``."""
         self._known = {}

@@ -96,6 +96,19 @@ class Links:
         """Whether the servers are a Cluster, of which none knows who listens at the others."""
         return self._source.clustered
 
+    def place(self, shard: int) -> str:
+        """The server that has a shard; nothing where there is only one. Raises as ``link``."""
+        with unreachable():
+            node = self._source.node(self._tags[shard])
+        return f"{node[0]}:{node[1]}" if node else ""
+
+    def where(self, shard: int) -> str:
+        """Of several shards, which one this is, and where, as far as that is known: to begin an error with."""
+        if len(self._tags) == 1:
+            return ""
+        node = self._source.known(self._tags[shard])
+        return f"shard {shard} of {len(self._tags)}{f', at {node[0]}:{node[1]}' if node else ''}: "
+
     def forget(self) -> None:
         """What is known of where shards are is out of date."""
         self._source.forget()

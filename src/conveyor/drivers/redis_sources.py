@@ -57,6 +57,10 @@ class Source(Protocol):
         """The same for async code."""
         ...
 
+    def known(self, tag: str) -> Node | None:
+        """Where they are, as far as that is known; it asks nobody."""
+        ...
+
     def forget(self) -> None:
         """What is known of nodes is out of date."""
         ...
@@ -84,6 +88,10 @@ class OnePlace:
         return None
 
     async def anode(self, tag: str) -> Node | None:  # noqa: ARG002 - as Source has it
+        """See ``Source``."""
+        return None
+
+    def known(self, tag: str) -> Node | None:  # noqa: ARG002 - as Source has it
         """See ``Source``."""
         return None
 

@@ -10,7 +10,7 @@ from conveyor.plan import Plan, Steps
 from conveyor.store.answers import Arranged, Pass
 from conveyor.store.reading import SEEN
 from conveyor.store.redis.reads import filtered, indexes
-from conveyor.store.redis.scripts import Argument, call
+from conveyor.store.redis.scripts import MOST, Argument, call
 
 NOTHING: Final = Pass(0, 0, frozenset(), None)
 _OF_ENDED: Final = frozenset({"revive", "delete_ended"})
@@ -53,9 +53,13 @@ class RedisControl:
         """See ``Control.expire``."""
 
         def steps() -> Steps[Pass]:
-            jobs, last, *queues = cast("list[bytes]", (yield call("expire", limit, EXPIRED)).rows[0][0])
-            number = int(jobs)
-            return Pass(number, number, frozenset(queues), bytes.fromhex(last.decode()) or None)
+            done, more = NOTHING, True
+            while more and done.picked < limit:
+                most = min(limit - done.picked, MOST)
+                jobs, last, *queues = cast("list[bytes]", (yield call("expire", most, EXPIRED)).rows[0][0])
+                number, more = int(jobs), int(jobs) == most
+                done = joined(done, Pass(number, number, frozenset(queues), bytes.fromhex(last.decode()) or None))
+            return done
 
         return Plan(steps)
 
@@ -63,7 +67,12 @@ class RedisControl:
         """See ``Control.prune``."""
 
         def steps() -> Steps[int]:
-            return cast(int, (yield call("prune", limit)).rows[0][0])
+            gone, more = 0, True
+            while more and gone < limit:
+                most = min(limit - gone, MOST)
+                number = cast(int, (yield call("prune", most)).rows[0][0])
+                gone, more = gone + number, number == most
+            return gone
 
         return Plan(steps)
 

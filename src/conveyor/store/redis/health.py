@@ -42,22 +42,29 @@ def examined(links: Links, shards: int, wait: int) -> Sequence[Finding]:
     *wait*: for how many replicas the store's writes wait.
     """
     nodes: dict[str, Sequence[Finding]] = {}
+    parts: dict[str, list[int]] = {}
     for shard in range(shards):
+        place = ""
         try:
-            with translated(writes=False), links.link() as to:
-                connection = to(shard)
-                if (name := _name(connection)) not in nodes:
-                    nodes[name] = list(_found(_facts(connection), wait))
+            place = links.place(shard)
+            if place not in nodes:  # a server that does not answer is waited for once
+                with translated(writes=False), links.link() as to:
+                    nodes[place] = list(_found(_facts(to(shard)), wait))
         except ConveyorError as error:
             text = f"what it says of itself cannot be read: {error}"
-            nodes[f"shard {shard}"] = [trouble("server", text, "start it, or let its user call INFO")]
+            nodes[place] = [trouble("server", text, "start it, or let its user call INFO")]
+        parts.setdefault(place, []).append(shard)
     if len(nodes) == 1:
         return next(iter(nodes.values()))
-    return [replace(one, text=f"{name}: {one.text}") for name, found in nodes.items() for one in found]
+    return [replace(one, text=f"{_named(name, parts[name], one)}: {one.text}") for name in nodes for one in nodes[name]]
 
 
-def _name(connection: Connection) -> str:
-    return f"{getattr(connection, 'host', '')}:{getattr(connection, 'port', '')}"
+def _named(place: str, shards: Sequence[int], finding: Finding) -> str:
+    """A server, and what is lost where it cannot be reached."""
+    lost = (
+        f" (shard{'s' if len(shards) > 1 else ''} {', '.join(map(str, shards))})" if finding.check == "server" else ""
+    )
+    return f"{place or 'a server'}{lost}"
 
 
 def _facts(connection: Connection) -> Facts:

@@ -14,7 +14,7 @@ from conveyor.core.schedules import Scheduled
 from conveyor.plan import Plan, Steps
 from conveyor.store.moving import Busy, Over, bounds
 from conveyor.store.redis.plans import EACH, text, unhex
-from conveyor.store.redis.scripts import Argument, call, given
+from conveyor.store.redis.scripts import MOST, Argument, bounded, call, given
 
 _IDS: Final = frozenset({"id", "runner"})
 _BYTES: Final = frozenset({"args", "attempts", "result", "progress"})
@@ -52,8 +52,11 @@ class RedisMoving:
 
     def known(self, ids: Sequence[bytes]) -> Steps[frozenset[bytes]]:
         """Those of *ids* that there are."""
-        rows = cast("list[bytes]", (yield call("known", *(id_.hex() for id_ in ids))).rows[0][0])
-        return frozenset(map(unhex, rows))
+        found: set[bytes] = set()
+        for part in bounded(ids):
+            rows = cast("list[bytes]", (yield call("known", *(id_.hex() for id_ in part))).rows[0][0])
+            found.update(map(unhex, rows))
+        return frozenset(found)
 
     def open(self) -> Plan[None]:
         """See ``Moving.open``."""
@@ -61,33 +64,55 @@ class RedisMoving:
 
     def exported(self, after: bytes | None, limit: int) -> Plan[Sequence[Record]]:
         """See ``Moving.exported``."""
-        return Plan(partial(_records, "exported", after.hex() if after else "", limit), writes=False)
+        return Plan(partial(_records, "exported", after.hex() if after else "", min(limit, MOST)), writes=False)
 
     def found(self, ids: Sequence[bytes]) -> Plan[Sequence[Record]]:
         """See ``Moving.found``."""
-        return Plan(partial(_records, "found", *(id_.hex() for id_ in sorted(ids))), writes=False)
+
+        def steps() -> Steps[Sequence[Record]]:
+            found: list[Record] = []
+            for part in bounded(sorted(ids)):
+                found += yield from _records("found", *(id_.hex() for id_ in part))
+            return found
+
+        return Plan(steps, writes=False)
 
     def imported(self, records: Sequence[Record], source: str | None = None) -> Plan[Mapping[bytes, bytes]]:
         """See ``Moving.imported``."""
 
         def steps() -> Steps[Mapping[bytes, bytes]]:
-            flat = [value for record in records for value in _fields(record)]
-            held = cast("list[bytes] | None", (yield call("imported", source or "", *flat)).rows[0][0])
-            if held is None:
-                raise Over
-            return {unhex(id_): unhex(holder) for id_, holder in zip(held[::2], held[1::2], strict=True)}
+            holders: dict[bytes, bytes] = {}
+            for part in bounded(records):
+                flat = [value for record in part for value in _fields(record)]
+                held = cast("list[bytes] | None", (yield call("imported", source or "", *flat)).rows[0][0])
+                if held is None:
+                    raise Over
+                holders |= {unhex(id_): unhex(holder) for id_, holder in zip(held[::2], held[1::2], strict=True)}
+            return holders
 
         return Plan(steps, patience=len(records) * EACH)
 
     def restored(self, schedules: Sequence[Scheduled], paused: Mapping[str, int]) -> Plan[None]:
         """See ``Moving.restored``."""
-        rows = [value for schedule in schedules for value in _schedule(schedule)]
-        queues = [value for pair in paused.items() for value in pair]
-        return Plan(partial(_said, "restored", len(schedules), *rows, *queues))
+
+        def steps() -> Steps[None]:
+            for part in bounded(schedules):
+                yield call("restored", len(part), *(value for schedule in part for value in _schedule(schedule)))
+            for some in bounded(list(paused.items())):
+                yield call("restored", 0, *(value for pair in some for value in pair))
+
+        return Plan(steps)
 
     def dropped(self, ids: Sequence[bytes], schedules: Sequence[str] = ()) -> Plan[None]:
         """See ``Moving.dropped``."""
-        return Plan(partial(_said, "dropped", len(ids), *(id_.hex() for id_ in ids), *schedules))
+
+        def steps() -> Steps[None]:
+            for part in bounded(ids):
+                yield call("dropped", len(part), *(id_.hex() for id_ in part))
+            for names in bounded(schedules):
+                yield call("dropped", 0, *names)
+
+        return Plan(steps)
 
 
 def _said(name: str, *arguments: Argument) -> Steps[None]:

@@ -15,13 +15,11 @@ from conveyor.plan import Plan, Steps
 from conveyor.store.answers import Rescued, Settled, Visit
 from conveyor.store.ending import called_off, in_turn, rescued
 from conveyor.store.redis.reads import RedisReads
-from conveyor.store.redis.scripts import Argument, call, given
+from conveyor.store.redis.scripts import MOST, Argument, bounded, call, given
 from conveyor.store.sight import Sight
 
 RESTS: Final = 15.0
 """Seconds for which a worker at rest asks to be rung; it claims again within a third of that."""
-MOST: Final = 1_000
-"""Jobs that one call claims, or takes back: the server does nothing else meanwhile."""
 EACH: Final = 0.001
 """Seconds of patience for each job of many."""
 REFUSED, STOPPED, MISSING = b"rsm"
@@ -134,9 +132,11 @@ class RedisOperations(RedisReads):
 
     def reported(self, reports: Sequence[Report]) -> Steps[Sequence[Report]]:
         """The steps of ``report`` in one shard, and the reports of jobs that are not there."""
-        fields = [(one.id.hex(), one.token, one.runner.hex(), one.progress) for one in reports]
-        answer = yield call("report", *(value for row in fields for value in row))
-        missing = set(map(unhex, cast("list[bytes]", answer.rows[0][0])))
+        missing: set[bytes] = set()
+        for part in bounded(reports):
+            fields = [(one.id.hex(), one.token, one.runner.hex(), one.progress) for one in part]
+            answer = yield call("report", *(value for row in fields for value in row))
+            missing.update(map(unhex, cast("list[bytes]", answer.rows[0][0])))
         return [one for one in reports if one.id in missing]
 
     def asked(self, runner: bytes) -> Plan[Sequence[tuple[bytes, int, str]]]:
@@ -263,8 +263,15 @@ def _settle(outcomes: Sequence[Outcome]) -> Steps[Settled]:
 
 
 def _settled(outcomes: Sequence[Outcome]) -> Steps[tuple[Settled, Sequence[Outcome]]]:
-    if not outcomes:
-        return Settled(), ()
+    found, missing = Settled(), list[Outcome]()
+    for part in bounded(outcomes):
+        answer, absent = yield from _settled_part(part)
+        found = Settled(found.refused | answer.refused, found.stopped | answer.stopped)
+        missing += absent
+    return found, missing
+
+
+def _settled_part(outcomes: Sequence[Outcome]) -> Steps[tuple[Settled, Sequence[Outcome]]]:
     runner = outcomes[0].runner
     plain = [outcome for outcome in outcomes if outcome.runner == runner and _plain(outcome)]
     others = [outcome for outcome in outcomes if not (outcome.runner == runner and _plain(outcome))]

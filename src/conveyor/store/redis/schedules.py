@@ -7,7 +7,7 @@ from typing import cast
 from conveyor.core.schedules import Coming, Edit, Move, Scheduled
 from conveyor.plan import Plan, Steps
 from conveyor.store.redis.plans import arriving, unhex
-from conveyor.store.redis.scripts import Argument, call, given
+from conveyor.store.redis.scripts import Argument, bounded, call, given
 
 Cell = bytes | None
 
@@ -39,8 +39,10 @@ class RedisSchedules:
         """See ``Schedules.save``."""
 
         def steps() -> Steps[frozenset[str]]:
-            names = cast("list[bytes]", (yield call("save_schedules", *_flat(map(_edit, edits)))).rows[0][0])
-            return frozenset(name.decode() for name in names)
+            saved: set[bytes] = set()
+            for part in bounded(edits):
+                saved.update(cast("list[bytes]", (yield call("save_schedules", *_flat(map(_edit, part)))).rows[0][0]))
+            return frozenset(name.decode() for name in saved)
 
         return Plan(steps)
 

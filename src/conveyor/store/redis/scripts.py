@@ -1,16 +1,21 @@
 """Lua is data, as SQL is: one file for each script, loaded once. A script is one step of the server's, whole."""
 
 import re
+from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib.resources import files
-from typing import Final
+from typing import Final, TypeVar
 
 from conveyor.plan import Statement
 
 _USES: Final = re.compile(r"-- uses ([\w, ]+)\n")
 _SPARE: Final = re.compile(r"^\s*(--.*)?\n", re.MULTILINE)
 
+T = TypeVar("T")
 Argument = bytes | str | int
+
+MOST: Final = 1_000
+"""Jobs, or whatever else, that one call takes: the server does nothing else meanwhile."""
 
 
 @cache
@@ -29,6 +34,12 @@ def _text(name: str) -> str:
 def call(name: str, *arguments: Argument) -> Statement:
     """A call of the script *name*; its answer is one row of one value."""
     return Statement(script(name), {"arguments": arguments})
+
+
+def bounded(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """*items* in the parts that go to one call each, for what need not be done as one."""
+    for first in range(0, len(items), MOST):
+        yield items[first : first + MOST]
 
 
 def given(value: Argument | None) -> Argument:

@@ -27,8 +27,8 @@ from conveyor.core.model import (
 from conveyor.plan import Plan, Steps
 from conveyor.store.answers import Rescued, Settled, Visit
 from conveyor.store.ending import in_turn, rescued
-from conveyor.store.redis.plans import MOST, RedisOperations, held_of
-from conveyor.store.redis.scripts import call
+from conveyor.store.redis.plans import RedisOperations, held_of
+from conveyor.store.redis.scripts import MOST, call
 from conveyor.store.redis.sharded_reads import ShardedReads
 from conveyor.store.redis.sharding import at, by_name, everywhere, flat, grouped, of_job
 from conveyor.store.redis.whereabouts import Whereabouts

@@ -13,6 +13,7 @@ from conveyor.core.schedules import Scheduled
 from conveyor.plan import Plan, Steps
 from conveyor.store.moving import Busy, Over
 from conveyor.store.redis.moving import RedisMoving
+from conveyor.store.redis.scripts import MOST
 from conveyor.store.redis.sharding import at, by_id, by_name, everywhere, flat, grouped
 
 
@@ -76,7 +77,7 @@ class ShardedMoving:
         """See ``Moving.exported``: each shard gives its share, up to where one of them may have more."""
 
         def steps() -> Steps[Sequence[Record]]:
-            share = -(-limit // self._shards)
+            share = min(-(-limit // self._shards), MOST)  # or a shard that gives less would seem to have no more
             parts = yield from everywhere(self._shards, self._inner.exported(after, share).steps)
             known = min((part[-1].id for part in parts if len(part) == share), default=None)
             return sorted(one for one in flat(parts) if known is None or one.id <= known)[:limit]
