@@ -492,6 +492,14 @@ def test_more_than_one_batch(office: Office) -> None:
     assert office.numbers() == list(range(JOBS + 200))
 
 
+def test_all_is_forwarded_first_however_long_that_takes(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("conveyor.worker.relay.LASTING", 0.001)
+    monkeypatch.setattr("conveyor.worker.relay.FAREWELL", 0.0)
+    office.put(*range(JOBS + 1))
+    office.relay()
+    assert office.left() == 0
+
+
 def test_large_jobs_go_in_small_batches(office: Office) -> None:
     large: Task[[str], None] = office.app.task(name="large")(_large)
     with own(office.url) as connection, office.app.within(connection):
