@@ -90,8 +90,9 @@ def _loads_json(loads: Sequence[Load], target: timedelta, waiting: int | None) -
         for load in loads
     ]
     desired = max((load.desired for load in loads), default=0)
-    told = {"queues": queues, "target_wait": target.total_seconds(), "desired": max(desired, 1 if waiting else 0)}
-    return told if waiting is None else {"outbox": waiting, **told}
+    desired = max(desired, 1 if waiting else 0)
+    outbox = {} if waiting is None else {"outbox": waiting}
+    return {**outbox, "queues": queues, "target_wait": target.total_seconds(), "desired": desired}
 
 
 def _seconds(length: timedelta | None) -> float | None:
