@@ -155,6 +155,11 @@ class Conveyor(Later, Surrounded):
             self._outbox = self._outbox or open_store(self.outbox_url, SystemClock(), self.listen_url)
             return self._outbox
 
+    def in_outbox(self) -> int | None:
+        """How many jobs wait in the outbox, where the app has one; exact up to 10,000, and 10,001 stands for more."""
+        outbox = self.outbox
+        return None if outbox is None else outbox.run(outbox.outbox(self.store.intake.name).waiting())[0]
+
     @property
     def tasks(self) -> Mapping[str, Task[..., object]]:
         """All tasks by name, those of included modules too, which are imported for that."""

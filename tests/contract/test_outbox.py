@@ -16,6 +16,7 @@ import pytest
 import redis
 
 from conveyor import Conveyor, JobNotFound, UsageError, WrongStore
+from conveyor.cli import main
 from conveyor.core import ids
 from conveyor.core.errors import OnItsWay, StoreUnavailable
 from conveyor.core.lifecycle import State
@@ -492,6 +493,14 @@ def test_more_than_one_batch(office: Office) -> None:
     assert office.numbers() == list(range(JOBS + 200))
 
 
+def test_all_is_forwarded_first_however_long_that_takes(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("conveyor.worker.relay.LASTING", 0.001)
+    monkeypatch.setattr("conveyor.worker.relay.FAREWELL", 0.0)
+    office.put(*range(JOBS + 1))
+    office.relay()
+    assert office.left() == 0
+
+
 def test_large_jobs_go_in_small_batches(office: Office) -> None:
     large: Task[[str], None] = office.app.task(name="large")(_large)
     with own(office.url) as connection, office.app.within(connection):
@@ -708,6 +717,25 @@ def test_doctor_tells_what_waits(office: Office) -> None:
     office.relay()
     (found,) = [finding for finding in office.app.doctor() if finding.check == "outbox"]
     assert "0 jobs wait there" in found.text
+
+
+def test_status_tells_what_waits_and_wants_a_worker_for_it(
+    office: Office, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever ends all workers when none is desired would leave it there for ever."""
+
+    def said(*more: str) -> str:
+        assert main(["status", *more]) == 0
+        return capsys.readouterr().out
+
+    monkeypatch.setattr("conveyor.cli.status.find_jobs", lambda _: office.app)
+    assert "outbox" not in said()
+    told = json.loads(said("--json"))
+    assert (told["outbox"], told["desired"]) == (0, 0)
+    office.put(1, 2)
+    assert "2 more wait in the outbox, for a worker to forward them" in said()
+    told = json.loads(said("--json"))
+    assert (told["outbox"], told["desired"]) == (2, 1)
 
 
 def test_doctor_tells_that_it_cannot_be_reached(server: RedisServer) -> None:

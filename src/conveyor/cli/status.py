@@ -36,12 +36,15 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         loads = [load for load in app.queues.load(options.target_wait) if options.queue in {None, load.queue}]
         told = {"store": whole_url(app), "jobs": counts, "workers": [_as_json(runner) for runner in runners]}
-        say_json({**told, **_loads_json(loads, options.target_wait)})
+        say_json({**told, **_loads_json(loads, options.target_wait, app.in_outbox())})
         return 0
     say(whole_url(app))
     say()
     table(("STATE", "JOBS"), [(state, counted(number)) for state, number in counts.items()])
     say()
+    if waiting := app.in_outbox():
+        say(f"{counted(waiting)} more wait in the outbox, for a worker to forward them")
+        say()
     if counts.get(State.QUARANTINED):
         say("in quarantine are jobs whose workers died of them: conveyor jobs --state quarantined;")
         say("conveyor retry ID releases one")
@@ -70,7 +73,8 @@ def _as_json(runner: Runner) -> dict[str, object]:
     }
 
 
-def _loads_json(loads: Sequence[Load], target: timedelta) -> dict[str, object]:
+def _loads_json(loads: Sequence[Load], target: timedelta, waiting: int | None) -> dict[str, object]:
+    """*waiting* in the outbox, for which there must be a worker: what they will need is not known yet."""
     queues = [
         {
             "queue": load.queue,
@@ -86,7 +90,9 @@ def _loads_json(loads: Sequence[Load], target: timedelta) -> dict[str, object]:
         for load in loads
     ]
     desired = max((load.desired for load in loads), default=0)
-    return {"queues": queues, "target_wait": target.total_seconds(), "desired": desired}
+    desired = max(desired, 1 if waiting else 0)
+    outbox = {} if waiting is None else {"outbox": waiting}
+    return {**outbox, "queues": queues, "target_wait": target.total_seconds(), "desired": desired}
 
 
 def _seconds(length: timedelta | None) -> float | None:

@@ -99,8 +99,10 @@ class Relay:
         try:
             with logged("what is in the outbox is left to the next worker"):
                 end = time.monotonic() + LASTING + FAREWELL
-                while (turn := await self._look(0)).waiting and time.monotonic() < end:
+                while (turn := await self._look(0)).waiting:
                     if not turn.mine and turn.left > 0:  # somebody is about it, or has died
+                        if time.monotonic() >= end:
+                            break
                         await asyncio.sleep(AGAIN)
                     elif not (await self._forward(0)).more:
                         break
