@@ -12,6 +12,7 @@ from conveyor.core.model import Claimed, NewJob
 from conveyor.plan import Ring
 from conveyor.store.redis.listen import RedisListener
 from conveyor.store.redis.opened import RedisStore
+from conveyor.store.redis.sharding import of_job
 from conveyor.store.sight import Rest
 from tests.support.jobs import HOUR, QUEUE, TASK, Hand, new_job, new_jobs, outcome
 from tests.support.redis import RedisServer, versions
@@ -260,15 +261,15 @@ async def test_only_the_shard_that_rang_is_asked(server: RedisServer) -> None:
 
 def test_a_ring_while_a_claim_is_under_way_ends_the_rest_that_it_would_begin() -> None:
     rest = Rest()
-    rest.end(0)
+    rest.end(0, [QUEUE])
     rest.ring(0, QUEUE, passed_on=False)
     rest.begin(0, [QUEUE], None)
     assert not rest.holds(0, [QUEUE])
-    rest.end(0)
+    rest.end(0, [QUEUE])
     rest.clear()
     rest.begin(0, [QUEUE], None)
     assert not rest.holds(0, [QUEUE])
-    assert not rest.end(0)
+    assert not rest.end(0, [QUEUE])
     rest.begin(0, [QUEUE], None)
     assert rest.holds(0, [QUEUE])
     assert not rest.holds(0, [QUEUE, "another"])
@@ -277,7 +278,96 @@ def test_a_ring_while_a_claim_is_under_way_ends_the_rest_that_it_would_begin() -
 
 def test_it_rests_until_the_next_job_comes_due() -> None:
     rest = Rest()
-    rest.end(0)
+    rest.end(0, [QUEUE])
     rest.begin(0, [QUEUE], 0)
     assert not rest.holds(0, [QUEUE])
     assert rest.until(1, [QUEUE]) is None
+
+
+def test_a_ring_for_a_queue_at_which_a_claim_does_not_look_stays_to_be_declined() -> None:
+    rest = Rest()
+    rest.ring(0, QUEUE, passed_on=False)
+    rest.ring(0, "full", passed_on=False)
+    assert rest.end(0, [QUEUE])
+    assert rest.decline([QUEUE]) == {0: ["full"]}
+    assert rest.decline([]) == {}
+
+
+async def test_who_has_its_room_filled_by_another_shard_has_others_rung(server: RedisServer) -> None:
+    server.flush()
+    store = RedisStore(f"{server.url()}?shards=2")
+    async with idlers(store, [TASK], [TASK], [TASK]) as (one, other, third):
+        jobs: dict[int, list[NewJob]] = {0: [], 1: []}
+        while not all(jobs.values()):
+            made = new_job()
+            jobs[of_job(made, 2)].append(made)
+        await enqueue(store, jobs[0][0], jobs[1][0])
+        await one.rung()
+        await other.rung()
+        await everything_heard([one, other, third], server)
+        third.rings = 0
+        await third.rest()
+        room = {QUEUE: 1, "another": 1}
+        taken = await store.arun(store.operations.claim(one._hand.id, room, [TASK], one.listener.sight))
+        assert len(taken) == 1
+        await one.listener.decline(["another"])
+        await third.rung()
+    store.close()
+
+
+async def test_who_died_at_rest_is_forgotten_though_nobody_is_rung(server: RedisServer) -> None:
+    server.flush()
+    store = RedisStore(server.url())
+    async with idlers(store, [TASK]) as (one,):
+        server.said("ZADD", f"{{conveyor:0}}:resting:{QUEUE}", *(part for n in range(500) for part in ("1", f"s{n}")))
+        one.listener.sight.rest.clear()
+        await one.claim()
+        assert server.said("ZCARD", f"{{conveyor:0}}:resting:{QUEUE}") == 1
+    store.close()
+
+
+async def test_who_no_longer_listens_does_not_ask_to_be_rung(caplog: pytest.LogCaptureFixture) -> None:
+    with RedisServer(versions()[-1]) as lone:
+        store = RedisStore(lone.url())
+        async with idlers(store, [TASK]) as (one,):
+            lone.kill()
+            await auntil(lambda: "polling stands in" in caplog.text)
+            assert not one.listener.sight.rest.ear
+            assert not one.listener.sight.rest.holds(0, [QUEUE])
+        store.close()
+
+
+async def test_what_nobody_knows_is_not_passed_on_for_ever(server: RedisServer) -> None:
+    server.flush()
+    store = RedisStore(server.url())
+    async with idlers(store, *[[TASK]] * 4) as ones:
+        stranded = new_job(task="strange")
+        await enqueue(store, stranded)
+        server.said("ZADD", f"{{conveyor:0}}:lane:{len(QUEUE)}:{QUEUE}:0:strange", "XX", "1", stranded.id.hex())
+        await everything_heard(ones, server)
+        for one in ones:
+            await one.rest()
+        await everything_heard(ones, server)
+        for one in ones:
+            one.rings = 0
+        await enqueue(store, new_job())
+        await everything_heard(ones, server)
+        assert sum(one.rings for one in ones) == 2
+        for one in ones:
+            await one.claim()
+        await everything_heard(ones, server)
+        assert sum(one.rings for one in ones) == 2
+    store.close()
+
+
+async def test_who_may_not_ring_enqueues_all_the_same(server: RedisServer) -> None:
+    server.flush()
+    server.said("ACL", "SETUSER", "web", "on", ">secret", "~{conveyor:*", "resetchannels", "&conveyor:bell", "+@all")
+    store = RedisStore(server.url())
+    web = RedisStore(f"redis://web:secret@127.0.0.1:{server.port}/0")
+    async with idlers(store, [TASK]) as (one,):
+        await asyncio.to_thread(web.run, web.operations.enqueue([new_job()]))
+        one.listener.sight.rest.clear()
+        assert len(await one.claim()) == 1
+    web.close()
+    store.close()

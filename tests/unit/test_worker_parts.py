@@ -248,6 +248,39 @@ async def test_stop_waits_for_a_claim_that_is_under_way() -> None:
     assert [outcome.event for outcome in hall.outcomes] == [Event.RELEASE]
 
 
+async def test_who_stops_while_others_are_rung_instead_claims_nothing_more() -> None:
+    claims: list[object] = []
+    declining, declined = asyncio.Event(), asyncio.Event()
+
+    class Declining(Listening):
+        async def decline(self, _: object) -> None:
+            declining.set()
+            await declined.wait()
+
+    identity = Identity(RUNNER, BOARD)
+    claiming = claimer(store(claim=claims.append), Hall(), lambda: identity)
+    claiming._listener = cast(Listener, Declining())
+    work = asyncio.create_task(claiming.work())
+    await declining.wait()
+    await claiming.stop()
+    declined.set()
+    await work
+    assert claims == []
+
+
+async def test_a_mute_store_does_not_hold_up_who_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Mute(Listening):
+        async def leave(self, _: object) -> None:
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr("conveyor.worker.claim.LEAVING", 0.01)
+    identity = Identity(RUNNER, BOARD)
+    claiming = claimer(store(), Hall(), lambda: identity)
+    claiming._listener = cast(Listener, Mute())
+    async with asyncio.timeout(5):
+        await claiming.stop()
+
+
 async def test_a_claim_that_is_cut_off_is_doubted_and_what_it_took_is_given_back() -> None:
     hall, identity = Hall(), Identity(RUNNER, BOARD)
     under_way = asyncio.Event()

@@ -23,10 +23,10 @@ class Hands:
         self._begin()
 
     def _begin(self) -> None:
-        self._process = os.getpid()
         self._lock = threading.Lock()
         self._free: list[Any] = []
         self._waiting = 0
+        self._process = os.getpid()  # last: another thread of a child must not find its parent's connections
 
     def take(self) -> Any:
         """A connection that is there. Raises redis-py's errors."""

@@ -30,11 +30,17 @@ class Rest:
             end = math.inf if due is None else time.monotonic() + due / 1_000_000
             self._ends[shard] = (frozenset(queues), end)
 
-    def end(self, shard: int) -> bool:
-        """A claim looks there now; whether it does so because it was rung."""
+    def end(self, shard: int, queues: Collection[str]) -> bool:
+        """A claim looks at these *queues* there now; whether it does so because it was rung for one.
+
+        For what it was rung besides, it has not looked: that stays to be declined.
+        """
         self._ends.pop(shard, None)
         self._looking.add(shard)
-        return bool(self._rung.pop(shard, ()))
+        rung = self._rung.pop(shard, set[str]())
+        if rung.difference(queues):
+            self._rung[shard] = rung.difference(queues)
+        return not rung.isdisjoint(queues)
 
     def ring(self, shard: int, queue: str, *, passed_on: bool) -> None:
         """There is something in that queue. *passed_on*: somebody else was rung first, who does not know its task."""

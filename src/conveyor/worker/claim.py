@@ -6,6 +6,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from conveyor.core import ids
@@ -33,6 +34,8 @@ UNSETTLED = 2_000
 DOUBT = 60.0
 """Seconds after a lost answer during which the claim may still turn out to have been carried out."""
 DOUBT_ROUND = 5.0
+LEAVING = 1.0
+"""Seconds to say that we leave: a mute store must not hold up an end, and others look each five seconds anyway."""
 
 
 @dataclass
@@ -121,8 +124,9 @@ class Claimer:
         self._stopping = True
         self.wake()
         await self._quiet.wait()
-        with logged("some rings go unheard"):
-            await self._listener.leave(list(self._slots.lanes))
+        with suppress(TimeoutError), logged("some rings go unheard"):
+            async with asyncio.timeout(LEAVING):
+                await self._listener.leave(list(self._slots.lanes))
 
     def settled(self, outcomes: Sequence[Outcome]) -> None:
         """The store has answered for these."""
@@ -160,6 +164,8 @@ class Claimer:
 
     async def _claim(self, room: dict[str, int]) -> bool:
         """Whether that was all that is due, as far as anybody can tell."""
+        if self._stopping:  # since others were rung instead: nobody waits for a claim any more
+            return False
         identity = self._identity()
         self._quiet.clear()
         if self._burst:

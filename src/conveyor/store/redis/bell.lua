@@ -12,12 +12,13 @@ end
 
 local function lie_down(queue, ear, until_, microseconds)
   local key = resting_key(queue)
+  redis.call('ZREMRANGEBYSCORE', key, '-inf', digits(clock())) -- who died at rest, and was never to be rung
   redis.call('ZADD', key, digits(until_), ear)
   redis.call('PEXPIRE', key, math.ceil(microseconds / 1000))
 end
 
 -- Ring so many of those that rest for the queue, as far as there are: '!', or '+' for what one of them has passed on. An ear
--- that is gone hears nothing, and another is rung.
+-- that is gone hears nothing, and another is rung. Who may not ring has done the rest, and must not be told otherwise.
 local function rouse(queue, count, mark)
   local key, channel = resting_key(queue), string.match(KEYS[1], '^{(.*):[%d.]+}$') .. ':bell:'
   while count > 0 do
@@ -26,8 +27,8 @@ local function rouse(queue, count, mark)
     for n = 1, #found, 2 do
       local ear = found[n]
       ears[#ears + 1] = ear
-      local heard = tonumber(found[n + 1]) > clock() and redis.call('PUBLISH', channel .. ear, KEYS[1] .. mark .. queue)
-      if heard and (heard > 0 or string.sub(ear, 1, 1) == CLUSTER) then count = count - 1 end
+      local heard = tonumber(found[n + 1]) > clock() and redis.pcall('PUBLISH', channel .. ear, KEYS[1] .. mark .. queue)
+      if type(heard) == 'number' and (heard > 0 or string.sub(ear, 1, 1) == CLUSTER) then count = count - 1 end
     end
     redis.call('ZREM', key, unpack(ears))
   end

@@ -62,12 +62,13 @@ local function take(queue, priority, tasks, room)
   return room
 end
 
--- Whether jobs are due there of tasks that the runner does not know.
+-- Whether jobs are due there of tasks that the runner does not know. Not those that have been for long: whoever rests has
+-- looked since, and does not know them either.
 local function strange(queue, lanes)
   for place = 1, math.min(#lanes, 200) do
     local priority, task = split(lanes[place])
     local head = not known[task] and redis.call('ZRANGE', lane_key(queue, priority, task), 0, 0, 'WITHSCORES')[2]
-    if head and tonumber(head) <= at then return true end
+    if head and tonumber(head) <= at and tonumber(head) > at - NEAR then return true end
   end
   return false
 end

@@ -71,6 +71,7 @@ class RedisListener:
                     await self._hear(subscription, heard)
             except (exceptions.RedisError, ConveyorError, OSError, TimeoutError) as error:
                 self._heard = -math.inf
+                self._awake("")  # before the pause, or claims would ask for rings meanwhile
                 logger.warning("the listening connection is lost, polling stands in: %s", error)
                 await asyncio.sleep(jittered(pause))
                 pause = min(pause * 2, LONGEST_PAUSE)

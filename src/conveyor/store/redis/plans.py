@@ -101,12 +101,13 @@ class RedisOperations(RedisReads):
         self, runner: bytes, room: Mapping[str, int], tasks: Sequence[str], sight: Sight, shard: int = 0
     ) -> Steps[Sequence[Claimed]]:
         """The steps of ``claim`` in one *shard*."""
-        rung = sight.rest.end(shard)
+        queues = [queue for queue, count in room.items() if count > 0]
+        rung = sight.rest.end(shard, queues)
         sight.rests_until = None
         jobs, looked = yield from _claim(runner, room, tasks, sight.rest.ear, rung=rung)
         sight.until = sight.until if looked.began is None else looked.began
         if looked.whole:
-            sight.rest.begin(shard, (queue for queue, count in room.items() if count > 0), looked.due)
+            sight.rest.begin(shard, queues, looked.due)
         sight.rests_until = sight.rest.until(1, room)
         return jobs
 
