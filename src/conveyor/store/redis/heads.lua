@@ -40,8 +40,9 @@ end
 -- The first *room* that are due until *now*, of the lanes of one priority: id, run_after and task of each.
 local function heads(queue, priority, tasks, room, now)
   local heap, found, piece = {}, {}, math.ceil(room / #tasks) + 1 -- behind those that are due stands when the next one is
+  local begins = lane_key(queue, priority, '')
   for _, task in ipairs(tasks) do
-    local key = lane_key(queue, priority, task)
+    local key = begins .. task
     local read = redis.call('ZRANGE', key, 0, piece - 1, 'WITHSCORES')
     local lane = {key = key, task = task, read = read, piece = piece, seen = 0, n = -1}
     if read[1] and advanced(lane, now, room) then heap[#heap + 1] = lane end

@@ -28,10 +28,15 @@ local function job_key(id)
 end
 
 -- The jobs of one task and one priority that wait in a queue, by the time from which they may start.
-local function lane_key(queue, priority, task)
-  return P .. 'lane:' .. #queue .. ':' .. queue .. ':' .. priority .. ':' .. task
+local function lanes_begin(queue)
+  return P .. 'lane:' .. #queue .. ':' .. queue .. ':'
 end
 
+local function lane_key(queue, priority, task)
+  return lanes_begin(queue) .. priority .. ':' .. task
+end
+
+-- The lanes of a queue by what stands behind `lanes_begin`: their priority, and their task.
 local function lanes_key(queue)
   return P .. 'lanes:' .. queue
 end

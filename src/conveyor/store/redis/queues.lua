@@ -3,14 +3,13 @@
 local at = clock()
 local answer = {}
 for _, name in ipairs(ARGV) do
-  local due, later, oldest = 0, 0, nil
+  local due, later, oldest, begins = 0, 0, nil, lanes_begin(name)
   for _, lane in ipairs(redis.call('ZRANGE', lanes_key(name), 0, -1)) do
-    local colon = string.find(lane, ':', 1, true)
-    local key = lane_key(name, string.sub(lane, 1, colon - 1), string.sub(lane, colon + 1))
-    local ready = redis.call('ZCOUNT', key, '-inf', at)
-    due, later = due + ready, later + redis.call('ZCARD', key) - ready
-    local first = ready > 0 and tonumber(redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')[2])
-    if first and (not oldest or first < oldest) then oldest = first end
+    local key = begins .. lane
+    local all, first = redis.call('ZCARD', key), tonumber(redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')[2] or at + 1)
+    local ready = first <= at and (all > 1 and redis.call('ZCOUNT', key, '-inf', at) or all) or 0
+    due, later = due + ready, later + all - ready
+    if ready > 0 and (not oldest or first < oldest) then oldest = first end
   end
   local failed = redis.call('ZCOUNT', P .. 'retry:' .. name, '(' .. digits(at), '+inf')
   answer[#answer + 1] = {name, redis.call('HGET', P .. 'paused', name), digits(at), due, later - failed, failed,

@@ -1,4 +1,4 @@
--- uses keys, jobs
+-- uses keys, bell, jobs
 -- Jobs as they wait, those of the numbers ARGV[1] to ARGV[2] of ARGV[3], of the task ARGV[4]: one half scheduled for
 -- tomorrow in the queue ARGV[5], the other due in ARGV[6]. Ids as the library makes them: their order is that of time.
 -- Only those whose ids say that they lie in the shard ARGV[7], of ARGV[8].
