@@ -109,7 +109,7 @@ class Relay:
                     continue
                 opened = hearing is not None  # until then a look takes as long as to connect
                 hearing = hearing or asyncio.create_task(kept("outbox", lambda: self._listener.listen(self._heard)))
-                due = not turn.mine or turn.left < LASTING * 500_000
+                due = not turn.mine or turn.left < LASTING * 750_000  # well before the second poll
                 self._looked = time.monotonic()
                 more = (turn.waiting or due) and await self._forward(since)
                 self._reach.looked(since, self._looked - begun if opened else 0.0, self._position)
