@@ -114,7 +114,7 @@ class Outbox(Protocol):
     ) -> Plan[Sequence[Batch] | None]:
         """All batches that are under way, in order, and one more; ``None``: it is somebody else's turn.
 
-        The turn is *owner*'s for half of *lasting* microseconds more, at least. Jobs are looked for behind the position
+        The turn is *owner*'s for 3/4 of *lasting* microseconds more, at least. Jobs are looked for behind the position
         *since*. *standing* is *owner*'s, and the same each time.
         """
         ...
@@ -254,7 +254,7 @@ class SqlOutbox(SqlBase):
     def _has_turn(self, owner: str, lasting: int, standing: Standing) -> Steps[bool]:
         """Whether it is *owner*'s turn. Numbers are the time: none comes twice after a restore or a failover."""
         if standing.lowest:
-            rows = (yield self.own("mine", owner=owner, lasting=lasting // 2)).rows
+            rows = (yield self.own("mine", owner=owner, lasting=lasting * 3 // 4)).rows
             if rows and rows[0][0] == standing.lowest:
                 return True
         rows = (yield self.own("own", owner=owner, lasting=lasting, numbers=NUMBERS)).rows

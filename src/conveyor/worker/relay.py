@@ -122,7 +122,7 @@ class Relay:
                     continue
                 opened = hearing is not None  # until then a look takes as long as to connect
                 hearing = hearing or asyncio.create_task(kept("outbox", lambda: self._listener.listen(self._heard)))
-                due = not turn.mine or turn.left < LASTING * 500_000
+                due = not turn.mine or turn.left < LASTING * 750_000  # well before the second poll
                 found = await self._forward(since) if turn.waiting or due else Found(time.monotonic())
                 self._reach.looked(since, found.at - begun if opened else 0.0, found.position)
                 if not found.more:
