@@ -98,6 +98,38 @@ def test_no_more_connections_than_so_many_are_made_through_sentinels(stack: Exit
     links.close()
 
 
+@SERVERS
+def test_a_connection_to_a_primary_that_is_none_any_more_is_not_used_again(stack: ExitStack, version: str) -> None:
+    sentinel = watched(stack, version)
+    place = Place.of(f"redis+sentinel://127.0.0.1:{sentinel.port}/{SERVICE}/0")
+    links = Links(place.source, place.tags)
+
+    async def one() -> object:
+        async with links.alink() as to:
+            return await to(0)
+
+    async def many() -> None:
+        first = await one()
+        assert await one() is first
+        (hands,) = links._apools[asyncio.get_running_loop()].values()
+        hands.pool.master_address = ("127.0.0.1", 1)  # as if another connection had been told so meanwhile
+        await one()
+        assert hands.pool.master_address != ("127.0.0.1", 1)  # asked anew, for a connection anew
+        await links.aclose()
+
+    with links.link() as to:
+        first = to(0)
+    with links.link() as to:
+        assert to(0) is first
+    proxy = links._pools[None].pool.proxy
+    proxy.master_address = ("127.0.0.1", 1)
+    with links.link() as to:
+        to(0)
+    assert proxy.master_address != ("127.0.0.1", 1)
+    asyncio.run(many())
+    links.close()
+
+
 @pytest.mark.parametrize("options", ["", "&sentinel_ssl=no"])
 def test_sentinels_and_their_primary_are_asked_through_tls(
     stack: ExitStack, certificate: Certificate, options: str

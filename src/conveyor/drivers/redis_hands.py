@@ -33,7 +33,7 @@ class Hands:
         if self._process != os.getpid():
             self._begin()
         while (connection := self._lifted()) is not None:
-            if _good(connection):
+            if _leads(self.pool, connection) and _good(connection):
                 return connection
             connection.disconnect()
             self.pool.release(connection)
@@ -60,6 +60,12 @@ class Hands:
         self.pool.release(connection)
 
 
+def _leads(pool: Any, connection: Any) -> bool:
+    """Whether it leads to the primary that Sentinels named last, where a pool asks them: it closes only what it has."""
+    primary = getattr(pool, "master_address", None)
+    return primary is None or primary == (connection.host, connection.port)
+
+
 def _good(connection: Any) -> bool:
     """Whether it is there, and has nothing to say: that would be the server, taking its leave."""
     try:
@@ -81,7 +87,7 @@ class AsyncHands:
         """A connection that is there. Raises redis-py's errors."""
         while self._free:
             connection = self._free.pop()
-            if await _agood(connection):
+            if _leads(self.pool, connection) and await _agood(connection):
                 return connection
             await connection.disconnect(nowait=True)
             await self.pool.release(connection)
