@@ -28,7 +28,7 @@ LOADED: Final = (
     ),
     *("conveyor.store.postgres.opened", "conveyor.store.redis.opened", "conveyor.store.sqlite.opened"),
 )
-OURS: Final = os.environ["PYTHONPATH"]
+OURS: Final = os.environ.get("PYTHONPATH", "")
 """Where Conveyor is. A fork has another PYTHONPATH."""
 
 
