@@ -133,6 +133,7 @@ async def test_as_many_are_rung_as_there_are_jobs(store: RedisStore) -> None:
         await enqueue(store, *new_jobs(300))
         for one in ones:
             await one.rung()
+        assert all(one.rings for one in ones)
 
 
 async def test_who_is_gone_is_not_counted(server: RedisServer) -> None:
@@ -157,6 +158,7 @@ async def test_a_job_that_is_ready_again_rings(store: RedisStore, event: Event) 
         await other.rest()
         await one.settle(job, event)
         await other.rung()
+        assert [again.id for again in await other.claim()] == [job.id]
 
 
 async def test_what_is_due_soon_rings_for_all_and_what_is_late_for_nobody(

@@ -19,19 +19,12 @@ from conveyor.store.redis.sharding import by_id
 from tests.support.cli import Terminal
 from tests.support.cluster import Clustered, Node
 from tests.support.jobs import enqueue, new_job
-from tests.support.redis import versions
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.timeout(120)
 SHARDS = 8
 OTHERS = ("conveyor-bench", "conveyor-bench-0123456789ab", "{conveyor-bench-0}:job:1", "{conveyor-bench-0:0.1}", "mine")
 """Keys of somebody else's, of every look."""
-
-
-@pytest.fixture(scope="module")
-def whole() -> Iterator[Clustered]:
-    with Clustered(versions()[0], appendonly="yes") as made:
-        yield made
 
 
 @pytest.fixture

@@ -26,18 +26,12 @@ from tests.contract.test_moving_shards import cut_off
 from tests.support.cli import Terminal
 from tests.support.cluster import Clustered, Node
 from tests.support.postgres import prepare
-from tests.support.redis import RedisServer, versions
+from tests.support.redis import RedisServer
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.timeout(900)
 EIGHT, FIVE = "?shards=8", "?shards=5&prefix=five"
 Opener = Callable[[str], Store]
-
-
-@pytest.fixture(scope="module")
-def whole() -> Iterator[Clustered]:
-    with Clustered(versions()[0], appendonly="yes") as made:
-        yield made
 
 
 @pytest.fixture

@@ -10,17 +10,17 @@ local function resting_key(queue)
   return P .. 'resting:' .. queue
 end
 
-local function lie_down(queue, ear, until_, microseconds)
+local function lie_down(queue, ear, microseconds)
   local key = resting_key(queue)
   redis.call('ZREMRANGEBYSCORE', key, '-inf', digits(clock())) -- who died at rest, and was never to be rung
-  redis.call('ZADD', key, digits(until_), ear)
+  redis.call('ZADD', key, digits(clock() + microseconds), ear)
   redis.call('PEXPIRE', key, math.ceil(microseconds / 1000))
 end
 
 -- Ring so many of those that rest for the queue, as far as there are: '!', or '+' for what one of them has passed on. An ear
 -- that is gone hears nothing, and another is rung. Who may not ring has done the rest, and must not be told otherwise.
 local function rouse(queue, count, mark)
-  local key, channel = resting_key(queue), string.match(KEYS[1], '^{(.*):[%d.]+}$') .. ':bell:'
+  local key, channel = resting_key(queue), bell() .. ':'
   while count > 0 do
     local found, ears = redis.call('ZRANGE', key, 0, math.min(count, ALL) - 1, 'WITHSCORES'), {}
     if not found[1] then return end

@@ -82,8 +82,11 @@ for n = first, #ARGV, 2 do
   end, known)
   -- Somebody else is to look who may know them; nobody passes on what was passed on.
   if rung and room == most and strange(queue, lanes) then rouse(queue, ALL, '+') end
-  if ear ~= '' and room > 0 then lie_down(queue, ear, at + rest, rest) end
-  if ear ~= '' and room == 0 then redis.call('ZREM', resting_key(queue), ear) end
+  if ear ~= '' and room > 0 then
+    lie_down(queue, ear, rest)
+  elseif ear ~= '' then
+    redis.call('ZREM', resting_key(queue), ear)
+  end
 end
 write_noted()
 answer[2] = soonest and digits(soonest) or ''

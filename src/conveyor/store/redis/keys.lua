@@ -45,9 +45,14 @@ local function running_key(queue)
   return P .. 'running:' .. queue
 end
 
--- Who listens, and asked to be told, hears the bell, which all shards share; *why* is a letter. See Ring in plan.py.
+-- The channel in which all hear what concerns all; the shards share it. See bell.lua for what concerns one.
+local function bell()
+  return string.match(KEYS[1], '^{(.*):[%d.]+}$') .. ':bell'
+end
+
+-- *why* is a letter: see Ring in plan.py.
 local function ring(why)
-  redis.call('PUBLISH', string.match(KEYS[1], '^{(.*):[%d.]+}$') .. ':bell', why)
+  redis.call('PUBLISH', bell(), why)
 end
 
 -- First of all in what must go on when the server is full: it refuses a script that begins with a write that may need

@@ -95,20 +95,26 @@ class RedisOperations(RedisReads):
         self, runner: bytes, room: Mapping[str, int], tasks: Sequence[str], sight: Sight | None = None
     ) -> Plan[Sequence[Claimed]]:
         """See ``Operations.claim``. Up to ``MOST`` at a time, so that nobody waits for long."""
-        return Plan(partial(self.claimed, runner, room, tasks, sight or Sight()), steady=True)
+        seen = sight or Sight()
+
+        def steps() -> Steps[Sequence[Claimed]]:
+            seen.rests_until = None
+            jobs = yield from self.claimed(runner, room, tasks, seen, 0)
+            seen.rests_until = seen.rest.until(1, room)
+            return jobs
+
+        return Plan(steps, steady=True)
 
     def claimed(
-        self, runner: bytes, room: Mapping[str, int], tasks: Sequence[str], sight: Sight, shard: int = 0
+        self, runner: bytes, room: Mapping[str, int], tasks: Sequence[str], sight: Sight, shard: int
     ) -> Steps[Sequence[Claimed]]:
-        """The steps of ``claim`` in one *shard*."""
+        """The steps of ``claim`` in one *shard*; whether its worker rests in all of them is not told."""
         queues = [queue for queue, count in room.items() if count > 0]
         rung = sight.rest.end(shard, queues)
-        sight.rests_until = None
         jobs, looked = yield from _claim(runner, room, tasks, sight.rest.ear, rung=rung)
         sight.until = sight.until if looked.began is None else looked.began
         if looked.whole:
             sight.rest.begin(shard, queues, looked.due)
-        sight.rests_until = sight.rest.until(1, room)
         return jobs
 
     def next_due(self, queues: Sequence[str], sight: Sight | None = None) -> Plan[int | None]:
