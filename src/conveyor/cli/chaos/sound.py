@@ -1,5 +1,6 @@
 """Whether the indexes of a store on Redis say what its jobs say: what one would be, made anew from the jobs alone."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, cast
 
@@ -16,6 +17,8 @@ DERIVED: Final[Mapping[str, Sequence[str]]] = {
     **dict.fromkeys(("unique", "held"), ("HGETALL",)),
 }
 """What indexes begin with, and what reads them; a key of several parts has a colon behind it."""
+TOKEN: Final = re.compile(r"\d+")
+"""What stands first in what a runner holds of a job; see ``held_as`` in jobs.lua."""
 SHOWN: Final = 5
 
 
@@ -97,7 +100,8 @@ def _there(here: Keys, part: str, names: Sequence[str]) -> Iterator[Entry]:
     found = here.each((words[0], f"{part}:{name}", *words[1:]) for name, words in known)
     for (name, _), members in zip(known, found, strict=True):
         for member, value in _pairs(members):
-            yield Entry(name, member.decode("utf-8", "replace"), value)
+            its = TOKEN.findall(value)[0] if name.startswith("held:") else value
+            yield Entry(name, member.decode("utf-8", "replace"), its)
 
 
 def _pairs(members: object) -> Iterator[tuple[bytes, str]]:

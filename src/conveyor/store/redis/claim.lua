@@ -13,6 +13,15 @@ if not lease or tonumber(lease) <= at then return answer end
 local known, first, held = {}, 6 + ARGV[5], P .. 'held:' .. runner
 for n = 6, first - 1 do known[ARGV[n]] = true end
 
+-- A hash in which any value is longer than 64 bytes is a table; until then each look goes over it from its beginning.
+local wide = string.rep(' ', 64)
+
+local function held_of(token, queue)
+  local held_ = wide .. token .. (queue and ':' .. queue or '')
+  wide = ''
+  return held_
+end
+
 -- The job is the runner's; what a claim gives of it. What few jobs have comes last, if there is any of it.
 local function start(id, lane)
   local key = job_key(id)
@@ -24,15 +33,16 @@ local function start(id, lane)
     return
   end
   local first_ = not job[2]
+  local plain = first_ and not job[7]
   local attempt = first_ and '1' or digits(job[2] + 1)
   local token = job[4] and tonumber(job[4]) >= at and digits(job[4] + 1) or now
   redis.call('HSET', key, 'state', 'running', 'runner', runner, 'attempt', attempt, 'token', token,
              first_ and 'started_at' or 'last_attempted_at', now)
   leave_line(id, lane, first_, not job[7])
   note('ZADD', lane.running, now, id)
-  note('HSET', held, id, token)
+  note('HSET', held, id, held_of(token, plain and lane.queue))
   local row = {id, job[1], attempt, job[3], token, job[5], whole(key, 'args', job[6])}
-  if first_ and not job[7] then return row end
+  if plain then return row end
   local rare = redis.call('HMGET', key, 'crashes', 'attempts', 'expires_at', 'extras', 'cancelled', 'unique',
                           'until_start')
   if rare[6] and rare[7] then

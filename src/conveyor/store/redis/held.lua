@@ -1,3 +1,5 @@
--- uses keys
+-- uses keys, bell, jobs
 -- Id and token of each job that a runner holds.
-return redis.call('HGETALL', P .. 'held:' .. ARGV[1])
+local flat = redis.call('HGETALL', P .. 'held:' .. ARGV[1])
+for n = 2, #flat, 2 do flat[n] = held_as(flat[n]) end
+return flat

@@ -82,7 +82,15 @@ local function give_key_up(id, key)
   if redis.call('HGET', P .. 'unique', key) == id then redis.call('HDEL', P .. 'unique', key) end
 end
 
--- The job is not its runner's any more.
+-- What a runner holds of a job that it has claimed, as claim.lua writes it: its token, and behind a colon the queue of one
+-- that is plain: tried for the first time, and without anything that few jobs have.
+local function held_as(held)
+  if not held then return end
+  local _, last, token = string.find(held, '(%d+)')
+  return token, last < #held and string.sub(held, last + 2)
+end
+
+-- The job is not its runner's any more; whether somebody wants any of the runner's jobs cancelled.
 local function let_go(id, queue, runner)
   if hands.queue ~= queue or hands.runner ~= runner then
     local asked = P .. 'asked:' .. runner
@@ -92,6 +100,7 @@ local function let_go(id, queue, runner)
   note('ZREM', hands.running, id)
   note('HDEL', hands.held, id)
   if hands.asked then note('SREM', hands.asked, id) end
+  return hands.asked
 end
 
 -- As text, how long the one that ends at *at* stays, by what it says of that; most say nothing.
@@ -100,17 +109,23 @@ local function leaves(at, stay)
   return stays[stay]
 end
 
+-- The job is one of those that have ended, which is kept until then.
+local function pass(id, queue, state, until_)
+  note('ZREM', LIVE, id)
+  note('ZADD', P .. 'past:' .. state, '0', id)
+  if until_ then note('ZADD', GONE, until_, id) end
+  emptied[queue] = true
+end
+
 -- The job ends, as *state*. *fields* are those that its end writes besides, names and values in turn; *job* is what it
 -- has of queue, keep, unique, until_start, expires_at and cancelled.
 local function put_away(id, state, at, job, fields, fingerprint)
   local key, n = job.key or job_key(id), #fields
   fields[n + 1], fields[n + 2], fields[n + 3], fields[n + 4] = 'state', state, 'finished_at', digits(at)
   local stay = tonumber(job.keep or STAY)
-  if stay >= 0 then
-    local until_ = leaves(at, stay)
-    fields[n + 5], fields[n + 6] = 'delete_after', until_
-    note('ZADD', GONE, until_, id)
-  end
+  local until_ = stay >= 0 and leaves(at, stay)
+  if until_ then fields[n + 5], fields[n + 6] = 'delete_after', until_ end
+  pass(id, job.queue, state, until_)
   if fingerprint then
     fields[#fields + 1] = 'fingerprint'
     fields[#fields + 1] = fingerprint
@@ -123,9 +138,6 @@ local function put_away(id, state, at, job, fields, fingerprint)
     redis.call('HDEL', key, 'expires_at', 'keep', 'until_start', job.until_start and 'unique' or 'until_start')
   end
   if job.cancelled and state ~= 'cancelled' then redis.call('HDEL', key, 'cancelled') end
-  note('ZREM', LIVE, id)
-  note('ZADD', P .. 'past:' .. state, '0', id)
-  emptied[job.queue] = true
 end
 
 -- An ended job leaves what is kept of ended jobs.

@@ -7,6 +7,7 @@ despite_want()
 touch()
 local PLAIN, OUTCOME = 4, 13
 local at, answer = clock(), {}
+local now = digits(at)
 local first = 3 + PLAIN * ARGV[2] -- of the others
 
 local function has(flags, bit_)
@@ -39,12 +40,13 @@ end
 
 local running = tokens()
 
--- Whether the job runs under this token; it does not for whoever asks next.
+-- Whether the job runs under this token, and its queue if it is plain; it does not for whoever asks next.
 local function stops(runner, id, token)
   local of = running[runner]
-  if of[id] ~= token then return false end
+  local its, queue = held_as(of[id])
+  if its ~= token then return false end
   of[id] = nil
-  return true
+  return true, queue
 end
 
 -- The fields of counters and record, as both ends of an attempt write them. Flags: 1 a crash, 2 a new token, 4 attempt
@@ -98,17 +100,35 @@ local function gone(runner, id)
   return 'm'
 end
 
+-- A plain job has succeeded, of which nothing need be read: whether it was there.
+local function end_plain(id, queue, run_time, result)
+  local until_ = leaves(at, STAY)
+  local fields = {'state', 'succeeded', 'finished_at', now, 'delete_after', until_, 'run_time', run_time}
+  if result then put(fields, 'result', result) end
+  local key = job_key(id)
+  if redis.call('HSET', key, unpack(fields)) == #fields / 2 then -- it had no state: somebody has deleted it
+    redis.call('DEL', key)
+    note('ZREM', LIVE, id)
+    emptied[queue] = true
+    return false
+  end
+  pass(id, queue, 'succeeded', until_)
+  return true
+end
+
 local function succeed(n)
-  local id, token = ARGV[n], ARGV[n + 1]
-  local given_ = {target = 'succeeded', flags = 0, token = token, run_time = ARGV[n + 2], result = given(ARGV[n + 3])}
-  if not stops(ARGV[1], id, token) then return before(id, given_) end
+  local id, token, run_time, result = ARGV[n], ARGV[n + 1], ARGV[n + 2], given(ARGV[n + 3])
+  local mine, queue = stops(ARGV[1], id, token)
+  if not mine then return before(id, {target = 'succeeded', flags = 0, token = token}) end
+  local asked = not queue or let_go(id, queue, ARGV[1])
+  if not asked then return end_plain(id, queue, run_time, result) and 'w' or 'm' end
   local key = job_key(id)
   local got = redis.call('HMGET', key, 'queue', 'cancelled', 'more')
   if not got[1] then return gone(ARGV[1], id) end
   local rare = got[3] and redis.call('HMGET', key, 'keep', 'unique', 'until_start', 'expires_at') or NOTHING
-  let_go(id, got[1], ARGV[1])
+  if not queue then let_go(id, got[1], ARGV[1]) end
   finish(id, {key = key, queue = got[1], cancelled = got[2], keep = rare[1], unique = rare[2], until_start = rare[3],
-              expires_at = rare[4]}, 'succeeded', 0, given_)
+              expires_at = rare[4]}, 'succeeded', 0, {token = token, run_time = run_time, result = result})
   return 'w'
 end
 
