@@ -18,7 +18,7 @@ DERIVED: Final[Mapping[str, Sequence[str]]] = {
 }
 """What indexes begin with, and what reads them; a key of several parts has a colon behind it."""
 TOKEN: Final = re.compile(r"\d+")
-"""What stands first in what a runner holds of a job; see ``held_as`` in jobs.lua."""
+"""What stands first in what a runner holds of a job; see ``held_as`` in ends.lua."""
 SHOWN: Final = 5
 
 

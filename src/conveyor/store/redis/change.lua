@@ -1,4 +1,4 @@
--- uses keys, bell, closed, guarded, parts, jobs, reading
+-- uses keys, bell, closed, guarded, parts, jobs, ends, reading
 -- What people do to jobs. ARGV: what, up to how many, from behind which id, why, the filter, the indexes.
 -- The answer: the last id that was looked at, 1 when there are no more, the last that was picked, how many were picked,
 -- changed, and asked; then the queues of those that were changed.

@@ -1,4 +1,4 @@
--- uses keys, bell, jobs, ticks
+-- uses keys, bell, jobs, ends, ticks
 -- The jobs ARGV are gone, and the schedules: ARGV[1] says how many of the first ARGV are jobs.
 despite_want()
 touch()

@@ -1,4 +1,4 @@
--- uses keys, bell, closed, guarded, jobs
+-- uses keys, bell, closed, guarded, jobs, ends
 -- Up to ARGV[1] waiting jobs whose time is over are cancelled, for the reason ARGV[2]. The answer: how many, and the last
 -- of their ids; then their queues.
 despite_want()

@@ -1,4 +1,4 @@
--- uses keys, closed, guarded, jobs
+-- uses keys, closed, guarded, jobs, ends
 -- Up to ARGV[1] ended jobs are gone that were to stay no longer; how many.
 despite_want()
 local gone = redis.call('ZRANGEBYSCORE', P .. 'gone', '-inf', clock(), 'LIMIT', 0, ARGV[1])

@@ -1,4 +1,4 @@
--- uses keys, bell, parts, jobs
+-- uses keys, bell, parts, jobs, ends
 -- What became of attempts. ARGV: a runner, how many jobs of its have succeeded, without a word more, and PLAIN arguments
 -- for each of these; then OUTCOME arguments for each of the others. The answer has a letter for each: w written,
 -- r refused (no longer the runner's, and another wrote its end), m missing: no such job is here, s stopped: somebody

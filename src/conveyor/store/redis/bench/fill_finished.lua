@@ -1,4 +1,4 @@
--- uses keys, bell, jobs
+-- uses keys, bell, jobs, ends
 -- Jobs as they ended, evenly over the last ten days: those of the numbers ARGV[1] to ARGV[2] of ARGV[3], of the task
 -- ARGV[4] in the queue ARGV[5]. Each hundredth has failed, with one of ten errors. Only those whose ids say that they lie
 -- in the shard ARGV[7], of ARGV[8].
