@@ -58,6 +58,7 @@ class Ring(Enum):
 
 T = TypeVar("T")
 Steps = Generator[Statement, Answer, T]
+"""Quoted where it is what a function gives that is made anew for each plan: Python works it out each time, in 5 us."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,8 @@ CLOSED: Final = "CLOSED "
 
 MOVED: Final = re.compile(r"(?:^|-)(MOVED|ASK|TRYAGAIN|CLUSTERDOWN)\b|non local key|[Ss]lot .* not served|^Hash slot")
 """Refusals of a Cluster's node that is not, or not just now, the one to ask."""
+FOREIGN: Final = (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.ResponseError, OSError, TimeoutError)
+"""Errors of redis-py's, and of the connection, that are told as ours."""
 _HIREDIS: Final[Any] = hiredis
 """What types it has are wrong here."""
 Argument = bytes | str | int
@@ -62,7 +64,12 @@ class AsyncConnection(Protocol):
 
 
 class Carried:
-    """How far a plan has come."""
+    """How far a plan has come. The plan is carried out in its block, and each call in one of ``call``.
+
+    Both are entered for each call of the user's: ``contextmanager`` costs four times as much.
+    """
+
+    __slots__ = ("_calls", "_forget", "_one", "_where", "shards", "writes")
 
     def __init__(self, forget: Callable[[], None], *, writes: bool, where: Callable[[int], str] = lambda _: "") -> None:
         """Nothing is carried out yet. *forget*: what is known of where shards are is out of date.
@@ -71,37 +78,66 @@ class Carried:
         """
         self._forget = forget
         self._where = where
-        self._writes = writes
         self._calls = 0
+        self._one = _Call(self)
+        self.writes = writes
         self.shards: set[int] = set()
         """To which it went."""
 
-    @contextmanager
-    def call(self, shard: int) -> Generator[None]:
-        """Around one call."""
+    def __enter__(self) -> None:
+        """The plan begins."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Behind a first call that was answered nobody can say that nothing was written."""
+        if error is None:
+            return
+        told = ours(error, writes=self.writes) if isinstance(error, FOREIGN) else error
+        if self.writes and self._calls and isinstance(told, StoreUnavailable):
+            raise OutcomeUnknown(f"a part was written: {told}") from told
+        if told is not error:
+            raise told from error
+
+    def call(self, shard: int) -> "_Call":
+        """The block of one call."""
         self.shards.add(shard)
-        try:
-            with translated(writes=self._writes):
-                yield
-        except StoreClosed:  # which is the whole store's to say
-            raise
-        except ConveyorError as error:
-            error.args = (f"{self._where(shard)}{error}",)
-            if isinstance(error, StoreUnavailable):
-                self._forget()
-            raise
+        self._one.shard = shard
+        return self._one
+
+    def answered(self) -> None:
+        """One more call was."""
         self._calls += 1
 
-    @contextmanager
-    def plan(self) -> Generator[None]:
-        """Around the whole: behind a first call that was answered nobody can say that nothing was written."""
-        try:
-            with translated(writes=self._writes):
-                yield
-        except StoreUnavailable as error:
-            if self._writes and self._calls:
-                raise OutcomeUnknown(f"a part was written: {error}") from error
-            raise
+    def failed(self, shard: int, error: ConveyorError) -> None:
+        """One was not: have *error* say where. That a store is closed is the whole store's to say."""
+        if isinstance(error, StoreClosed):
+            return
+        error.args = (f"{self._where(shard)}{error}",)
+        if isinstance(error, StoreUnavailable):
+            self._forget()
+
+
+class _Call:
+    """The block of one call. A plan has one at a time."""
+
+    __slots__ = ("_carried", "shard")
+
+    def __init__(self, carried: Carried) -> None:
+        self._carried = carried
+        self.shard = 0
+
+    def __enter__(self) -> None:
+        """It begins."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Its errors are ours, and say where."""
+        if error is None:
+            self._carried.answered()
+        elif isinstance(error, FOREIGN):
+            told = ours(error, writes=self._carried.writes)
+            self._carried.failed(self.shard, told)
+            raise told from error
+        elif isinstance(error, ConveyorError):
+            self._carried.failed(self.shard, error)
 
 
 def carry(to: Callable[[int], Connection], tags: Sequence[str], carried: Carried) -> Callable[[Statement], Answer]:
@@ -189,27 +225,38 @@ def _answer(reply: object) -> Answer:
 
 @contextmanager
 def translated(*, writes: bool) -> Generator[None]:
-    """Errors of redis-py as ours. After a lost connection nobody knows what became of a write."""
+    """Errors of redis-py as ours."""
     try:
         yield
-    except exceptions.ClusterDownError as error:
-        raise Moving(f"Redis: a primary of the Cluster is missing: {error}") from error
-    except (exceptions.MovedError, exceptions.AskError, exceptions.TryAgainError) as error:
-        raise Moving(f"Redis: a shard is being moved: {type(error).__name__} {error}") from error
-    except (exceptions.AuthenticationError, exceptions.NoPermissionError) as error:
-        raise StoreRefused(f"Redis: {error}") from error
-    except (exceptions.ConnectionError, exceptions.TimeoutError, OSError, TimeoutError) as error:
-        if writes and not isinstance(error, exceptions.BusyLoadingError):
-            raise OutcomeUnknown(f"Redis: the connection was lost: {said(error)}") from error
-        raise StoreUnavailable(f"Redis cannot be reached: {said(error)}") from error
-    except exceptions.ResponseError as error:
-        if str(error).startswith(CLOSED):
-            raise StoreClosed(str(error).removeprefix(CLOSED)) from error
-        kind = Moving if MOVED.search(str(error)) else StoreUnavailable if passes(error) else StoreRefused
-        raise kind(f"Redis: {error}") from error
+    except FOREIGN as error:
+        raise ours(error, writes=writes) from error
 
 
-def said(error: Exception) -> str:
+def ours(error: BaseException, *, writes: bool) -> ConveyorError:
+    """An error of redis-py's as ours. After a lost connection nobody knows what became of a write."""
+    match error:
+        case exceptions.ClusterDownError():
+            return Moving(f"Redis: a primary of the Cluster is missing: {error}")
+        case exceptions.MovedError() | exceptions.AskError() | exceptions.TryAgainError():
+            return Moving(f"Redis: a shard is being moved: {type(error).__name__} {error}")
+        case exceptions.AuthenticationError() | exceptions.NoPermissionError():
+            return StoreRefused(f"Redis: {error}")
+        case exceptions.ResponseError():
+            return _refused(error)
+        case _ if writes and not isinstance(error, exceptions.BusyLoadingError):
+            return OutcomeUnknown(f"Redis: the connection was lost: {said(error)}")
+        case _:
+            return StoreUnavailable(f"Redis cannot be reached: {said(error)}")
+
+
+def _refused(error: exceptions.ResponseError) -> ConveyorError:
+    if str(error).startswith(CLOSED):
+        return StoreClosed(str(error).removeprefix(CLOSED))
+    kind = Moving if MOVED.search(str(error)) else StoreUnavailable if passes(error) else StoreRefused
+    return kind(f"Redis: {error}")
+
+
+def said(error: BaseException) -> str:
     """What an error says, or what it is."""
     return str(error) or type(error).__name__
 

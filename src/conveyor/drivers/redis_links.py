@@ -4,7 +4,7 @@ import asyncio
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from redis import exceptions
 
@@ -15,6 +15,28 @@ from conveyor.drivers.redis_hands import AsyncHands, Hands
 from conveyor.drivers.redis_sources import DEADLINE, Node, Source
 
 Held = dict[Node | None, Any]
+
+
+class _Unreachable:
+    """Around the making of a connection: where it cannot be made, nothing was sent."""
+
+    def __enter__(self) -> None:
+        """It begins."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Errors of redis-py's are ours."""
+        match error:
+            case exceptions.AuthenticationError() | exceptions.NoPermissionError():
+                raise StoreRefused(f"Redis: {error}") from error
+            case exceptions.ClusterDownError():
+                raise Moving(f"Redis: {error}") from error
+            case exceptions.RedisError() | OSError() | TimeoutError():
+                raise StoreUnavailable(f"Redis cannot be reached: {said(error)}") from error
+            case _:
+                return
+
+
+UNREACHABLE: Final = _Unreachable()
 
 
 class Links:
@@ -36,7 +58,7 @@ class Links:
         held: Held = {}
 
         def to(shard: int) -> Connection:
-            with unreachable():
+            with UNREACHABLE:
                 node = self._source.node(self._tags[shard])
                 if node not in held:
                     held[node] = self._pool(node).take()
@@ -54,28 +76,9 @@ class Links:
             for node, connection in held.items():
                 self._pool(node).lay_down(connection)
 
-    @asynccontextmanager
-    async def alink(self) -> AsyncGenerator[Callable[[int], Awaitable[AsyncConnection]]]:
+    def alink(self) -> "_AsyncLink":
         """The same for the running event loop; who uses one bounds each round trip."""
-        held: Held = {}
-
-        async def to(shard: int) -> AsyncConnection:
-            with unreachable():
-                node = await self._source.anode(self._tags[shard])
-                if node not in held:
-                    held[node] = await self._apool(node).take()
-            return cast(AsyncConnection, held[node])
-
-        try:
-            yield to
-        except BaseException as error:
-            if doubtful(error):
-                for connection in held.values():
-                    await connection.disconnect(nowait=True)
-            raise
-        finally:
-            for node, connection in held.items():
-                await self._apool(node).lay_down(connection)
+        return _AsyncLink(self._source, self._tags, self._apool)
 
     @asynccontextmanager
     async def subscribed(self, *channels: str) -> AsyncGenerator["Subscription"]:
@@ -98,7 +101,7 @@ class Links:
 
     def place(self, shard: int) -> str:
         """The server that has a shard; nothing where there is only one. Raises as ``link``."""
-        with unreachable():
+        with UNREACHABLE:
             node = self._source.node(self._tags[shard])
         return f"{node[0]}:{node[1]}" if node else ""
 
@@ -147,6 +150,37 @@ class Links:
                 pool = hands.pool
                 for connection in (*pool._available_connections, *pool._in_use_connections):  # noqa: SLF001 - as below
                     _hang_up(connection)
+
+
+class _AsyncLink:
+    """The block of ``alink``. Each call of the user's enters one: ``asynccontextmanager`` costs three times as much."""
+
+    __slots__ = ("_held", "_pool", "_source", "_tags")
+
+    def __init__(self, source: Source, tags: Sequence[str], pool: Callable[[Node | None], AsyncHands]) -> None:
+        self._source, self._tags, self._pool = source, tags, pool
+        self._held: Held = {}
+
+    async def __aenter__(self) -> Callable[[int], Awaitable[AsyncConnection]]:
+        """What gives connections to shards."""
+        return self._to
+
+    async def _to(self, shard: int) -> AsyncConnection:
+        with UNREACHABLE:
+            node = await self._source.anode(self._tags[shard])
+            if node not in self._held:
+                self._held[node] = await self._pool(node).take()
+        return cast(AsyncConnection, self._held[node])
+
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Whatever happened, the connections go back."""
+        try:
+            if error is not None and doubtful(error):
+                for connection in self._held.values():
+                    await connection.disconnect(nowait=True)
+        finally:
+            for node, connection in self._held.items():
+                await self._pool(node).lay_down(connection)
 
 
 def _hang_up(connection: Any) -> None:
@@ -204,16 +238,3 @@ def allow(connection: Any, seconds: float) -> None:
     connection.socket_timeout = seconds
     if connection._sock is not None:  # noqa: SLF001 - redis-py has no other way to change it
         connection._sock.settimeout(seconds)  # noqa: SLF001 - as above
-
-
-@contextmanager
-def unreachable() -> Generator[None]:
-    """A connection that could not be made: nothing was sent."""
-    try:
-        yield
-    except (exceptions.AuthenticationError, exceptions.NoPermissionError) as error:
-        raise StoreRefused(f"Redis: {error}") from error
-    except exceptions.ClusterDownError as error:
-        raise Moving(f"Redis: {error}") from error
-    except (exceptions.RedisError, OSError, TimeoutError) as error:
-        raise StoreUnavailable(f"Redis cannot be reached: {said(error)}") from error

@@ -107,7 +107,7 @@ class Arrivals(SqlBase):
         after the statement's snapshot was taken and before its insert met no conflict.
         """
 
-        def steps() -> Steps[Holders]:
+        def steps() -> "Steps[Holders]":
             known = yield from self._known([job for job in jobs if job.unique])
             left = [job for job in jobs if job.id not in known]
             holders = yield from self._enqueue("repeat_insert", left, several=True)
@@ -120,7 +120,7 @@ class Arrivals(SqlBase):
     def holder(self, key: str) -> Plan[bytes | None]:
         """See ``Operations.holder``."""
 
-        def steps() -> Steps[bytes | None]:
+        def steps() -> "Steps[bytes | None]":
             return (yield from self._holders([key])).get(key)
 
         return Plan(steps, writes=False)
@@ -153,7 +153,7 @@ class Arrivals(SqlBase):
     def visit(self, visit: Visit) -> Plan[str]:
         """See ``Operations.visit``. Nothing is asked that could fail and doom the user's transaction."""
 
-        def steps() -> Steps[str]:
+        def steps() -> "Steps[str]":
             yield from self.arrive()
             ((there, first),) = (yield self.statement("has_tables")).rows
             if not there:
@@ -259,7 +259,7 @@ class Arrivals(SqlBase):
     def complete(self, done: Completion) -> Plan[bool]:
         """See ``Operations.complete``."""
 
-        def steps() -> Steps[bool]:
+        def steps() -> "Steps[bool]":
             key = {"id": self.plain_id(done.id), "token": done.token, "runner": self.plain_id(done.runner)}
             texts = {
                 "result": done.result and done.result.decode(),
@@ -277,7 +277,7 @@ class Arrivals(SqlBase):
     def confirm(self, id_: bytes, token: int) -> Plan[bool]:
         """See ``Operations.confirm``: first wait for whoever is ending the job, then look."""
 
-        def steps() -> Steps[bool]:
+        def steps() -> "Steps[bool]":
             yield self.statement("hold_job", id=self.id_param(id_))
             return number((yield self.statement("was_ended", id=self.id_param(id_), token=token))) > 0
 

@@ -60,7 +60,7 @@ class SqlControl(SqlBase):
     def expire(self, limit: int) -> Plan[Pass]:
         """See ``Control.expire``."""
 
-        def steps() -> Steps[Pass]:
+        def steps() -> "Steps[Pass]":
             over = f"state = 'waiting' AND expires_at <= {self.reading.now}"
             rows = yield from self.change("stop", over, self.params(limit=limit, reason=EXPIRED))
             return _pass(rows)
@@ -74,7 +74,7 @@ class SqlControl(SqlBase):
     def arrange(self) -> Plan[Arranged]:
         """See ``Control.arrange``. History is one table, unless a dialect says otherwise."""
 
-        def steps() -> Steps[Arranged]:
+        def steps() -> "Steps[Arranged]":
             yield from ()
             return Arranged()
 
@@ -83,7 +83,7 @@ class SqlControl(SqlBase):
     def pause(self, queue: str) -> Plan[None]:
         """See ``Control.pause``."""
 
-        def steps() -> Steps[None]:
+        def steps() -> "Steps[None]":
             yield self.statement("pause", queue=queue)
 
         return Plan(steps)
@@ -91,7 +91,7 @@ class SqlControl(SqlBase):
     def resume(self, queue: str) -> Plan[None]:
         """See ``Control.resume``."""
 
-        def steps() -> Steps[None]:
+        def steps() -> "Steps[None]":
             yield self.statement("resume", queue=queue)
 
         return Plan(steps, rings=Ring.WORK)

@@ -146,7 +146,7 @@ class SqlLocks(SqlBase):
     def take(self, name: str, owner: bytes, holder: str, ttl: int, over: int = NOBODY) -> Plan[int | Held | None]:
         """See ``Locks``."""
 
-        def steps() -> Steps[int | Held | None]:
+        def steps() -> "Steps[int | Held | None]":
             asked = self.statement(
                 "lock_take", lock=name, owner=self.id_param(owner), holder=holder, ttl=ttl, over=over
             )
@@ -178,13 +178,13 @@ class SqlLocks(SqlBase):
     def forsake(self, name: str, owner: bytes) -> Plan[None]:
         """See ``Locks``."""
 
-        def steps() -> Steps[None]:
+        def steps() -> "Steps[None]":
             yield self.statement("lock_forsake", lock=name, owner=self.id_param(owner))
 
         return Plan(steps)
 
     def _changed(self, statement: str, **params: object) -> Plan[bool]:
-        def steps() -> Steps[bool]:
+        def steps() -> "Steps[bool]":
             return (yield self.statement(statement, **params)).touched == 1
 
         return Plan(steps)

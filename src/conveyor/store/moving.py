@@ -160,7 +160,7 @@ class SqlMoving(SqlBase):
     def close(self, mark: Mark) -> Plan[None]:
         """See ``Moving.close``."""
 
-        def steps() -> Steps[None]:
+        def steps() -> "Steps[None]":
             for text in self.guards(mark):
                 yield Statement(text, {})
             alive = number((yield self.statement("alive_runners")))
@@ -174,7 +174,7 @@ class SqlMoving(SqlBase):
     def note(self, mark: Mark) -> Plan[None]:
         """See ``Moving.note``."""
 
-        def steps() -> Steps[None]:
+        def steps() -> "Steps[None]":
             yield self.statement("note_mark", mark=msgspec.json.encode(mark).decode())
 
         return Plan(steps)
@@ -182,7 +182,7 @@ class SqlMoving(SqlBase):
     def open(self) -> Plan[None]:
         """See ``Moving.open``."""
 
-        def steps() -> Steps[None]:
+        def steps() -> "Steps[None]":
             for text in self.unguards():
                 yield Statement(text, {})
             yield self.statement("unmark")
@@ -211,7 +211,7 @@ class SqlMoving(SqlBase):
     def imported(self, records: Sequence[Record], source: str | None = None) -> Plan[Mapping[bytes, bytes]]:
         """See ``Moving.imported``. The mark is kept from being deleted until this has ended."""
 
-        def steps() -> Steps[Mapping[bytes, bytes]]:
+        def steps() -> "Steps[Mapping[bytes, bytes]]":
             mark = yield from self._mark("mark_held")
             if source is not None and (mark is None or mark.role != "target" or mark.other != source):
                 raise Over
@@ -246,7 +246,7 @@ class SqlMoving(SqlBase):
     def restored(self, schedules: Sequence[Scheduled], paused: Mapping[str, int]) -> Plan[None]:
         """See ``Moving.restored``."""
 
-        def steps() -> Steps[None]:
+        def steps() -> "Steps[None]":
             for schedule in schedules:
                 spec = bounds(schedule)
                 more = {
@@ -263,7 +263,7 @@ class SqlMoving(SqlBase):
     def dropped(self, ids: Sequence[bytes], schedules: Sequence[str] = ()) -> Plan[None]:
         """See ``Moving.dropped``."""
 
-        def steps() -> Steps[None]:
+        def steps() -> "Steps[None]":
             for table in ("conveyor_job", "conveyor_history") if ids else ():
                 where = self.reading.id_list.format("id")
                 yield Statement(f"DELETE FROM {table} WHERE {where}", self.id_list(ids))  # noqa: S608 - texts of ours

@@ -201,7 +201,7 @@ class SqlOutbox(SqlBase):
     def hold(self, jobs: Sequence[NewJob]) -> Plan[Mapping[bytes, bytes]]:
         """See ``Outbox``."""
 
-        def steps() -> Steps[Mapping[bytes, bytes]]:
+        def steps() -> "Steps[Mapping[bytes, bytes]]":
             rows, size = list[tuple[str, str]](), 0
             for job in jobs:
                 text = written(job)
@@ -218,7 +218,7 @@ class SqlOutbox(SqlBase):
     def turn(self, owner: str, since: int) -> Plan[Turn]:
         """See ``Outbox``."""
 
-        def steps() -> Steps[Turn]:
+        def steps() -> "Steps[Turn]":
             whose, left, waiting = cast("tuple[str, int, int]", (yield self.own("turn", since=since)).rows[0])
             return Turn(whose == owner and left > 0, left, bool(waiting))
 
@@ -265,7 +265,7 @@ class SqlOutbox(SqlBase):
     def forwarded(self, batch: Batch, stored: frozenset[bytes]) -> Plan[None]:
         """See ``Outbox``."""
 
-        def steps() -> Steps[None]:
+        def steps() -> "Steps[None]":
             gone = [entry.position for entry in batch.entries if entry.job.id in stored]
             if gone:
                 yield self.own("forwarded", positions=_text(gone))
@@ -278,7 +278,7 @@ class SqlOutbox(SqlBase):
     def undone(self, number: int) -> Plan[None]:
         """See ``Outbox``."""
 
-        def steps() -> Steps[None]:
+        def steps() -> "Steps[None]":
             yield self.own("end", number=number)
 
         return Plan(steps)
@@ -286,7 +286,7 @@ class SqlOutbox(SqlBase):
     def pass_on(self, owner: str) -> Plan[None]:
         """See ``Outbox``."""
 
-        def steps() -> Steps[None]:
+        def steps() -> "Steps[None]":
             yield self.own("disown", owner=owner)
 
         return Plan(steps)
@@ -294,7 +294,7 @@ class SqlOutbox(SqlBase):
     def holds(self, id_: bytes) -> Plan[bool]:
         """See ``Outbox``."""
 
-        def steps() -> Steps[bool]:
+        def steps() -> "Steps[bool]":
             return number((yield self.statement("outbox_holds", id=id_.hex()))) > 0
 
         return Plan(steps, writes=False)
@@ -302,7 +302,7 @@ class SqlOutbox(SqlBase):
     def waiting(self) -> Plan[tuple[int, int | None]]:
         """See ``Outbox``."""
 
-        def steps() -> Steps[tuple[int, int | None]]:
+        def steps() -> "Steps[tuple[int, int | None]]":
             rows = (yield self.own("waiting", limit=COUNTED + 1)).rows
             return cast("tuple[int, int | None]", rows[0])
 

@@ -55,7 +55,7 @@ class Reads(SqlBase):
     def ahead(self, job: JobInfo, limit: int) -> Plan[int]:
         """See ``Operations.ahead``."""
 
-        def steps() -> Steps[int]:
+        def steps() -> "Steps[int]":
             after = stored(job.run_after)
             answer = yield self.statement("ahead", queue=job.queue, priority=job.priority, run_after=after, limit=limit)
             return number(answer)
@@ -65,7 +65,7 @@ class Reads(SqlBase):
     def runners(self) -> Plan[Sequence[Runner]]:
         """See ``Operations.runners``."""
 
-        def steps() -> Steps[Sequence[Runner]]:
+        def steps() -> "Steps[Sequence[Runner]]":
             answer = yield self.statement("runners")
             return [runner_of(row) for row in answer.rows]
 
@@ -74,7 +74,7 @@ class Reads(SqlBase):
     def queues(self) -> Plan[Sequence[QueueInfo]]:
         """See ``Operations.queues``."""
 
-        def steps() -> Steps[Sequence[QueueInfo]]:
+        def steps() -> "Steps[Sequence[QueueInfo]]":
             answer = yield self.statement("queues", enough=COUNTED + 1)
             return [queue_of(row) for row in answer.rows]
 
@@ -83,7 +83,7 @@ class Reads(SqlBase):
     def queue(self, name: str, enough: int = COUNTED + 1) -> Plan[QueueInfo]:
         """See ``Operations.queue``."""
 
-        def steps() -> Steps[QueueInfo]:
+        def steps() -> "Steps[QueueInfo]":
             answer = yield self.statement("queue", queue=name, enough=enough)
             return queue_of(answer.rows[0])
 
@@ -92,7 +92,7 @@ class Reads(SqlBase):
     def due_tasks(self, queue: str, limit: int) -> Plan[Sequence[DueTask]]:
         """See ``Operations.due_tasks``."""
 
-        def steps() -> Steps[Sequence[DueTask]]:
+        def steps() -> "Steps[Sequence[DueTask]]":
             answer = yield self.statement("due_tasks", queue=queue, enough=limit)
             found = cast(Sequence[tuple[str, int, int]], answer.rows)
             return [DueTask(task, jobs, waited * MICROSECOND) for task, jobs, waited in found]
@@ -102,7 +102,7 @@ class Reads(SqlBase):
     def latest(self, limit: int) -> Plan[Sequence[Ended]]:
         """See ``Operations.latest``."""
 
-        def steps() -> Steps[Sequence[Ended]]:
+        def steps() -> "Steps[Sequence[Ended]]":
             answer = yield self.statement("latest", among=COUNTED, limit=limit)
             return [ended_of(row) for row in answer.rows]
 
@@ -123,7 +123,7 @@ class Reads(SqlBase):
     def failures(self, where: JobFilter, limit: int) -> Plan[Sequence[FailureGroup]]:
         """See ``Operations.failures``."""
 
-        def steps() -> Steps[Sequence[FailureGroup]]:
+        def steps() -> "Steps[Sequence[FailureGroup]]":
             terms = conditions(self.reading, "conveyor_history", where)
             if terms is None:
                 return []
@@ -137,7 +137,7 @@ class Reads(SqlBase):
     def identity(self) -> Plan[str]:
         """See ``Operations.identity``."""
 
-        def steps() -> Steps[str]:
+        def steps() -> "Steps[str]":
             return cast(str, (yield self.statement("identity")).rows[0][0])
 
         return Plan(steps, writes=False)
@@ -149,7 +149,7 @@ class Reads(SqlBase):
     def _number(self, name: str) -> Plan[int]:
         """The one number that the statement *name* gives."""
 
-        def steps() -> Steps[int]:
+        def steps() -> "Steps[int]":
             return number((yield self.statement(name)))
 
         return Plan(steps, writes=False)

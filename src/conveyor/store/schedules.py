@@ -25,7 +25,7 @@ class SqlSchedules(SqlBase):
         """See ``Schedules.all``."""
         wanted = None if names is None else msgspec.json.encode(names).decode()
 
-        def steps() -> Steps[Sequence[Scheduled]]:
+        def steps() -> "Steps[Sequence[Scheduled]]":
             answer = yield self.statement("schedules", names=wanted)
             return [Scheduled._make(row) for row in answer.rows]
 
@@ -34,7 +34,7 @@ class SqlSchedules(SqlBase):
     def coming(self, limit: int) -> Plan[Coming]:
         """See ``Schedules.coming``."""
 
-        def steps() -> Steps[Coming]:
+        def steps() -> "Steps[Coming]":
             answer = yield self.statement("coming", limit=limit)
             now = cast(int, answer.rows[0][-1])
             found = [Scheduled._make(row) for row in answer.rows if row[0] is not None]
@@ -46,7 +46,7 @@ class SqlSchedules(SqlBase):
     def save(self, edits: Sequence[Edit]) -> Plan[frozenset[str]]:
         """See ``Schedules.save``."""
 
-        def steps() -> Steps[frozenset[str]]:
+        def steps() -> "Steps[frozenset[str]]":
             text = msgspec.json.encode([edit._asdict() for edit in edits]).decode()
             answer = yield self.statement("save_schedules", edits=text)
             return frozenset(cast(str, row[0]) for row in answer.rows)
@@ -56,7 +56,7 @@ class SqlSchedules(SqlBase):
     def remove(self, name: str) -> Plan[bool]:
         """See ``Schedules.remove``."""
 
-        def steps() -> Steps[bool]:
+        def steps() -> "Steps[bool]":
             return bool((yield self.statement("remove_schedule", schedule=name)).rows)
 
         return Plan(steps)

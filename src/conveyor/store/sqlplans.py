@@ -125,7 +125,7 @@ class SqlOperations(Arrivals, Reads):
     def held(self, runner: bytes) -> Plan[Sequence[tuple[bytes, int]]]:
         """See ``Operations.held``."""
 
-        def steps() -> Steps[Sequence[tuple[bytes, int]]]:
+        def steps() -> "Steps[Sequence[tuple[bytes, int]]]":
             answer = yield self.statement("held", runner=self.id_param(runner))
             return cast(Sequence[tuple[bytes, int]], answer.rows)
 
@@ -138,7 +138,7 @@ class SqlOperations(Arrivals, Reads):
     def asked(self, runner: bytes) -> Plan[Sequence[tuple[bytes, int, str]]]:
         """See ``Operations.asked``."""
 
-        def steps() -> Steps[Sequence[tuple[bytes, int, str]]]:
+        def steps() -> "Steps[Sequence[tuple[bytes, int, str]]]":
             answer = yield self.statement("asked", runner=self.id_param(runner))
             return cast(Sequence[tuple[bytes, int, str]], answer.rows)
 
@@ -166,7 +166,7 @@ class SqlOperations(Arrivals, Reads):
     def dead_runners(self) -> Plan[int]:
         """See ``Operations.dead_runners``."""
 
-        def steps() -> Steps[int]:
+        def steps() -> "Steps[int]":
             return number((yield self.statement("dead_runners")))
 
         return Plan(steps, writes=False)
@@ -174,7 +174,7 @@ class SqlOperations(Arrivals, Reads):
     def register(self, runner: bytes, info: RunnerInfo, lease: int) -> Plan[None]:
         """Make the runner known; *lease* in microseconds, where the lease is a row."""
 
-        def steps() -> Steps[None]:
+        def steps() -> "Steps[None]":
             data = msgspec.json.encode(info)
             yield self.statement("register", runner=self.id_param(runner), info=data, lease=lease)
 
@@ -183,7 +183,7 @@ class SqlOperations(Arrivals, Reads):
     def forget(self, runner: bytes) -> Plan[None]:
         """Make the runner unknown: it holds nothing, so nobody need look for what it held."""
 
-        def steps() -> Steps[None]:
+        def steps() -> "Steps[None]":
             yield self.statement("forget", runner=self.id_param(runner))
 
         return Plan(steps)

@@ -131,7 +131,7 @@ class WatchedOperations:
         if clock is None:
             return plan
 
-        def steps() -> Steps[Holders]:
+        def steps() -> "Steps[Holders]":
             holders = yield from plan.steps()
             clock.pass_over(microseconds)
             return holders

@@ -78,7 +78,7 @@ class PostgresControl(PostgresDialect, SqlControl):
     def arrange(self) -> Plan[Arranged]:
         """See ``Control.arrange``."""
 
-        def steps() -> Steps[Arranged]:
+        def steps() -> "Steps[Arranged]":
             return Arranged._make((yield self.statement("arrange")).rows[0])
 
         return Plan(steps)
@@ -251,7 +251,7 @@ class PostgresOperations(PostgresDialect, SqlOperations):
     def renew(self, runners: Sequence[bytes], lease: int) -> Plan[frozenset[bytes]]:
         """The leases count anew from now; those that had not ended: a lease once lost stays lost."""
 
-        def steps() -> Steps[frozenset[bytes]]:
+        def steps() -> "Steps[frozenset[bytes]]":
             return id_set((yield self.statement("renew", lease=lease, **self.id_list(runners))).rows)
 
         return Plan(steps)
@@ -259,7 +259,7 @@ class PostgresOperations(PostgresDialect, SqlOperations):
     def retire(self, runner: bytes) -> Plan[None]:
         """The lease has ended; whatever the runner still holds will be rescued."""
 
-        def steps() -> Steps[None]:
+        def steps() -> "Steps[None]":
             yield self.statement("retire", runner=self.id_param(runner))
 
         return Plan(steps)
@@ -267,7 +267,7 @@ class PostgresOperations(PostgresDialect, SqlOperations):
     def ping(self, channel: str) -> Plan[None]:
         """A notification to whoever listens on *channel*, by the way that those of enqueuers take."""
 
-        def steps() -> Steps[None]:
+        def steps() -> "Steps[None]":
             yield self.statement("ping", channel=channel)
 
         return Plan(steps, writes=False)
@@ -275,7 +275,7 @@ class PostgresOperations(PostgresDialect, SqlOperations):
     def idle(self, window: int) -> Plan[None]:
         """Ask enqueuers to notify for the next *window* microseconds."""
 
-        def steps() -> Steps[None]:
+        def steps() -> "Steps[None]":
             yield self.statement("idle", window=window)
 
         return Plan(steps)

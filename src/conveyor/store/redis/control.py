@@ -52,7 +52,7 @@ class RedisControl:
     def expire(self, limit: int) -> Plan[Pass]:
         """See ``Control.expire``."""
 
-        def steps() -> Steps[Pass]:
+        def steps() -> "Steps[Pass]":
             done, more = NOTHING, True
             while more and done.picked < limit:
                 most = min(limit - done.picked, MOST)
@@ -66,7 +66,7 @@ class RedisControl:
     def prune(self, limit: int) -> Plan[int]:
         """See ``Control.prune``."""
 
-        def steps() -> Steps[int]:
+        def steps() -> "Steps[int]":
             gone, more = 0, True
             while more and gone < limit:
                 most = min(limit - gone, MOST)
@@ -79,7 +79,7 @@ class RedisControl:
     def arrange(self) -> Plan[Arranged]:
         """See ``Control.arrange``: there are no parts."""
 
-        def steps() -> Steps[Arranged]:
+        def steps() -> "Steps[Arranged]":
             yield from ()
             return Arranged()
 

@@ -17,7 +17,7 @@ class RedisLocks:
     def take(self, name: str, owner: bytes, holder: str, ttl: int, over: int = NOBODY) -> Plan[int | Held | None]:  # noqa: ARG002 - nothing is ever vacant
         """See ``Locks``."""
 
-        def steps() -> Steps[int | Held | None]:
+        def steps() -> "Steps[int | Held | None]":
             found = (yield call("lock", "take", name, owner.hex(), holder, ttl)).rows[0][0]
             return int(found) if isinstance(found, bytes) else _held(found)
 
@@ -26,7 +26,7 @@ class RedisLocks:
     def look(self, name: str) -> Plan[Held | None]:
         """See ``Locks``."""
 
-        def steps() -> Steps[Held | None]:
+        def steps() -> "Steps[Held | None]":
             return _held((yield call("lock", "look", name)).rows[0][0])
 
         return Plan(steps, writes=False)
@@ -38,7 +38,7 @@ class RedisLocks:
     def tie(self, name: str, token: int) -> Plan[bool]:  # noqa: ARG002 - there are no ties
         """See ``Locks``."""
 
-        def steps() -> Steps[bool]:
+        def steps() -> "Steps[bool]":
             yield from ()
             return False
 
@@ -51,7 +51,7 @@ class RedisLocks:
     def forsake(self, name: str, owner: bytes) -> Plan[None]:
         """See ``Locks``."""
 
-        def steps() -> Steps[None]:
+        def steps() -> "Steps[None]":
             yield call("lock", "forsake", name, owner.hex())
 
         return Plan(steps)

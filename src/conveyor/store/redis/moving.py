@@ -29,7 +29,7 @@ class RedisMoving:
     def mark(self) -> Plan[Mark | None]:
         """See ``Moving.mark``."""
 
-        def steps() -> Steps[Mark | None]:
+        def steps() -> "Steps[Mark | None]":
             found = cast(Cell, (yield call("move", "mark")).rows[0][0])
             return None if found is None else msgspec.json.decode(found, type=Mark)
 
@@ -38,7 +38,7 @@ class RedisMoving:
     def close(self, mark: Mark) -> Plan[None]:
         """See ``Moving.close``."""
 
-        def steps() -> Steps[None]:
+        def steps() -> "Steps[None]":
             answer = yield call("move", "close", mark.role, mark.told, msgspec.json.encode(mark))
             alive, running = cast("list[int]", answer.rows[0][0])
             if alive or running:
@@ -69,7 +69,7 @@ class RedisMoving:
     def found(self, ids: Sequence[bytes]) -> Plan[Sequence[Record]]:
         """See ``Moving.found``."""
 
-        def steps() -> Steps[Sequence[Record]]:
+        def steps() -> "Steps[Sequence[Record]]":
             found: list[Record] = []
             for part in bounded(sorted(ids)):
                 found += yield from _records("found", *(id_.hex() for id_ in part))
@@ -80,7 +80,7 @@ class RedisMoving:
     def imported(self, records: Sequence[Record], source: str | None = None) -> Plan[Mapping[bytes, bytes]]:
         """See ``Moving.imported``."""
 
-        def steps() -> Steps[Mapping[bytes, bytes]]:
+        def steps() -> "Steps[Mapping[bytes, bytes]]":
             holders: dict[bytes, bytes] = {}
             for part in bounded(records):
                 flat = [value for record in part for value in _fields(record)]
@@ -95,7 +95,7 @@ class RedisMoving:
     def restored(self, schedules: Sequence[Scheduled], paused: Mapping[str, int]) -> Plan[None]:
         """See ``Moving.restored``."""
 
-        def steps() -> Steps[None]:
+        def steps() -> "Steps[None]":
             for part in bounded(schedules):
                 yield call("restored", len(part), *(value for schedule in part for value in _schedule(schedule)))
             for some in bounded(list(paused.items())):
@@ -106,7 +106,7 @@ class RedisMoving:
     def dropped(self, ids: Sequence[bytes], schedules: Sequence[str] = ()) -> Plan[None]:
         """See ``Moving.dropped``."""
 
-        def steps() -> Steps[None]:
+        def steps() -> "Steps[None]":
             for part in bounded(ids):
                 yield call("dropped", len(part), *(id_.hex() for id_ in part))
             for names in bounded(schedules):

@@ -109,7 +109,7 @@ class RedisStore:
     def _over(self, links: Links, plan: Plan[T], seconds: float, *, waits: bool) -> T:
         """Carry *plan* out; each round trip has *seconds*. *waits*: for the replicas of which the URL speaks."""
         carried = Carried(links.forget, writes=plan.writes, where=links.where)
-        with carried.plan(), links.link(seconds) as to:
+        with carried, links.link(seconds) as to:
             given = run(plan, carry(to, self._tags, carried))
             if waits and self._wait:
                 for connection in {id(found): found for found in map(to, carried.shards)}.values():
@@ -135,7 +135,7 @@ class RedisStore:
 
     async def _arun(self, plan: Plan[T]) -> T:
         carried = Carried(self._links.forget, writes=plan.writes, where=self._links.where)
-        with carried.plan():
+        with carried:
             async with self._links.alink() as to:
                 given = await arun(plan, acarry(to, self._tags, carried, time_of(plan)))
                 if plan.writes and self._wait:

@@ -85,7 +85,7 @@ class RedisOperations(RedisReads):
     def confirm(self, id_: bytes, token: int) -> Plan[bool]:
         """See ``Operations.confirm``: nothing is ever under way."""
 
-        def steps() -> Steps[bool]:
+        def steps() -> "Steps[bool]":
             state, bears = cast("list[bytes | None]", (yield call("standing", id_.hex())).rows[0][0])
             return state not in {None, b"waiting", b"running"} and int(bears or 0) == token
 
@@ -97,7 +97,7 @@ class RedisOperations(RedisReads):
         """See ``Operations.claim``. Up to ``MOST`` at a time, so that nobody waits for long."""
         seen = sight or Sight()
 
-        def steps() -> Steps[Sequence[Claimed]]:
+        def steps() -> "Steps[Sequence[Claimed]]":
             seen.rests_until = None
             jobs = yield from self.claimed(runner, room, tasks, seen, 0)
             seen.rests_until = seen.rest.until(1, room)
@@ -132,7 +132,7 @@ class RedisOperations(RedisReads):
     def report(self, reports: Sequence[Report]) -> Plan[None]:
         """See ``Operations.report``."""
 
-        def steps() -> Steps[None]:
+        def steps() -> "Steps[None]":
             yield from self.reported(reports)
 
         return Plan(steps)
@@ -149,7 +149,7 @@ class RedisOperations(RedisReads):
     def asked(self, runner: bytes) -> Plan[Sequence[tuple[bytes, int, str]]]:
         """See ``Operations.asked``."""
 
-        def steps() -> Steps[Sequence[tuple[bytes, int, str]]]:
+        def steps() -> "Steps[Sequence[tuple[bytes, int, str]]]":
             rows = cast("list[tuple[bytes, bytes, bytes]]", (yield call("asked", runner.hex())).rows[0][0])
             return [(unhex(id_), int(token), reason.decode()) for id_, token, reason in rows]
 
@@ -158,7 +158,7 @@ class RedisOperations(RedisReads):
     def held(self, runner: bytes) -> Plan[Sequence[tuple[bytes, int]]]:
         """See ``Operations.held``."""
 
-        def steps() -> Steps[Sequence[tuple[bytes, int]]]:
+        def steps() -> "Steps[Sequence[tuple[bytes, int]]]":
             flat = cast("list[bytes]", (yield call("held", runner.hex())).rows[0][0])
             return [(unhex(id_), int(token)) for id_, token in zip(flat[::2], flat[1::2], strict=True)]
 

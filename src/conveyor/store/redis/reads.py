@@ -54,7 +54,7 @@ class RedisReads:
     def get(self, id_: bytes) -> Plan[JobInfo | None]:
         """See ``Operations.get``."""
 
-        def steps() -> Steps[JobInfo | None]:
+        def steps() -> "Steps[JobInfo | None]":
             row = (yield call("get", id_.hex())).rows[0][0]
             return None if row is None else _info(cast("list[Cell]", row))
 
@@ -69,7 +69,7 @@ class RedisReads:
     def counts(self, where: JobFilter) -> Plan[Counts]:
         """See ``Operations.counts``."""
 
-        def steps() -> Steps[Counts]:
+        def steps() -> "Steps[Counts]":
             wanted = [state for state in SEEN if not where.states or state in where.states]
             found = yield from (_counted() if _bare(where) else _tally(where, enough=wanted))
             return {state: min(found[state], COUNTED + 1) for state in wanted}
@@ -79,7 +79,7 @@ class RedisReads:
     def number(self, where: JobFilter) -> Plan[int]:
         """See ``Operations.number``."""
 
-        def steps() -> Steps[int]:
+        def steps() -> "Steps[int]":
             if not _bare(where):
                 return sum((yield from _tally(where)).values())
             found = yield from _counted()
@@ -90,7 +90,7 @@ class RedisReads:
     def queues(self) -> Plan[Sequence[QueueInfo]]:
         """See ``Operations.queues``."""
 
-        def steps() -> Steps[Sequence[QueueInfo]]:
+        def steps() -> "Steps[Sequence[QueueInfo]]":
             return [queue for queue in (yield from _queues()) if _known(queue)]
 
         return Plan(steps, writes=False)
@@ -98,7 +98,7 @@ class RedisReads:
     def queue(self, name: str, enough: int = COUNTED + 1) -> Plan[QueueInfo]:
         """See ``Operations.queue``: counting costs nothing here."""
 
-        def steps() -> Steps[QueueInfo]:
+        def steps() -> "Steps[QueueInfo]":
             (found,) = yield from _queues(name)
             return _at_most(found, enough)
 
@@ -107,7 +107,7 @@ class RedisReads:
     def due_tasks(self, queue: str, limit: int) -> Plan[Sequence[DueTask]]:
         """See ``Operations.due_tasks``."""
 
-        def steps() -> Steps[Sequence[DueTask]]:
+        def steps() -> "Steps[Sequence[DueTask]]":
             return due_tasks((yield from self.due_rows(queue, limit)))
 
         return Plan(steps, writes=False)
@@ -119,7 +119,7 @@ class RedisReads:
     def latest(self, limit: int) -> Plan[Sequence[Ended]]:
         """See ``Operations.latest``."""
 
-        def steps() -> Steps[Sequence[Ended]]:
+        def steps() -> "Steps[Sequence[Ended]]":
             return [ended for _, ended in (yield from self.latest_by_id(limit))]
 
         return Plan(steps, writes=False)
@@ -132,7 +132,7 @@ class RedisReads:
     def ahead(self, job: JobInfo, limit: int) -> Plan[int]:
         """See ``Operations.ahead``."""
 
-        def steps() -> Steps[int]:
+        def steps() -> "Steps[int]":
             answer = yield call("ahead", job.queue, job.priority, stored(job.run_after))
             return min(cast(int, answer.rows[0][0]), limit)
 
@@ -141,7 +141,7 @@ class RedisReads:
     def runners(self) -> Plan[Sequence[Runner]]:
         """See ``Operations.runners``."""
 
-        def steps() -> Steps[Sequence[Runner]]:
+        def steps() -> "Steps[Sequence[Runner]]":
             rows = cast("list[tuple[bytes, int, bytes, bytes]]", (yield call("lease", "all")).rows[0][0])
             found = [runner_of((bytes.fromhex(id_.decode()), lives, int(at), info)) for id_, lives, at, info in rows]
             return sorted(found, key=lambda runner: runner.started_at)
@@ -155,7 +155,7 @@ class RedisReads:
     def holder(self, key: str) -> Plan[bytes | None]:
         """See ``Operations.holder``."""
 
-        def steps() -> Steps[bytes | None]:
+        def steps() -> "Steps[bytes | None]":
             found = cast("bytes | None", (yield call("holder", key)).rows[0][0])
             return None if found is None else bytes.fromhex(found.decode())
 
@@ -180,7 +180,7 @@ class RedisReads:
     def identity(self, shards: int = 1) -> Plan[str]:
         """See ``Operations.identity``. Raises ``UsageError`` when the store has another number of shards."""
 
-        def steps() -> Steps[str]:
+        def steps() -> "Steps[str]":
             return (yield from _meta(shards))[0]
 
         return Plan(steps)
@@ -188,7 +188,7 @@ class RedisReads:
     def schema(self, shards: int = 1) -> Plan[int]:
         """See ``Operations.schema``. Raises as ``identity``."""
 
-        def steps() -> Steps[int]:
+        def steps() -> "Steps[int]":
             return int((yield from _meta(shards))[1])
 
         return Plan(steps)
@@ -388,7 +388,7 @@ def _cell(place: int, cell: Cell) -> object:
 
 
 def _number(name: str) -> Plan[int]:
-    def steps() -> Steps[int]:
+    def steps() -> "Steps[int]":
         return int(cast("bytes | int", (yield call("numbers", name)).rows[0][0]))
 
     return Plan(steps, writes=False)

@@ -18,7 +18,7 @@ class RedisSchedules:
     def all(self, names: Sequence[str] | None = None) -> Plan[Sequence[Scheduled]]:
         """See ``Schedules.all``."""
 
-        def steps() -> Steps[Sequence[Scheduled]]:
+        def steps() -> "Steps[Sequence[Scheduled]]":
             asked = ("all",) if names is None else ("named", *names)
             _, _, *rows = cast("list[object]", (yield call("schedules", *asked)).rows[0][0])
             return sorted(_scheduled(cast("list[Cell]", row)) for row in rows)
@@ -28,7 +28,7 @@ class RedisSchedules:
     def coming(self, limit: int) -> Plan[Coming]:
         """See ``Schedules.coming``."""
 
-        def steps() -> Steps[Coming]:
+        def steps() -> "Steps[Coming]":
             now, soonest, *rows = cast("list[object]", (yield call("schedules", "coming", limit)).rows[0][0])
             due = tuple(_scheduled(cast("list[Cell]", row)) for row in rows)
             return Coming(int(cast(bytes, now)), due, _number(cast(Cell, soonest)))
@@ -38,7 +38,7 @@ class RedisSchedules:
     def save(self, edits: Sequence[Edit]) -> Plan[frozenset[str]]:
         """See ``Schedules.save``."""
 
-        def steps() -> Steps[frozenset[str]]:
+        def steps() -> "Steps[frozenset[str]]":
             saved: set[bytes] = set()
             for part in bounded(edits):
                 saved.update(cast("list[bytes]", (yield call("save_schedules", *_flat(map(_edit, part)))).rows[0][0]))
@@ -49,7 +49,7 @@ class RedisSchedules:
     def remove(self, name: str) -> Plan[bool]:
         """See ``Schedules.remove``."""
 
-        def steps() -> Steps[bool]:
+        def steps() -> "Steps[bool]":
             return bool((yield call("remove_schedule", name)).rows[0][0])
 
         return Plan(steps)

@@ -57,7 +57,7 @@ class ShardedOperations(ShardedReads):
         return self._stored(jobs, self._inner.repeat_enqueue(jobs), self._inner.repeat_enqueue)
 
     def _stored(self, jobs: Sequence[NewJob], whole: Plan[T], part: Storing) -> Plan[Mapping[bytes, bytes]]:
-        def steps() -> Steps[Mapping[bytes, bytes]]:
+        def steps() -> "Steps[Mapping[bytes, bytes]]":
             holders: dict[bytes, bytes] = {}
             groups = grouped(jobs, lambda job: of_job(job, self._shards))
             for shard in sorted(groups, key=lambda shard: not any(map(_may_be_refused, groups[shard]))):
@@ -93,7 +93,7 @@ class ShardedOperations(ShardedReads):
     def confirm(self, id_: bytes, token: int) -> Plan[bool]:
         """See ``Operations.confirm``."""
 
-        def steps() -> Steps[bool]:
+        def steps() -> "Steps[bool]":
             for shard in self._where.ways(id_):
                 if (yield from at(shard, self._inner.confirm(id_, token).steps())):
                     return True
@@ -141,7 +141,7 @@ class ShardedOperations(ShardedReads):
     def next_due(self, queues: Sequence[str], sight: Sight | None = None) -> Plan[int | None]:
         """See ``Operations.next_due``."""
 
-        def steps() -> Steps[int | None]:
+        def steps() -> "Steps[int | None]":
             found = yield from everywhere(self._shards, self._inner.next_due(queues, sight).steps)
             return min((wait for wait in found if wait is not None), default=None)
 
@@ -168,7 +168,7 @@ class ShardedOperations(ShardedReads):
     def report(self, reports: Sequence[Report]) -> Plan[None]:
         """See ``Operations.report``."""
 
-        def steps() -> Steps[None]:
+        def steps() -> "Steps[None]":
             yield from self._where.each(reports, self._inner.reported)
 
         return Plan(steps)
@@ -213,7 +213,7 @@ class ShardedOperations(ShardedReads):
     def get(self, id_: bytes) -> Plan[JobInfo | None]:
         """See ``Operations.get``."""
 
-        def steps() -> Steps[JobInfo | None]:
+        def steps() -> "Steps[JobInfo | None]":
             for shard in self._where.ways(id_):
                 if (info := (yield from at(shard, self._inner.get(id_).steps()))) is not None:
                     return info
@@ -226,7 +226,7 @@ class ShardedOperations(ShardedReads):
     ) -> Plan[Sequence[JobInfo]]:
         """See ``Operations.list``."""
 
-        def steps() -> Steps[Sequence[JobInfo]]:
+        def steps() -> "Steps[Sequence[JobInfo]]":
             plan = self._inner.list(where, limit=limit, after=after, direction=direction)
             found = flat((yield from everywhere(self._shards, plan.steps)))
             return sorted(found, key=lambda info: info.id, reverse=direction == "newest")[:limit]
@@ -236,7 +236,7 @@ class ShardedOperations(ShardedReads):
     def counts(self, where: JobFilter) -> Plan[Counts]:
         """See ``Operations.counts``."""
 
-        def steps() -> Steps[Counts]:
+        def steps() -> "Steps[Counts]":
             found = yield from everywhere(self._shards, self._inner.counts(where).steps)
             return {state: min(sum(part[state] for part in found), COUNTED + 1) for state in found[0]}
 
@@ -262,19 +262,19 @@ class ShardedOperations(ShardedReads):
         return Plan(steps, writes=False)
 
     def _joined(self, plan: Plan[Sequence[T]]) -> Plan[Sequence[T]]:
-        def steps() -> Steps[Sequence[T]]:
+        def steps() -> "Steps[Sequence[T]]":
             return flat((yield from everywhere(self._shards, plan.steps)))
 
         return Plan(steps, writes=False)
 
     def _sum(self, plan: Plan[int]) -> Plan[int]:
-        def steps() -> Steps[int]:
+        def steps() -> "Steps[int]":
             return sum((yield from everywhere(self._shards, plan.steps)))
 
         return Plan(steps, writes=False)
 
     def _most(self, plan: Plan[int]) -> Plan[int]:
-        def steps() -> Steps[int]:
+        def steps() -> "Steps[int]":
             return max((yield from everywhere(self._shards, plan.steps)))
 
         return Plan(steps, writes=False)

@@ -61,7 +61,7 @@ class ShardedControl:
     def prune(self, limit: int) -> Plan[int]:
         """See ``Control.prune``."""
 
-        def steps() -> Steps[int]:
+        def steps() -> "Steps[int]":
             gone = 0
             for shard in range(self._shards):
                 gone += yield from at(shard, self._inner.prune(limit - gone).steps())
@@ -84,7 +84,7 @@ class ShardedControl:
         return self._all(self._inner.resume(queue))
 
     def _all(self, plan: Plan[None]) -> Plan[None]:
-        def steps() -> Steps[None]:
+        def steps() -> "Steps[None]":
             yield from everywhere(self._shards, plan.steps)
 
         return Plan(steps)
@@ -92,7 +92,7 @@ class ShardedControl:
     def _pass(self, making: Making, limit: int, after: bytes | None) -> Plan[Pass]:
         """One shard after the other. Behind the id, ``after`` and ``last`` have the number of the shard."""
 
-        def steps() -> Steps[Pass]:
+        def steps() -> "Steps[Pass]":
             first, behind = (after[-1], after[:-1]) if after else (0, None)
             done = NOTHING
             for shard in range(first, self._shards):
@@ -118,7 +118,7 @@ class ShardedSchedules:
     def all(self, names: Sequence[str] | None = None) -> Plan[Sequence[Scheduled]]:
         """See ``Schedules.all``."""
 
-        def steps() -> Steps[Sequence[Scheduled]]:
+        def steps() -> "Steps[Sequence[Scheduled]]":
             return sorted(flat((yield from everywhere(self._shards, self._inner.all(names).steps))))
 
         return Plan(steps, writes=False)
@@ -126,7 +126,7 @@ class ShardedSchedules:
     def coming(self, limit: int) -> Plan[Coming]:
         """See ``Schedules.coming``."""
 
-        def steps() -> Steps[Coming]:
+        def steps() -> "Steps[Coming]":
             parts = yield from everywhere(self._shards, self._inner.coming(limit).steps)
             due = sorted(flat([part.due for part in parts]), key=lambda row: (row.next_at or 0, row.name))[:limit]
             later = [part.soonest for part in parts if part.soonest is not None]
@@ -137,7 +137,7 @@ class ShardedSchedules:
     def save(self, edits: Sequence[Edit]) -> Plan[frozenset[str]]:
         """See ``Schedules.save``."""
 
-        def steps() -> Steps[frozenset[str]]:
+        def steps() -> "Steps[frozenset[str]]":
             saved: frozenset[str] = frozenset()
             for shard, part in grouped(edits, lambda edit: by_name(edit.name, self._shards)).items():
                 saved |= yield from at(shard, self._inner.save(part).steps())
@@ -152,7 +152,7 @@ class ShardedSchedules:
     def fire(self, moves: Sequence[Move]) -> Plan[Mapping[str, int]]:
         """See ``Schedules.fire``."""
 
-        def steps() -> Steps[Mapping[str, int]]:
+        def steps() -> "Steps[Mapping[str, int]]":
             made: dict[str, int] = {}
             for shard, part in grouped(moves, lambda move: by_name(move.name, self._shards)).items():
                 made |= yield from at(shard, self._inner.fire(part).steps())

@@ -28,7 +28,7 @@ class ShardedMoving:
     def mark(self) -> Plan[Mark | None]:
         """See ``Moving.mark``."""
 
-        def steps() -> Steps[Mark | None]:
+        def steps() -> "Steps[Mark | None]":
             marks = yield from everywhere(self._shards, self._inner.mark().steps)
             mark = next((mark for mark in marks if mark is not None), None)
             return mark and replace(mark, partly=None in marks)
@@ -38,7 +38,7 @@ class ShardedMoving:
     def close(self, mark: Mark) -> Plan[None]:
         """See ``Moving.close``. Where one shard cannot be closed, the others are again as they were."""
 
-        def steps() -> Steps[None]:
+        def steps() -> "Steps[None]":
             before = yield from everywhere(self._shards, self._inner.mark().steps)
             busy: list[Busy] = []
             closed: list[int] = []
@@ -61,7 +61,7 @@ class ShardedMoving:
     def note(self, mark: Mark) -> Plan[None]:
         """See ``Moving.note``."""
 
-        def steps() -> Steps[None]:
+        def steps() -> "Steps[None]":
             was = yield from self.mark().steps()
             if was is not None and was.partly:
                 raise Over
@@ -76,7 +76,7 @@ class ShardedMoving:
     def exported(self, after: bytes | None, limit: int) -> Plan[Sequence[Record]]:
         """See ``Moving.exported``: each shard gives its share, up to where one of them may have more."""
 
-        def steps() -> Steps[Sequence[Record]]:
+        def steps() -> "Steps[Sequence[Record]]":
             share = min(-(-limit // self._shards), MOST)  # or a shard that gives less would seem to have no more
             parts = yield from everywhere(self._shards, self._inner.exported(after, share).steps)
             known = min((part[-1].id for part in parts if len(part) == share), default=None)
@@ -87,7 +87,7 @@ class ShardedMoving:
     def found(self, ids: Sequence[bytes]) -> Plan[Sequence[Record]]:
         """See ``Moving.found``: an id alone does not tell where its job lies."""
 
-        def steps() -> Steps[Sequence[Record]]:
+        def steps() -> "Steps[Sequence[Record]]":
             return sorted(flat((yield from everywhere(self._shards, self._inner.found(ids).steps))))
 
         return Plan(steps, writes=False)
@@ -95,7 +95,7 @@ class ShardedMoving:
     def imported(self, records: Sequence[Record], source: str | None = None) -> Plan[Mapping[bytes, bytes]]:
         """See ``Moving.imported``. A job that is known in any shard is passed over."""
 
-        def steps() -> Steps[Mapping[bytes, bytes]]:
+        def steps() -> "Steps[Mapping[bytes, bytes]]":
             parts = yield from everywhere(self._shards, lambda: self._inner.known([one.id for one in records]))
             known = frozenset[bytes]().union(*parts)
             held: dict[bytes, bytes] = {}
@@ -108,7 +108,7 @@ class ShardedMoving:
     def restored(self, schedules: Sequence[Scheduled], paused: Mapping[str, int]) -> Plan[None]:
         """See ``Moving.restored``."""
 
-        def steps() -> Steps[None]:
+        def steps() -> "Steps[None]":
             groups = grouped(schedules, lambda one: by_name(one.name, self._shards))
             for shard in range(self._shards):
                 yield from at(shard, self._inner.restored(groups.get(shard, ()), paused).steps())
@@ -126,7 +126,7 @@ class ShardedMoving:
         return by_id(record.id, self._shards) if record.unique_key is None else by_name(record.unique_key, self._shards)
 
     def _all(self, plan: Plan[None]) -> Plan[None]:
-        def steps() -> Steps[None]:
+        def steps() -> "Steps[None]":
             yield from everywhere(self._shards, plan.steps)
 
         return Plan(steps)

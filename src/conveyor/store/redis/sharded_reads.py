@@ -25,7 +25,7 @@ class ShardedReads:
     def queues(self) -> Plan[Sequence[QueueInfo]]:
         """See ``Operations.queues``."""
 
-        def steps() -> Steps[Sequence[QueueInfo]]:
+        def steps() -> "Steps[Sequence[QueueInfo]]":
             found = flat((yield from everywhere(self._shards, self._reads.queues().steps)))
             groups = grouped(found, lambda queue: queue.name)
             return [_summed(groups[name], COUNTED + 1) for name in sorted(groups)]
@@ -35,7 +35,7 @@ class ShardedReads:
     def queue(self, name: str, enough: int = COUNTED + 1) -> Plan[QueueInfo]:
         """See ``Operations.queue``."""
 
-        def steps() -> Steps[QueueInfo]:
+        def steps() -> "Steps[QueueInfo]":
             return _summed((yield from everywhere(self._shards, self._reads.queue(name, enough).steps)), enough)
 
         return Plan(steps, writes=False)
@@ -43,7 +43,7 @@ class ShardedReads:
     def due_tasks(self, queue: str, limit: int) -> Plan[Sequence[DueTask]]:
         """See ``Operations.due_tasks``: of the first *limit* of each shard."""
 
-        def steps() -> Steps[Sequence[DueTask]]:
+        def steps() -> "Steps[Sequence[DueTask]]":
             return due_tasks(flat((yield from everywhere(self._shards, partial(self._reads.due_rows, queue, limit)))))
 
         return Plan(steps, writes=False)
@@ -51,7 +51,7 @@ class ShardedReads:
     def latest(self, limit: int) -> Plan[Sequence[Ended]]:
         """See ``Operations.latest``: the newest of each shard, as many as are its share or there are."""
 
-        def steps() -> Steps[Sequence[Ended]]:
+        def steps() -> "Steps[Sequence[Ended]]":
             found = flat((yield from everywhere(self._shards, partial(self._reads.latest_by_id, limit))))
             return [ended for _, ended in sorted(found, key=lambda pair: pair[0], reverse=True)[:limit]]
 
@@ -69,14 +69,14 @@ class ShardedReads:
     def ahead(self, job: JobInfo, limit: int) -> Plan[int]:
         """See ``Operations.ahead``: in all shards, though each has its own order."""
 
-        def steps() -> Steps[int]:
+        def steps() -> "Steps[int]":
             found = yield from everywhere(self._shards, self._reads.ahead(job, limit).steps)
             return min(sum(found), limit)
 
         return Plan(steps, writes=False)
 
     def _merged(self, plan: Plan[Sequence[T]], merge: Callable[[Sequence[T]], Sequence[T]]) -> Plan[Sequence[T]]:
-        def steps() -> Steps[Sequence[T]]:
+        def steps() -> "Steps[Sequence[T]]":
             return merge(flat((yield from everywhere(self._shards, plan.steps))))
 
         return Plan(steps, writes=False)

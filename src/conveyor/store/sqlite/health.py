@@ -47,7 +47,7 @@ def _log(file: Path) -> Finding:
 
 
 def _sound(run: Run) -> Finding:
-    def steps() -> Steps[Sequence[str]]:
+    def steps() -> "Steps[Sequence[str]]":
         answer = yield Statement("PRAGMA quick_check(3)", {})
         return [str(row[0]) for row in answer.rows]
 

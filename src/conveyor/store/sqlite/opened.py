@@ -270,7 +270,7 @@ class SqliteStore:
     async def _version(self) -> int:
         """A number that changes with each commit that may matter: in memory our own, in a file those of others."""
 
-        def steps() -> Steps[int]:
+        def steps() -> "Steps[int]":
             answer = yield Statement("PRAGMA data_version", {})
             return self._commits + int(str(answer.rows[0][0]))
 
