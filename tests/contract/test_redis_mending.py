@@ -1,17 +1,26 @@
 """Jobs that are not found where their own fields say, as after a crash that tore a script, are mended."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from typing import Final, NamedTuple
+from datetime import timedelta
+from typing import Final, NamedTuple, cast
+from uuid import UUID
 
 import pytest
 
+from conveyor import Conveyor
 from conveyor.cli.chaos.keys import Keys, keys
 from conveyor.core import ids
+from conveyor.core.health import Finding, Severity
 from conveyor.core.lifecycle import Event, State
 from conveyor.core.model import Claimed, JobFilter, NewJob
 from conveyor.store.answers import Cure
+from conveyor.store.redis import mending
 from conveyor.store.redis.opened import RedisStore
+from conveyor.testing.hand import until
+from conveyor.worker.runner import Settings
+from tests.contract.test_redis_bounds import asked, most_between_calls
 from tests.support.jobs import HOUR, QUEUE, TASK, Hand, enqueue, key, new_job, outcome, rescue, see
 from tests.support.redis import RedisServer, versions
 from tests.support.stores import mended, sound
@@ -354,11 +363,189 @@ def test_so_does_a_job_that_waits(store: RedisStore, here: Keys, hand: Hand, ind
     assert hand.run_one().attempt == 1
 
 
-def test_of_two_jobs_that_claim_a_key_the_holder_keeps_it(store: RedisStore, here: Keys, hand: Hand) -> None:
+def test_a_key_of_nobody_is_given_to_the_job_that_claims_it(store: RedisStore, here: Keys, hand: Hand) -> None:
     site = Site(store, here, hand, new_job(unique=key()))
     enqueue(store, site.job)
     in_its_shard(site, "HSET", "unique", "k", "ab" * 16)
-    assert mended(store) == [("ab" * 16, Cure.STALE)] or {cure for _, cure in mended(store)} <= {Cure.LINED_UP}
-    mended(store)
+    assert (f"{'ab' * 16}", Cure.STALE) in [(UUID(id_).hex, cure) for id_, cure in mended(store)]
+    assert mended(store) == [] or sound(store) == []
     assert store.run(store.operations.holder("k")) == site.job.id
     well(store)
+
+
+# ------------------------------------------------------------ in no index at all
+
+
+def unlisted(site: Site) -> None:
+    for index in ("live", LANE, f"lanes:{QUEUE}", "queues", "unique", "expiring", "past:failed", "gone", "errors"):
+        site.call("DEL", index)
+
+
+def test_a_job_that_is_in_no_index_is_lined_up(store: RedisStore, here: Keys, hand: Hand) -> None:
+    site = Site(store, here, hand, new_job(unique=key())._replace(expires=HOUR))
+    enqueue(store, site.job)
+    unlisted(site)
+    assert told(store, site.job) == {Cure.LINED_UP}
+    well(store)
+    assert hand.run_one().attempt == 1
+
+
+def test_an_ended_job_that_is_in_no_index_is_put_away(store: RedisStore, here: Keys, hand: Hand) -> None:
+    site = Site(store, here, hand, new_job())
+    enqueue(store, site.job)
+    hand.run_one(Event.FAIL)
+    unlisted(site)
+    assert told(store, site.job) == {Cure.PUT_AWAY}
+    well(store)
+    assert len(store.run(store.operations.failures(JobFilter(), 10))) == 1
+
+
+def test_one_that_came_in_half_and_whose_key_another_holds_is_not_run(
+    store: RedisStore, here: Keys, hand: Hand
+) -> None:
+    site = Site(store, here, hand, new_job(unique=key()))
+    enqueue(store, site.job)
+    unlisted(site)
+    other = new_job(unique=key())
+    assert not enqueue(store, other)
+    assert mended(store) == []
+    assert hand.run_one().id == other.id
+    assert not hand.claim()
+
+
+# ------------------------------------------------------------------- in rounds
+
+
+def test_there_is_one_round_a_minute_whoever_begins_it(store: RedisStore, here: Keys, hand: Hand) -> None:
+    site = Site(store, here, hand, new_job())
+    enqueue(store, site.job)
+    with closing(RedisStore(store.url)) as other:
+        well(other)
+        WAITS["its place in line"](site)
+        assert store.run(other.control.mend()).jobs == store.run(store.control.mend()).jobs == []
+        for begun in (1, 1 << 60):  # long ago; or by a clock that was set back since
+            here.call("HSET", "mend", "begun", begun)
+            assert len(store.run(other.control.mend()).jobs) == (begun == 1)
+
+
+def test_a_store_that_is_being_moved_is_left_alone(store: RedisStore, here: Keys, hand: Hand) -> None:
+    site = Site(store, here, hand, new_job())
+    enqueue(store, site.job)
+    WAITS["its place in line"](site)
+    for closed in ("closed", "filling"):
+        here.call("HSET", "meta", closed, "why")
+        assert mended(store) == []
+        here.call("HDEL", "meta", closed)
+    assert told(store, site.job) == {Cure.LINED_UP}
+
+
+def test_all_are_looked_at_a_part_in_each_call_and_in_each_round(
+    store: RedisStore, here: Keys, server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mending, "CALLS", 2)
+    monkeypatch.setattr(mending, "CALLS_ALL", 1)
+    monkeypatch.setattr(mending, "AT_ONCE", 50)
+    jobs = [new_job(task=f"task{number % 40}", queue=f"queue{number % 3}") for number in range(500)]
+    enqueue(store, *jobs)
+    for queue in range(3):
+        for task in range(40):
+            here.call("DEL", f"lane:6:queue{queue}:0:task{task}")
+    found: set[str] = set()
+    rounds = 0
+
+    def turn() -> None:
+        found.update(id_ for id_, _ in store.run(store.control.mend()).jobs)
+
+    while len(found) < len(jobs) and rounds < 100:
+        here.call("HDEL", "mend", "begun")
+        commands = asked(server, turn)
+        assert most_between_calls(commands) < 50 * 12
+        rounds += 1
+    assert (len(found), 1 < rounds < 100) == (len(jobs), True)
+    assert sound(store) == []
+
+
+def test_at_rest_it_costs_next_to_nothing(store: RedisStore, server: RedisServer, hand: Hand) -> None:
+    enqueue(store, *(new_job() for _ in range(50)))
+    for job in hand.take(50):
+        hand.end(job, Event.SUCCEED)
+    well(store)
+    commands = asked(server, lambda: store.run(store.control.mend()))
+    shards = 3 if "shards" in store.url else 1
+    assert len(commands) <= 10 * shards
+
+
+# -------------------------------------------------------------- who works, and looks
+
+
+def test_the_doctor_tells_how_many_and_that_workers_mend_them(store: RedisStore, here: Keys, hand: Hand) -> None:
+    site = Site(store, here, hand, new_job())
+    enqueue(store, *(new_job() for _ in range(400)), site.job)
+    hand.take(100)
+    assert indexes(store) == []
+    WAITS["its place in line"](site)
+    here.call("DEL", f"held:{hand.id.hex()}")
+    here.call("ZADD", "live", 0, "ab" * 16)
+    (finding,) = indexes(store)
+    assert finding.severity is Severity.NOTE
+    amiss = 101 + len(here.parts)
+    assert finding.text.startswith(f"{amiss} of {400 + 1 + len(here.parts)} unfinished jobs are not found where they")
+    assert "a worker" in finding.fix
+    mended(store)
+    assert indexes(store) == []
+
+
+def test_the_doctor_looks_at_a_part_and_the_deep_one_at_all(
+    store: RedisStore, here: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enqueue(store, *(new_job() for _ in range(1_000)))
+    here.call("DEL", LANE)
+    monkeypatch.setattr(mending, "SAMPLE", 100)
+    (some,), (all_,) = indexes(store), indexes(store, deep=True)
+    assert "unfinished jobs that were looked at are" in some.text
+    assert all_.text.startswith("1,000 of 1,000 unfinished jobs are")
+
+
+def indexes(store: RedisStore, *, deep: bool = False) -> list[Finding]:
+    return [finding for finding in store.examine(deep=deep) if finding.check == "indexes"]
+
+
+async def test_a_worker_gives_back_what_it_does_not_run(
+    store: RedisStore, here: Keys, server: RedisServer, hand: Hand, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of a claim that was torn late all is there but for what the runner holds: it might as well have been lost."""
+    app = Conveyor(store.url)
+    ran = asyncio.Event()
+
+    @app.task(name=TASK, max_attempts=1)
+    async def mail() -> None:
+        ran.set()
+
+    worker = app.worker(Settings({QUEUE: 1}))
+    work = asyncio.create_task(worker.run())
+    try:
+        job = await mail.using(run_after=timedelta(hours=1)).aenqueue()
+        site = Site(store, here, hand, new_job()._replace(id=ids.parse(job.id)))
+        runner = await asyncio.to_thread(until, lambda: listening(store, server, here, hand))
+        in_its_shard(site, "ZREM", LANE, site.id)
+        in_its_shard(site, "HSET", f"job:{site.id}", "started_at", 7, "attempt", 1, "token", 7, "runner", runner)
+        in_its_shard(site, "ZADD", RUNNING, 7, site.id)
+        in_its_shard(site, "HSET", f"job:{site.id}", "state", "running")
+        await asyncio.to_thread(mended, store)  # unless the worker itself has done so by now
+        async with asyncio.timeout(20):
+            await ran.wait()
+        assert (await job.arefresh()).attempt == 1
+    finally:
+        worker.stop()
+        await work
+        await app.aclose()
+    assert "gives back a job whose claim was not answered" in caplog.messages
+    well(store)
+
+
+def listening(store: RedisStore, server: RedisServer, here: Keys, hand: Hand) -> str:
+    """The id of a worker that is none of the test's; nothing until it can be rung, and has done its first round."""
+    _, ears = cast("list[int]", server.said("PUBSUB", "NUMSUB", "conveyor:bell"))
+    ready = ears and all(here.call("HEXISTS", "mend", "all_begun"))
+    found = [UUID(runner.id).hex for runner in store.run(store.operations.runners())]
+    return next((id_ for id_ in found if ready and id_ != hand.id.hex()), "")

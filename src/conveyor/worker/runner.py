@@ -304,6 +304,8 @@ class Runner:
                 self._ticking.wake()
             case Ring.OUTBOX:
                 pass  # the relay listens for itself
+            case Ring.HELD:
+                self._claimer.doubt()
 
     def _freed(self) -> None:
         self._claimer.freed()

@@ -1,17 +1,19 @@
 -- uses keys, bell, jobs, sound
--- Looks at a part of the indexes, and has them say what the jobs say. ARGV: up to how many entries; 'begin' for the first
--- call of a round, of which there is one in PERIOD, whoever makes it. The answer: 1 when that was the last call of the
--- round; then for each job that was mended its id, and a letter: see sound.lua, or s for an entry that was too much.
--- Where this stands is kept: the index that is being read, and a set of those to come.
+-- Looks at a part of the indexes, and has them say what the jobs say. ARGV: up to how many entries, then 'begin' for the
+-- first call of a round, of which there is one in PERIOD, whoever makes it, 'on' for the others; or 'all', to look at all
+-- jobs, also those that are in no index, once in LONG, and whenever something was mended. The answer: MORE, OVER when that
+-- was the last, or EARLY; then for each job that was mended its id, and a letter: see sound.lua, or s for an entry that was
+-- too much. Where this stands is kept: the index that is being read, and a set of those to come.
 despite_want()
-local PERIOD = 50000000 -- microseconds
+local PERIOD, LONG = 50000000, 86400000000 -- microseconds
 local AGAIN = 60000000 -- a runner that nobody knows has so long to notice that
+local MORE, OVER, EARLY = 0, 1, 2
 local SCANS = {live = 'ZSCAN', expiring = 'ZSCAN', lane = 'ZSCAN', running = 'ZSCAN', retry = 'ZSCAN', lanes = 'ZSCAN',
                runners = 'ZSCAN', unique = 'HSCAN', held = 'HSCAN', queues = 'SSCAN', asked = 'SSCAN'}
 local NOBODY = '{"host":"","pid":0,"queues":{},"tasks":[],"version":""}'
-local room, begins, at = tonumber(ARGV[1]), ARGV[2] == 'begin', clock()
+local room, what, at = tonumber(ARGV[1]), ARGV[2], clock()
 local place, ahead = P .. 'mend', P .. 'mend:ahead'
-local known, told, answer = {}, {}, {}
+local known, told, rings, answer = {}, {}, {}, {}
 
 local function list(job)
   note('ZADD', LIVE, '0', job.id)
@@ -23,13 +25,17 @@ local function line_up_again(job)
   list(job)
 end
 
--- It is its runner's, as a claim says that has come to its end: so it may be at work on it, and nobody else is to start
--- it. Rescue takes it when the runner's lease is over.
+-- It is its runner's, as a claim says that has come to its end: that may be at work on it, and nobody else is to start it.
+-- If it lives and is not, it gives the job back when it is rung; if it is dead, rescue takes it.
 local function give_back(job)
   note('ZADD', job.lane.running, digits(math.max(job.started_at or 0, job.last_attempted_at or 0)), job.id)
   note('SADD', P .. 'queues', job.queue)
   note('HSET', P .. 'held:' .. job.runner, job.id, job.token)
-  if job.cancelled then note('SADD', P .. 'asked:' .. job.runner, job.id) end
+  rings.h = true
+  if job.cancelled then
+    note('SADD', P .. 'asked:' .. job.runner, job.id)
+    rings.c = true
+  end
   list(job)
   if redis.call('ZADD', P .. 'runners', 'NX', digits(at + AGAIN), job.runner) == 1 then
     redis.call('HSETNX', P .. 'runner:' .. job.runner, 'started_at', digits(at))
@@ -77,6 +83,7 @@ end
 local function mended(id)
   if known[id] ~= nil then return known[id] end
   local job = own(id)
+  if job and half(job) then job = false end
   local letter = job and fault(job)
   if letter then
     cures[letter](job)
@@ -145,13 +152,44 @@ local function walk(index, cursor)
   return index or '', cursor
 end
 
+local function reads_all(cursor)
+  local read = redis.call('SCAN', cursor, 'MATCH', P .. 'job:*', 'COUNT', room)
+  for _, key in ipairs(read[2]) do mended(string.sub(key, #P + 5)) end
+  return read[1]
+end
+
+-- Whether it is not time yet for what was last done at *time*; a clock that was set back keeps nobody waiting.
+local function early(time, period)
+  local since = at - (time or -period)
+  return since >= 0 and since < period
+end
+
+local function write()
+  write_noted()
+  for why in pairs(rings) do ring(why) end
+end
+
 local meta = redis.call('HMGET', P .. 'meta', 'closed', 'filling')
-local stands = redis.call('HMGET', place, 'next', 'index', 'cursor')
-local waits = tonumber(stands[1] or 0) - at
-if meta[1] or meta[2] or (begins and waits > 0 and waits <= PERIOD) then return {1} end
-if begins then
-  redis.call('HSET', place, 'next', digits(at + PERIOD))
-  if redis.call('EXISTS', LIVE, EXPIRING, P .. 'queues', P .. 'unique') == 0 then return {1} end
+local stands = redis.call('HMGET', place, 'begun', 'index', 'cursor', 'all', 'all_begun', 'again')
+local all_early = not stands[4] and not stands[6] and early(stands[5], LONG)
+if meta[1] or meta[2] then return {EARLY} end
+
+if what == 'all' then
+  if all_early then return {EARLY} end
+  if not stands[4] then
+    redis.call('HSET', place, 'all_begun', digits(at))
+    redis.call('HDEL', place, 'again')
+  end
+  local cursor = reads_all(stands[4] or '0')
+  if cursor == '0' then redis.call('HDEL', place, 'all') else redis.call('HSET', place, 'all', cursor) end
+  write()
+  return {cursor == '0' and OVER or MORE, unpack(answer)}
+end
+
+if what == 'begin' then
+  if early(stands[1], PERIOD) then return {EARLY} end
+  redis.call('HSET', place, 'begun', digits(at))
+  if redis.call('EXISTS', LIVE, EXPIRING, P .. 'queues', P .. 'unique') == 0 then return {all_early and EARLY or OVER} end
   if not stands[2] then redis.call('SADD', ahead, 'live', 'expiring', 'unique', 'queues', 'runners') end
 end
 local index, cursor = walk(stands[2] ~= '' and stands[2] or nil, stands[3] or nil)
@@ -160,5 +198,6 @@ if index then
 else
   redis.call('HDEL', place, 'index', 'cursor')
 end
-write_noted()
-return {index and 0 or 1, unpack(answer)}
+if answer[1] then redis.call('HSET', place, 'again', '1') end
+write()
+return {index and MORE or OVER, unpack(answer)}

@@ -24,6 +24,10 @@ AT_ONCE: Final = 300
 """Entries of indexes that one call looks at, or a few more: some milliseconds of the server's."""
 CALLS: Final = 40
 """In one round, of which there is one a minute, however many workers there are."""
+CALLS_ALL: Final = 10
+"""Of these, which look at all jobs: once a day, and after anything was mended."""
+MORE, OVER = 0, 1
+"""How an answer of ``mend.lua`` begins."""
 SAMPLE: Final = 20_000
 """Unfinished jobs that the doctor looks at."""
 SECONDS: Final = 2.0
@@ -32,15 +36,24 @@ _CURES: Final = {b"r": Cure.RELEASED, b"h": Cure.HELD, b"l": Cure.LINED_UP, b"e"
 
 
 def mended() -> Steps[Mended]:
-    """The steps of ``Control.mend`` in one shard."""
-    jobs: list[tuple[str, Cure]] = []
-    for turn in range(CALLS):
-        answer = (yield call("mend", AT_ONCE, "on" if turn else "begin")).rows[0][0]
-        over, *told = cast("list[bytes]", answer)
-        jobs += [(_named(id_), _CURES[letter]) for id_, letter in zip(told[::2], told[1::2], strict=True)]
-        if int(over):
-            break
+    """The steps of ``Control.mend`` in one shard: a part of the indexes, and when these are through, of all jobs."""
+    over, jobs = yield from _calls("begin", "on", CALLS)
+    if over:
+        _, more = yield from _calls("all", "all", CALLS_ALL)
+        jobs += more
     return Mended(jobs)
+
+
+def _calls(first: str, then: str, most: int) -> Steps[tuple[bool, list[tuple[str, Cure]]]]:
+    """Whether they have come to an end, and not before it was time to begin; and what was mended."""
+    jobs: list[tuple[str, Cure]] = []
+    for turn in range(most):
+        answer = (yield call("mend", AT_ONCE, then if turn else first)).rows[0][0]
+        word, *told = cast("list[bytes]", answer)
+        jobs += [(_named(id_), _CURES[letter]) for id_, letter in zip(told[::2], told[1::2], strict=True)]
+        if int(word) != MORE:
+            return int(word) == OVER, jobs
+    return False, jobs
 
 
 def _named(member: bytes) -> str:
