@@ -293,7 +293,7 @@ class Runner:
             self._teller.settled(outcome, refused=outcome.id in answer.refused, stopped=outcome.id in answer.stopped)
 
     def _heard(self, why: Ring) -> None:
-        match why:
+        match why:  # but for OUTBOX: the relay listens for itself
             case Ring.WORK:
                 self._claimer.wake()
             case Ring.SOON:
@@ -302,8 +302,6 @@ class Runner:
                 self._watch.ring()
             case Ring.TICK:
                 self._ticking.wake()
-            case Ring.OUTBOX:
-                pass  # the relay listens for itself
             case Ring.HELD:
                 self._claimer.doubt()
 
