@@ -120,7 +120,7 @@ class Runner:
             judged=self._judged,
             written=self._written,
             ended=self._reporter.ended,
-            freed=self._freed,
+            freed=lambda: self._claimer.freed(),  # noqa: PLW0108 - it is made below
             crew=self._crew,
         )
         self._watch = Watch(store, self._executor, lambda: self._tenure.identity.runner)
@@ -293,7 +293,7 @@ class Runner:
             self._teller.settled(outcome, refused=outcome.id in answer.refused, stopped=outcome.id in answer.stopped)
 
     def _heard(self, why: Ring) -> None:
-        match why:  # but for OUTBOX: the relay listens for itself
+        match why:
             case Ring.WORK:
                 self._claimer.wake()
             case Ring.SOON:
@@ -304,9 +304,8 @@ class Runner:
                 self._ticking.wake()
             case Ring.HELD:
                 self._claimer.doubt()
-
-    def _freed(self) -> None:
-        self._claimer.freed()
+            case Ring.OUTBOX:
+                pass  # the relay listens for itself
 
     async def _sweep(self) -> None:
         board = self._tenure.board
