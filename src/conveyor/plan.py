@@ -54,6 +54,8 @@ class Ring(Enum):
     """A schedule was made, or changed."""
     OUTBOX = b"o"
     """Jobs are in an outbox, or in a transaction of somebody's that will leave them there."""
+    HELD = b"h"
+    """A runner may hold jobs of which it does not know: see ``Control.mend``."""
 
 
 T = TypeVar("T")

@@ -1,6 +1,7 @@
 """Redis and Valkey pass the suite that every store is to pass."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
 from typing import cast
 
 import pytest
@@ -14,6 +15,7 @@ from conveyor.testing.contract import StoreContract
 from conveyor.testing.contract.moving import empty, everything
 from tests.support.jobs import HOUR, INFO, QUEUE, TASK, Hand, enqueue, key, new_job, outcome, see
 from tests.support.redis import RedisServer, versions
+from tests.support.stores import mended, sound
 
 
 @pytest.fixture(scope="module", params=versions())
@@ -22,11 +24,20 @@ def server(request: pytest.FixtureRequest) -> Iterator[RedisServer]:
         yield started
 
 
+@contextmanager
+def sound_afterwards(server: RedisServer, options: str = "") -> Generator[Callable[[], Store]]:
+    """Opens a store; whatever was done there, there is nothing to be mended."""
+    server.flush()
+    yield lambda: RedisStore(server.url() + options)
+    with closing(RedisStore(server.url() + options)) as store:
+        assert (mended(store), sound(store)) == ([], [])
+
+
 class TestRedis(StoreContract):
     @pytest.fixture
-    def open_store(self, server: RedisServer) -> Callable[[], Store]:
-        server.flush()
-        return lambda: RedisStore(server.url())
+    def open_store(self, server: RedisServer) -> Iterator[Callable[[], Store]]:
+        with sound_afterwards(server) as made:
+            yield made
 
 
 class TestRedisInShards(StoreContract):
@@ -35,9 +46,9 @@ class TestRedisInShards(StoreContract):
     ordered = False
 
     @pytest.fixture
-    def open_store(self, server: RedisServer) -> Callable[[], Store]:
-        server.flush()
-        return lambda: RedisStore(f"{server.url()}?shards=3")
+    def open_store(self, server: RedisServer) -> Iterator[Callable[[], Store]]:
+        with sound_afterwards(server, "?shards=3") as made:
+            yield made
 
 
 @pytest.mark.parametrize("size", [0, 63, 64, 65, 128, 512, 513, 5_000])

@@ -31,7 +31,7 @@ from conveyor.store.answers import Pass
 from conveyor.store.contract import Store
 from tests.support.jobs import HOUR, QUEUE, TASK, Hand, new_job, outcome
 from tests.support.model import Modelled, Wish
-from tests.support.stores import KINDS, age, pass_time, rows, wipe
+from tests.support.stores import KINDS, age, mended, pass_time, rows, wipe
 
 Look = Callable[[str], Sequence[tuple[object, ...]]]
 Turn = Callable[[int, bytes | None], Plan[Pass]]
@@ -433,6 +433,10 @@ class LifecycleMachine(RuleBasedStateMachine):
             )
             for job in self.jobs.values()
         }
+
+    @invariant()
+    def there_is_nothing_to_be_mended(self) -> None:
+        assert list(mended(self.stores[0])) == []
 
     def stored(self) -> dict[bytes, Stored]:
         """All jobs as plain SQL finds them, each in one table, and none with the key of another (I6)."""

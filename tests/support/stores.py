@@ -12,6 +12,7 @@ from conveyor.cli.chaos.keys import HOT, PAST, keys
 from conveyor.cli.chaos.sound import unsound
 from conveyor.core.clock import SystemClock
 from conveyor.plan import Answer, Plan, Statement, Steps
+from conveyor.store.answers import Cure
 from conveyor.store.contract import Store
 from conveyor.store.postgres.opened import PostgresStore
 from conveyor.store.redis.opened import RedisStore
@@ -143,6 +144,15 @@ def sound(store: Store) -> list[str]:
         return []
     with keys(store.url) as here:
         return unsound(here)
+
+
+def mended(store: Store) -> Sequence[tuple[str, Cure]]:
+    """What a whole look at all jobs of Redis finds wrong, and mends; though somebody may have looked just now."""
+    if store.kind != "redis":
+        return ()
+    with keys(store.url) as here:
+        here.each(("DEL", f"{part}:{name}") for part in here.parts for name in ("mend", "mend:ahead"))
+    return store.run(store.control.mend()).jobs
 
 
 def pass_time(store: Store, seconds: float) -> None:

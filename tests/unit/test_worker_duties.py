@@ -15,7 +15,7 @@ from conveyor.core.lifecycle import Event, State
 from conveyor.core.model import Held, Outcome, Report
 from conveyor.core.policy import Policy
 from conveyor.hooks import Ended, Hooks
-from conveyor.store.answers import Arranged, Pass
+from conveyor.store.answers import Arranged, Cure, Mended, Pass
 from conveyor.store.contract import Store
 from conveyor.task import Definition, define
 from conveyor.worker import watch
@@ -25,7 +25,7 @@ from conveyor.worker.progress import Reporter
 from conveyor.worker.slots import Slots
 from conveyor.worker.surround import Surround
 from conveyor.worker.tell import Teller
-from conveyor.worker.upkeep import AT_ONCE, PASSES, Upkeep
+from conveyor.worker.upkeep import AT_ONCE, NAMED, PASSES, Upkeep
 from conveyor.worker.watch import Watch
 from tests.unit.test_worker_parts import DONE, JOB, NOBODY, RUNNER, Hall, executing, soon, store
 
@@ -233,6 +233,7 @@ class Rooms:
     def __init__(self, over: int, old: int) -> None:
         self.over, self.old = over, old
         self.passes: list[str] = []
+        self.amiss: list[tuple[str, Cure]] = []
         self.control = self
 
     def expire(self, limit: int) -> Pass:
@@ -249,6 +250,9 @@ class Rooms:
 
     def arrange(self) -> Arranged:
         return Arranged()
+
+    def mend(self) -> Mended:
+        return Mended(self.amiss)
 
     async def arun(self, answer: object) -> object:
         await asyncio.sleep(0)
@@ -274,6 +278,17 @@ async def test_upkeep_works_in_passes_and_lets_nobody_wait_for_long(
     assert (rooms.passes.count("expire"), rooms.passes.count("prune")) == passes
     said = [record.getMessage().partition(" ")[0] for record in caplog.records]
     assert said == [str(over - left[0])] * bool(over) + ["deleted"] * bool(old)
+
+
+async def test_what_was_mended_is_told_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    rooms = Rooms(0, 0)
+    await Upkeep(cast(Store, cast(Any, rooms))).work()
+    assert not caplog.messages
+    rooms.amiss = [(f"job{number}", Cure.LINED_UP if number % 3 else Cure.RELEASED) for number in range(NAMED + 2)]
+    await Upkeep(cast(Store, cast(Any, rooms))).work()
+    (told,) = caplog.messages
+    assert told.startswith("7 jobs were not where they should be")
+    assert told.endswith(": 3 released, 4 lined up (job0, job1, job2, job3, job4, ...)")
 
 
 # -------------------------------------------------------------------- hooks

@@ -1,6 +1,7 @@
 """What the operations of a store answer, and are asked, where a single value does not say it."""
 
 from collections.abc import Sequence
+from enum import StrEnum
 from typing import NamedTuple
 
 from conveyor.core.model import Held, Outcome
@@ -58,3 +59,25 @@ class Arranged(NamedTuple):
     """Parts, with all the ended jobs in them."""
     held: bool = False
     """Whether nothing was done, because somebody uses history and was not to be disturbed."""
+
+
+class Cure(StrEnum):
+    """What was done to a job that was not found where its own fields say; the values are for people."""
+
+    RELEASED = "released"
+    """It was said to run, but no claim had come to its end: its attempt is given back."""
+    HELD = "held again"
+    """It is its runner's, which may be at work on it; rescue takes it when that is dead."""
+    LINED_UP = "lined up"
+    """It waits, and can be claimed."""
+    PUT_AWAY = "put away"
+    """It has ended, and is among those that have."""
+    STALE = "removed"
+    """It was in a place that is not its own, or there is no such job."""
+
+
+class Mended(NamedTuple):
+    """What a round of mending has done."""
+
+    jobs: Sequence[tuple[str, Cure]] = ()
+    """Ids, in the form for people, and what was done."""

@@ -22,7 +22,7 @@ from conveyor.core.model import (
 )
 from conveyor.drivers.lent import Kind
 from conveyor.plan import Plan, Ring
-from conveyor.store.answers import Arranged, Pass, Rescued, Settled, Visit
+from conveyor.store.answers import Arranged, Mended, Pass, Rescued, Settled, Visit
 from conveyor.store.leases import Leases
 from conveyor.store.listener import Listener
 from conveyor.store.sight import Sight
@@ -248,6 +248,13 @@ class Control(Protocol):
 
     def arrange(self) -> Plan[Arranged]:
         """There are parts of history for what will end, and none of which no job is to stay; where it has parts."""
+        ...
+
+    def mend(self) -> Plan[Mended]:
+        """A part of the jobs are where their own fields say, as they were anyway, unless the server has lost something.
+
+        Where indexes are keys of their own; each call goes on from where the one before it has stopped.
+        """
         ...
 
     def pause(self, queue: str) -> Plan[None]:

@@ -8,7 +8,7 @@ from typing import Final, cast
 from conveyor.core.judge import EXPIRED
 from conveyor.core.model import JobFilter
 from conveyor.plan import Plan, Ring, Row, Steps
-from conveyor.store.answers import Arranged, Pass
+from conveyor.store.answers import Arranged, Mended, Pass
 from conveyor.store.reading import conditions, filter_params
 from conveyor.store.sqlbase import SqlBase
 
@@ -77,6 +77,15 @@ class SqlControl(SqlBase):
         def steps() -> "Steps[Arranged]":
             yield from ()
             return Arranged()
+
+        return Plan(steps, writes=False)
+
+    def mend(self) -> Plan[Mended]:
+        """See ``Control.mend``: the database looks after its indexes itself."""
+
+        def steps() -> Steps[Mended]:
+            yield from ()
+            return Mended()
 
         return Plan(steps, writes=False)
 

@@ -119,6 +119,12 @@ class Claimer:
         self._glances = self._glances or not self._woken.is_set()
         self._woken.set()
 
+    def doubt(self) -> None:
+        """There may be jobs that are ours without our knowing."""
+        identity = self._identity()
+        identity.doubtful_until = max(identity.doubtful_until, time.monotonic())
+        self._woken.set()
+
     async def stop(self) -> None:
         """Claim nothing more; returns once no claim is under way."""
         self._stopping = True

@@ -120,7 +120,7 @@ class Runner:
             judged=self._judged,
             written=self._written,
             ended=self._reporter.ended,
-            freed=self._freed,
+            freed=lambda: self._claimer.freed(),  # noqa: PLW0108 - it is made below
             crew=self._crew,
         )
         self._watch = Watch(store, self._executor, lambda: self._tenure.identity.runner)
@@ -302,11 +302,10 @@ class Runner:
                 self._watch.ring()
             case Ring.TICK:
                 self._ticking.wake()
+            case Ring.HELD:
+                self._claimer.doubt()
             case Ring.OUTBOX:
                 pass  # the relay listens for itself
-
-    def _freed(self) -> None:
-        self._claimer.freed()
 
     async def _sweep(self) -> None:
         board = self._tenure.board

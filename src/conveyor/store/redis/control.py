@@ -7,8 +7,9 @@ from typing import Final, cast
 from conveyor.core.judge import EXPIRED
 from conveyor.core.model import JobFilter
 from conveyor.plan import Plan, Steps
-from conveyor.store.answers import Arranged, Pass
+from conveyor.store.answers import Arranged, Mended, Pass
 from conveyor.store.reading import SEEN
+from conveyor.store.redis.mending import mended
 from conveyor.store.redis.reads import filtered, indexes
 from conveyor.store.redis.scripts import MOST, Argument, call
 
@@ -84,6 +85,10 @@ class RedisControl:
             return Arranged()
 
         return Plan(steps, writes=False)
+
+    def mend(self) -> Plan[Mended]:
+        """See ``Control.mend``."""
+        return Plan(mended)
 
     def pause(self, queue: str) -> Plan[None]:
         """See ``Control.pause``."""

@@ -29,6 +29,7 @@ from conveyor.store.redis.intake import RedisIntake, name_of
 from conveyor.store.redis.leases import RedisLeases, patience_of
 from conveyor.store.redis.listen import RedisListener
 from conveyor.store.redis.locks import RedisLocks
+from conveyor.store.redis.mending import of_indexes
 from conveyor.store.redis.moving import RedisMoving
 from conveyor.store.redis.place import Place
 from conveyor.store.redis.plans import RedisOperations
@@ -168,9 +169,10 @@ class RedisStore:
         """The same for async code."""
         self.connect()
 
-    def examine(self, *, deep: bool) -> Sequence[Finding]:  # noqa: ARG002 - all of it is quick
+    def examine(self, *, deep: bool) -> Sequence[Finding]:
         """See ``Store``."""
-        return examined(self._links, len(self._tags), self._wait)
+        found = examined(self._links, len(self._tags), self._wait)
+        return [*found, *of_indexes(self.run, len(self._tags), deep=deep)]
 
     def amiss(self) -> Sequence[Finding]:
         """Nothing: there are no tables that could be."""

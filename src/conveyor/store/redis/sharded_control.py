@@ -6,7 +6,7 @@ from typing import TypeVar
 from conveyor.core.model import JobFilter
 from conveyor.core.schedules import Coming, Edit, Move, Scheduled
 from conveyor.plan import Plan, Steps
-from conveyor.store.answers import Arranged, Pass
+from conveyor.store.answers import Arranged, Mended, Pass
 from conveyor.store.locks import NOBODY, Held
 from conveyor.store.redis.control import NOTHING, RedisControl, joined
 from conveyor.store.redis.locks import RedisLocks
@@ -74,6 +74,15 @@ class ShardedControl:
     def arrange(self) -> Plan[Arranged]:
         """See ``Control.arrange``: there are no parts."""
         return self._inner.arrange()
+
+    def mend(self) -> Plan[Mended]:
+        """See ``Control.mend``."""
+
+        def steps() -> Steps[Mended]:
+            found = yield from everywhere(self._shards, self._inner.mend().steps)
+            return Mended(flat([part.jobs for part in found]))
+
+        return Plan(steps)
 
     def pause(self, queue: str) -> Plan[None]:
         """See ``Control.pause``."""
