@@ -83,7 +83,7 @@ class SqlControl(SqlBase):
     def mend(self) -> Plan[Mended]:
         """See ``Control.mend``: the database looks after its indexes itself."""
 
-        def steps() -> Steps[Mended]:
+        def steps() -> "Steps[Mended]":
             yield from ()
             return Mended()
 

@@ -1,4 +1,4 @@
--- uses keys, bell, jobs, sound
+-- uses keys, bell, jobs, ends, sound
 -- Looks at a part of the indexes, and has them say what the jobs say. ARGV: up to how many entries, then 'begin' for the
 -- first call of a round, of which there is one in PERIOD, whoever makes it, 'on' for the others; or 'all', to look at all
 -- jobs, also those that are in no index, once in LONG, and whenever something was mended. The answer: MORE, OVER when that
@@ -104,7 +104,7 @@ local belongs = {
   lane = function(job, of) return job.state == 'waiting' and P .. 'lane:' .. of == job.lane.key end,
   retry = function(job, of) return job.state == 'waiting' and job.queue == of and job.failed end,
   running = function(job, of) return job.state == 'running' and job.queue == of end,
-  held = function(job, of, value) return job.state == 'running' and job.runner == of and job.token == value end,
+  held = function(job, of, value) return job.state == 'running' and job.runner == of and job.token == held_as(value) end,
   asked = function(job, of) return job.state == 'running' and job.runner == of and job.cancelled end,
   unique = function(job, _, _, key) return not job.ended and job.unique == key end,
 }

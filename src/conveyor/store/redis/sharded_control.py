@@ -78,7 +78,7 @@ class ShardedControl:
     def mend(self) -> Plan[Mended]:
         """See ``Control.mend``."""
 
-        def steps() -> Steps[Mended]:
+        def steps() -> "Steps[Mended]":
             found = yield from everywhere(self._shards, self._inner.mend().steps)
             return Mended(flat([part.jobs for part in found]))
 

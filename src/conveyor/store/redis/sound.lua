@@ -1,6 +1,6 @@
 -- Whether a job is found where its own fields say that it is. Scripts are whole steps, and so it is; but a server that was
--- killed in the middle of a write may carry out half of one later, and a full one may throw a key away. `keys`, `bell` and
--- `jobs` come before this.
+-- killed in the middle of a write may carry out half of one later, and a full one may throw a key away. `keys`, `bell`,
+-- `jobs` and `ends` come before this.
 local OWN = {'state', 'queue', 'priority', 'task', 'max_attempts', 'run_after', 'more', 'token', 'runner', 'started_at'}
 local NEEDED = 6 -- of these; without them nobody can run it, nor say where it belongs
 local RARE = {'expires_at', 'unique', 'until_start', 'keep', 'attempt', 'last_attempted_at', 'cancelled', 'finished_at',
@@ -62,7 +62,7 @@ local function ended_well(job)
 end
 
 local function runs_well(job, held, since)
-  return since and held == job.token and score(P .. 'runners', job.runner) and queue_known(job.lane)
+  return since and held_as(held) == job.token and score(P .. 'runners', job.runner) and queue_known(job.lane)
     and (not job.cancelled or redis.call('SISMEMBER', P .. 'asked:' .. job.runner, job.id) == 1)
 end
 

@@ -1,4 +1,4 @@
--- uses keys, bell, jobs, sound
+-- uses keys, bell, jobs, ends, sound
 -- Of the unfinished jobs at the place ARGV[1], ARGV[2] or so, those that are not found where they say. The answer: the next
 -- place, how many were looked at, and how many these are.
 local read = redis.call('ZSCAN', LIVE, ARGV[1], 'COUNT', ARGV[2])
