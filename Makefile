@@ -21,7 +21,7 @@ install   = $(BIN)/python -m pip install --quiet -c constraints.txt
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test fast smoke soak check coverage mutants broken bench compare docs clean
+.PHONY: help demo dev test fast smoke soak check pyright lint coverage mutants broken bench compare docs clean
 
 help: ## Print this
 	@echo "Conveyor: background jobs for Python, in the database you already have."
@@ -50,14 +50,19 @@ soak: $(VENV)/.dev ## Run the long tests: minutes to hours
 	$(BIN)/pytest -m soak --timeout 0 $(ARGS)
 
 check: $(VENV)/.dev ## Lint, types, layers, bounds and the fast tests: what a change must pass
+	@+$(MAKE) --no-print-directory -j 2 pyright lint fast ARGS=
+
+# The slowest of what keeps one core busy, beside all else.
+pyright: $(VENV)/.dev
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict src
 	$(BIN)/mypy --strict tools
-	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 	$(BIN)/python tools/bounds.py
-	$(BIN)/pytest -n 2 --dist worksteal tests/unit tests/contract -m fast
 
 coverage: $(VENV)/.dev ## Run the fast tests with coverage
 	$(BIN)/coverage run -m pytest tests/unit tests/contract -m "not postgres and not soak" -p no:xdist -q

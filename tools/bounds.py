@@ -4,6 +4,7 @@ Usage: python tools/bounds.py [ROOT]. Prints each violation as `path:line messag
 """
 
 import ast
+import gc
 import io
 import math
 import re
@@ -62,9 +63,14 @@ class Source:
         return ast.parse(self.text)
 
     @cached_property
+    def nodes(self) -> list[ast.AST]:
+        """Every node of the tree, walked once for all rules."""
+        return list(ast.walk(self.tree))
+
+    @cached_property
     def functions(self) -> list[Function]:
         """Every function, methods and inner functions included."""
-        return [node for node in ast.walk(self.tree) if isinstance(node, Function)]
+        return [node for node in self.nodes if isinstance(node, Function)]
 
     @cached_property
     def comments(self) -> dict[int, str]:
@@ -101,7 +107,7 @@ def function_size(source: Source) -> Iterator[Problem]:
 
 def class_size(source: Source) -> Iterator[Problem]:
     """Yield the classes that are too long."""
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.ClassDef) and (lines := span(node)) > CLASS_LINES:
             yield source.problem(node, f"class {node.name} has {lines} lines, more than {CLASS_LINES}")
 
@@ -159,7 +165,7 @@ def always_installed(pyproject: str) -> frozenset[str]:
 def any_types(source: Source) -> Iterator[Problem]:
     """Yield the references to typing.Any outside the places that may have it."""
     if not source.within(ANY_ALLOWED):
-        for node, name in references(source.tree):
+        for node, name in references(source.nodes):
             if name in {"typing.Any", "typing_extensions.Any"}:
                 yield source.problem(
                     node, "Any outside core/codec.py and drivers/: say object, a Protocol, a type variable"
@@ -171,6 +177,8 @@ def pragmas(source: Source) -> Iterator[Problem]:
 
     The reason follows on the same line, or stands as a comment alone on the line above.
     """
+    if not (TYPE_IGNORE.search(source.text) or NOQA.search(source.text)):
+        return  # to find the comments is slow, and most files have none of these
     lines = source.text.splitlines()
     for line, comment in source.comments.items():
         found = [*TYPE_IGNORE.finditer(comment), *NOQA.finditer(comment)]
@@ -239,7 +247,7 @@ def readme(path: Path) -> Iterator[Problem]:
 
 def honest_tests(source: Source) -> Iterator[Problem]:
     """Yield the sleeps (outside tests/faults) and the skips of a test file."""
-    for node, name in references(source.tree):
+    for node, name in references(source.nodes):
         if name == "time.sleep" and not source.within(["faults/"]):
             yield source.problem(node, "time.sleep in a test: wait for the event")
         package, _, inside = name.partition(".")
@@ -250,23 +258,32 @@ def honest_tests(source: Source) -> Iterator[Problem]:
 # ---------------------------------------------------------------- names
 
 
-def references(tree: ast.Module) -> Iterator[tuple[ast.expr | ast.stmt, str]]:
+def references(nodes: Iterable[ast.AST]) -> Iterator[tuple[ast.expr | ast.stmt, str]]:
     """Yield each use of an imported name, and each import by name, with what it stands for."""
-    origins = imported(tree)
-    for node in ast.walk(tree):
+    origins = imported(nodes)
+    for node in nodes:
         if isinstance(node, ast.Attribute | ast.Name):
-            head, dot, rest = ast.unparse(node).partition(".")
+            head, *rest = dotted(node)
             if head in origins:
-                yield node, origins[head] + dot + rest
+                yield node, ".".join([origins[head], *rest])
         elif isinstance(node, ast.ImportFrom):
             # The import alone counts: its use may hide in a quoted annotation.
             yield from ((node, f"{node.module}.{alias.name}") for alias in node.names)
 
 
-def imported(tree: ast.Module) -> dict[str, str]:
+def dotted(node: ast.expr) -> list[str]:
+    """Return the parts of a dotted name; what is no name before the first dot is the empty one."""
+    parts: list[str] = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    return [node.id if isinstance(node, ast.Name) else "", *reversed(parts)]
+
+
+def imported(nodes: Iterable[ast.AST]) -> dict[str, str]:
     """Return what each imported name stands for: `from time import sleep as nap` gives nap: time.sleep."""
     found: dict[str, str] = {}
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Import):
             for alias in node.names:
                 root = alias.name.partition(".")[0]
@@ -311,6 +328,7 @@ def read(root: Path, folder: str, pattern: str) -> Iterator[Source]:
 def main(arguments: list[str]) -> int:
     """Print every violation; return the exit code."""
     root = Path(arguments[0]) if arguments else Path(__file__).parents[1]
+    gc.disable()  # trees stay to the end, and to look for garbage among them takes longer than to make them
     problems = sorted(check(root))
     for problem in problems:
         print(problem)

@@ -15,8 +15,9 @@ from tests.support.cli import Done, Terminal
 from tests.support.waiting import until
 
 FILES = 60
-LINES = 1_500
-"""So long that one file takes a few hundredths of a second, and a test can get in between."""
+SHORT = 30
+LONG = 1_500
+"""Lines of a file: so many that one takes a few hundredths of a second, and a test can get in between."""
 TOTALS = re.compile(r"enqueued (\d+), succeeded (\d+), retried (\d+), failed (\d+), lost: (\d+)")
 VOID = {"meta", "link", "br", "hr", "img", "input", "wbr", "col"}
 
@@ -52,13 +53,18 @@ class Outline(HTMLParser):
 @pytest.fixture
 def library(terminal: Terminal) -> Terminal:
     """A terminal with a folder ``lib`` of Python files."""
-    for number in range(FILES):
-        body = "".join(f"def f{line}(x: int) -> int:\n    return x + {number}\n\n" for line in range(LINES // 3))
-        terminal.write(f"lib/part{number % 4}/module{number:02}.py", body)
+    fill(terminal, SHORT)
     terminal.write("lib/broken.py", "def (\n")
     terminal.write("lib/site-packages/other.py", "x = 1\n")
     terminal.write("lib/notes.txt", "no Python\n")
     return terminal
+
+
+def fill(terminal: Terminal, lines: int) -> None:
+    """Write the files anew, of so many *lines*."""
+    for number in range(FILES):
+        body = "".join(f"def f{line}(x: int) -> int:\n    return x + {number}\n\n" for line in range(lines // 3))
+        terminal.write(f"lib/part{number % 4}/module{number:02}.py", body)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -114,9 +120,11 @@ def test_a_whole_run(library: Terminal, app: Conveyor, store_words: list[str]) -
 
 @pytest.mark.timeout(120)  # PostgreSQL's lease of 20 s has to run out
 def test_a_killed_run_is_resumed(library: Terminal, app: Conveyor, store_words: list[str]) -> None:
+    fill(library, LONG)
     with library.started("demo", "lib", "--slots", "2", *store_words) as process:
         half_way(process, app)
         process.kill()
+    fill(library, SHORT)
     before = {info.id for info in app.jobs.list(limit=1000)}
     assert not (library.folder / "conveyor-demo" / "report.html").exists()
 
@@ -135,10 +143,12 @@ def test_a_killed_run_is_resumed(library: Terminal, app: Conveyor, store_words: 
 def test_an_interrupted_run_says_how_to_resume(
     library: Terminal, app: Conveyor, store_words: list[str], number: signal.Signals
 ) -> None:
+    fill(library, LONG)
     with library.started("demo", "lib", "--slots", "2", *store_words) as process:
         half_way(process, app)
         process.send_signal(number)
         out, err = process.communicate(timeout=30)
+    fill(library, SHORT)
     assert (process.returncode, err) == (130, "")
     stopped = re.search(r"stopped with (\d+) of 61 files to go; run it again to resume", out)
     assert stopped

@@ -9,9 +9,9 @@ from typing import cast
 
 import pytest
 
-from conveyor.cli import bench, build, main
+from conveyor.cli import build, main
+from conveyor.cli.bench import command, proc, svg, tape
 from conveyor.cli.bench import options as given
-from conveyor.cli.bench import proc, svg, tape
 from conveyor.cli.bench.figures import STANDARD, Result, Run, Waits, completed, percentiles, quantile, rounded
 from conveyor.cli.bench.options import USUAL, Settings
 from conveyor.cli.bench.pictures import picture
@@ -182,7 +182,7 @@ def test_what_was_measured_before_an_error_is_shown(
     def lost(_: Settings) -> Mapping[str, Run]:
         raise ConveyorError("a job is lost")
 
-    monkeypatch.setattr(bench, "MEASURES", {"drain": lambda _: {"": Run({"jobs": 1.0})}, "idle": lost})
+    monkeypatch.setattr(command, "MEASURES", {"drain": lambda _: {"": Run({"jobs": 1.0})}, "idle": lost})
     assert main(["bench", "drain", "idle", "--json"]) == 1
     told = capsys.readouterr()
     assert json.loads(told.out)["measures"]["drain"]["median"] == {"jobs": 1}

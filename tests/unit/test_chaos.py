@@ -14,8 +14,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from conveyor.cli import build, chaos, main
-from conveyor.cli.chaos import namespace, tree
+from conveyor.cli import build, main
+from conveyor.cli.chaos import command, namespace, tree
 from conveyor.cli.chaos import options as given
 from conveyor.cli.chaos.checker import Recovery, Report, check, violations
 from conveyor.cli.chaos.forwarder import Forwarder
@@ -113,7 +113,7 @@ def test_what_turns_out_to_be_impossible_is_not_run_either(
         with namespace.namespace(site.folder):
             raise AssertionError
 
-    monkeypatch.setattr(chaos, "ALL", [Scenario("P01", "needs more than it seems", refused)])
+    monkeypatch.setattr(command, "ALL", [Scenario("P01", "needs more than it seems", refused)])
     assert main(["chaos", "P01", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)["scenarios"]["P01"]
     assert told["outcome"] == "not run"
@@ -167,7 +167,7 @@ def test_the_status_is_1_when_anything_was_violated(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     results: dict[str, Found | str] = {"P01": Found(report()), "D02": "it is about PostgreSQL"}
-    monkeypatch.setattr(chaos, "_result", lambda scenario, _: results[scenario.name])
+    monkeypatch.setattr(command, "_result", lambda scenario, _: results[scenario.name])
     assert main(["chaos", "P01", "D02", "--json"]) == 0
     results["P01"] = Found(report(lost=("a",)), violations=["I1: 1 job accepted, and without an outcome: a"])
     assert main(["chaos", "P01", "D02", "--json"]) == 1
@@ -217,7 +217,7 @@ def test_what_could_not_be_carried_out_is_neither_good_nor_left_out(
     def fail(_: Site) -> Tables:
         raise ConveyorError("who enqueues has ended")
 
-    monkeypatch.setattr(chaos, "ALL", [Scenario("P01", "fails", fail)])
+    monkeypatch.setattr(command, "ALL", [Scenario("P01", "fails", fail)])
     assert main(["chaos", "P01"]) == 1
     told = capsys.readouterr().out
     assert "P01       FAILED   -" in told

@@ -40,6 +40,8 @@ COMMANDS: Final = {
     "completion": "print a script that completes these commands in your shell",
 }
 
+APART: Final = {"bench", "chaos"}
+"""Commands that are a file of a package, most of which their own workers load without them."""
 LEAVE: Final = 0.2
 """Seconds that a thread gets to end by itself."""
 
@@ -74,7 +76,8 @@ def build(wanted: Collection[str]) -> tuple[Parser, Mapping[str, Parser]]:
 
 def module(command: str) -> ModuleType:
     """The file of a command."""
-    return import_module(f"conveyor.cli.{command.replace('-', '_')}")
+    name = f"conveyor.cli.{command.replace('-', '_')}"
+    return import_module(f"{name}.command" if command in APART else name)
 
 
 def entry() -> NoReturn:

@@ -17,6 +17,8 @@ from conveyor.core.errors import ConveyorError
 SETTLING: Final = 30.0
 """Seconds that a process gets to do what is waited for."""
 LOOK: Final = 0.02
+SELDOM: Final = 0.2
+"""Seconds between two looks at what takes long, and is much to look at: those of jobs, at the whole table."""
 NOTICE: Final = 0.1
 """Seconds between two looks for processes that have begun to write."""
 LAST: Final = 1_500

@@ -19,7 +19,7 @@ from conveyor.cli.chaos.history import History
 from conveyor.cli.chaos.hits import Hits
 from conveyor.cli.chaos.keys import Scratch, keys, on_redis
 from conveyor.cli.chaos.options import Settings
-from conveyor.cli.chaos.processes import LAST, LOOK, SETTLING, Process, Watch, Worker, until, within
+from conveyor.cli.chaos.processes import LAST, LOOK, SELDOM, SETTLING, Process, Watch, Worker, until, within
 from conveyor.cli.chaos.sending import Enqueue, enqueue
 from conveyor.cli.chaos.sound import unsound
 from conveyor.cli.chaos.tables import (
@@ -258,7 +258,7 @@ class Site(View):
         if not self.alive():
             self.worker()
         patience = DRAIN + self.left() / PACE
-        if not within(lambda: self.alive() != [] and self.left() == 0, patience):
+        if not within(lambda: self.alive() != [] and self.left() == 0, patience, SELDOM):
             held = sum(row.state == "running" for row in self.hot())
             left = f"{self.left():,} jobs, {held:,} of them in somebody's hands"
             self.wrong(f"I13: {left}, have not ended {patience:.0f} s after the last fault")

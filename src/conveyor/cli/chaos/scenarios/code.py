@@ -6,7 +6,7 @@ from functools import partial
 from conveyor.cli.bench.proc import cpu_seconds
 from conveyor.cli.chaos.checker import many
 from conveyor.cli.chaos.history import runs_of
-from conveyor.cli.chaos.processes import within
+from conveyor.cli.chaos.processes import SELDOM, within
 from conveyor.cli.chaos.site import DRAIN, SHORT, Site, charged
 from conveyor.cli.chaos.tables import Tables
 from conveyor.cli.chaos.tasks import POISONS, THROWN
@@ -35,7 +35,7 @@ def p05(site: Site) -> Tables:
             for task in (site.tasks.poison, site.tasks.apoison):
                 poison[site.enqueue(partial(task.enqueue, kind))] = kind
                 site.injected(kind)
-        over = within(lambda: bool(site.alive()) and not site.waits(poison), max(DRAIN, site.seconds))
+        over = within(lambda: bool(site.alive()) and not site.waits(poison), max(DRAIN, site.seconds), SELDOM)
         if not over:
             break
     tables = site.drain()
