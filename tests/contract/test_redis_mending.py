@@ -109,12 +109,12 @@ def well(store: RedisStore) -> None:
 
 def test_where_all_is_well_nothing_is_changed(store: RedisStore, here: Keys, hand: Hand) -> None:
     """Jobs that stand in every place: jobs in all states, of living runners and of dead ones, in a paused queue too."""
-    dead, doomed = Hand(store), []
+    dead = Hand(store)
     for event in (Event.SUCCEED, Event.FAIL, Event.CANCEL, Event.RELEASE, Event.SNOOZE):
         enqueue(store, new_job(unique=key(f"k{event}"))._replace(expires=HOUR, keep=HOUR))
         hand.run_one(event, delay=HOUR if event in {Event.RELEASE, Event.SNOOZE} else 0)
     enqueue(store, new_job(unique=key("started", until_start=True)), new_job()._replace(keep=-1))
-    doomed += dead.take(2)
+    dead.take(2)
     dead.die()
     enqueue(store, *(new_job(unique=key("asked"))._replace(expires=HOUR) for _ in range(2)), new_job())
     hand.take(2)
