@@ -104,6 +104,44 @@ def well(store: RedisStore) -> None:
     assert (sound(store), mended(store)) == ([], [])
 
 
+# ------------------------------------------------------------------- all is well
+
+
+def test_where_all_is_well_nothing_is_changed(store: RedisStore, here: Keys, hand: Hand) -> None:
+    """Jobs that stand in every place: jobs in all states, of living runners and of dead ones, in a paused queue too."""
+    dead = Hand(store)
+    for event in (Event.SUCCEED, Event.FAIL, Event.CANCEL, Event.RELEASE, Event.SNOOZE):
+        enqueue(store, new_job(unique=key(f"k{event}"))._replace(expires=HOUR, keep=HOUR))
+        hand.run_one(event, delay=HOUR if event in {Event.RELEASE, Event.SNOOZE} else 0)
+    enqueue(store, new_job(unique=key("started", until_start=True)), new_job()._replace(keep=-1))
+    dead.take(2)
+    dead.die()
+    enqueue(store, *(new_job(unique=key("asked"))._replace(expires=HOUR) for _ in range(2)), new_job())
+    hand.take(2)
+    store.run(store.control.ask(JobFilter(states=(State.RUNNING,)), "enough", 1, None))
+    enqueue(store, new_job())
+    hand.run_one(Event.RETRY, delay=HOUR)
+    enqueue(store, *(new_job(queue=name, priority=5, delay=HOUR)._replace(expires=HOUR) for name in ("a", "b:c")))
+    enqueue(store, *(new_job(unique=key(f"w{number}")) for number in range(50)), new_job(unique=key("w7")))
+    store.run(store.control.pause(QUEUE))
+    before = dumped(here)
+    assert (mended(store), sound(store)) == ([], [])
+    assert dumped(here) == before
+    assert len(before) > 80
+    assert indexes(store) == []
+
+
+def dumped(here: Keys) -> dict[str, object]:
+    """All keys of the store, but for those of which the mending itself makes use."""
+    found: dict[str, object] = {}
+    for part in here.parts:
+        names = [name for name in here.names(part) if not name.startswith("mend")]
+        found |= zip(
+            [f"{part}:{name}" for name in names], here.each(("DUMP", f"{part}:{n}") for n in names), strict=True
+        )
+    return found
+
+
 # ------------------------------------------------------------------- running
 
 

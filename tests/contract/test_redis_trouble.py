@@ -223,6 +223,7 @@ def test_the_rights_that_the_page_names_are_enough(server: RedisServer, admin: r
         store.run(store.control.revive(JobFilter(), 10, None))
         store.run(store.control.expire(10))
         store.run(store.control.prune(10))
+        store.run(store.control.mend())
         store.run(store.control.delete_waiting(JobFilter(), 10, None))
         store.run(store.operations.failures(JobFilter(), 10))
         assert [finding.check for finding in store.examine(deep=True) if finding.severity == "trouble"] == [

@@ -7,8 +7,11 @@ import time
 from collections.abc import Callable
 
 PATIENCE = 10.0
-PAUSES = (0.001, 0.01)
-"""Seconds between two looks, at the least and at the most: the machine is for those who are waited for."""
+PAUSES = (0.001, 0.05)
+"""Seconds between two looks, at the least and at the most: the machine is for those who are waited for.
+
+A look may be a connection of its own. A hundred a second took a quarter of what whole files of tests took.
+"""
 
 
 def until(condition: Callable[[], bool], *, patience: float = PATIENCE) -> None:
