@@ -117,8 +117,8 @@ def test_killed_workers_and_lost_calls_lose_nothing_on_redis_and_no_key_is_left(
     assert (lossy["outcome"], lossy["lost"]) == ("ok", 0)
     assert other == {"outcome": "not run", "why": "it is about SQLite"}
     with keys(redis_url) as here:
-        left = here.server("KEYS", "{conveyor-chaos-*")
-    assert (living(scratch), [*scratch.iterdir()], left) == ([], [], [])
+        left = here.servers("KEYS", "{conveyor-chaos-*")
+    assert (living(scratch), [*scratch.iterdir()], left) == ([], [], [[]])
 
 
 def test_jobs_that_kill_their_workers_are_put_away_on_sqlite(terminal: Terminal, scratch: Path) -> None:
