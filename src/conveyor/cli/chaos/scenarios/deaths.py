@@ -4,15 +4,16 @@ import contextlib
 import sqlite3
 from functools import partial
 
-from conveyor.cli.chaos.history import again
-from conveyor.cli.chaos.processes import Worker
-from conveyor.cli.chaos.site import SHORT, Site
+from conveyor.cli.chaos.history import again, running
+from conveyor.cli.chaos.processes import Worker, within
+from conveyor.cli.chaos.site import DRAIN, SHORT, Site
 from conveyor.cli.chaos.tables import Tables
 
 BUSY = 2_000.0
 """Jobs a second, more than can be stored: so that somebody commits at any moment."""
 LONGEST = 1.5
 """Seconds at most from the start of a worker, or of its work, to its death."""
+LOOK = 0.1
 FIRST = 100
 """Jobs that are to be hit are claimed before the load."""
 EARLY = 0.25
@@ -48,8 +49,9 @@ def p01(site: Site) -> Tables:
 def _busy(site: Site, worker: Worker) -> None:
     """Wait until a worker has jobs that may last until its death, of either kind."""
     site.working(worker)
-    calls = [partial(task.using(priority=FIRST).enqueue, LONGEST) for task in (site.tasks.nap, site.tasks.doze)]
-    site.started({site.enqueue(call) for call in calls})
+    site.enqueue(partial(site.tasks.nap.using(priority=FIRST).enqueue, LONGEST))
+    doze = site.enqueue(partial(site.tasks.doze.using(priority=FIRST).enqueue, LONGEST))
+    within(lambda: bool(running(site.history.read(), {doze})), DRAIN, LOOK)
 
 
 def d12(site: Site) -> Tables:
