@@ -66,7 +66,13 @@ LATE = (
 """A lost lease is noticed a second late, and by the heartbeat alone. Else cells are gone before they could end anything
 that is no longer theirs, and the fence below is not even touched."""
 BREAKS: tuple[Break, ...] = (
-    Break("an end is written whatever its token and runner", UNFENCED, "P04", "I4: .* ended by an attempt", 6),
+    Break(
+        "an end is written whatever its token and runner, and a lost lease is noticed late",
+        [*UNFENCED, *LATE],
+        "P04",
+        "I4: .* ended by an attempt",
+        6,
+    ),
     Break(
         "a transaction completes its job whatever its token and runner, and a lost lease is noticed late",
         [TRUSTED, *LATE],

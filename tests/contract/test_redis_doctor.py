@@ -75,3 +75,16 @@ def test_a_store_that_waits_for_replicas_is_told_when_there_are_too_few_or_they_
     assert (cut_off.severity, "min-replicas-to-write is 0" in cut_off.text) == (Severity.TROUBLE, True)
     admin.config_set("min-replicas-to-write", 1)
     assert [finding.severity for finding in told(primary, "replicas", "?wait=1&shards=3")] == [Severity.FINE]
+
+
+def test_nodes_that_do_not_say_where_shards_are_are_asked_once_and_not_for_each(
+    pair: tuple[RedisServer, RedisServer], admin: redis.Redis
+) -> None:
+    """This one is of no Cluster, and says so at once; one that stands still would be waited for each time."""
+    admin.config_resetstat()
+    with closing(RedisStore(f"redis+cluster://127.0.0.1:{pair[0].port}/0?shards=8")) as store:
+        (finding,) = store.examine(deep=False)
+    assert (finding.check, finding.severity) == ("server", Severity.TROUBLE)
+    assert "cluster support disabled" in finding.text
+    asked = {name: of["calls"] for name, of in admin.info("commandstats").items() if name.startswith("cmdstat_cluster")}
+    assert sum(asked.values()) == 1

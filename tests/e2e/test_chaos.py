@@ -17,7 +17,9 @@ from conveyor.cli.chaos.scenarios.scarce import cannot_mount
 from conveyor.cli.chaos.scenarios.ticks import SCHEDULES
 from tests.support.chaos import BUSY, found
 from tests.support.cli import PATIENCE, Terminal
+from tests.support.cluster import Clustered
 from tests.support.postgres import PostgresServer
+from tests.support.redis import versions
 from tests.support.waiting import until
 
 # Several commands, each of which starts workers and kills them, on a machine that is busy.
@@ -117,8 +119,20 @@ def test_killed_workers_and_lost_calls_lose_nothing_on_redis_and_no_key_is_left(
     assert (lossy["outcome"], lossy["lost"]) == ("ok", 0)
     assert other == {"outcome": "not run", "why": "it is about SQLite"}
     with keys(redis_url) as here:
-        left = here.server("KEYS", "{conveyor-chaos-*")
-    assert (living(scratch), [*scratch.iterdir()], left) == ([], [], [])
+        left = here.servers("KEYS", "{conveyor-chaos-*")
+    assert (living(scratch), [*scratch.iterdir()], left) == ([], [], [[]])
+
+
+@pytest.mark.soak
+def test_on_a_cluster_killed_workers_lose_nothing_and_cancelled_jobs_end(terminal: Terminal, scratch: Path) -> None:
+    with Clustered(versions()[0]) as cluster:
+        told = found(terminal, "P01", "X02", "N01", "--rounds", "1", "--store", cluster.url("?shards=4"))
+        sizes = [node.ask("DBSIZE") for node in cluster.nodes if node.leads]
+    killed, cancelled, other = told["P01"], told["X02"], told["N01"]
+    assert (killed["outcome"], killed["faults"], killed["lost"]) == ("ok", 1, 0)
+    assert (cancelled["outcome"], cancelled["faults"], cancelled["lost"]) == ("ok", 20, 0)
+    assert other["outcome"] == "not run"
+    assert (living(scratch), [*scratch.iterdir()], sizes) == ([], [], [0] * 3)
 
 
 def test_jobs_that_kill_their_workers_are_put_away_on_sqlite(terminal: Terminal, scratch: Path) -> None:

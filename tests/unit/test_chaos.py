@@ -92,6 +92,14 @@ def test_a_list_says_what_cannot_be_run_and_why(capsys: pytest.CaptureFixture[st
     assert "it is about SQLite" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("url", ["redis+cluster://a:1,b:2/0", "redis+sentinel://a:1/shop/0", "postgresql://a:1,b:2/x"])
+def test_no_proxy_stands_before_several_servers(url: str) -> None:
+    """Whoever is told by one of them where the others are would pass it by."""
+    why = {scenario.name: scenario.why_not(url) for scenario in ALL if scenario.proxied}
+    assert why.keys() == {"D05", "N01", "N04"}
+    assert all("one server's host and port" in said for said in why.values())
+
+
 def test_without_the_rights_for_it_a_scenario_is_not_run_and_says_why(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from conveyor.cli.chaos.checker import Promises, violations
+from conveyor.cli.chaos.history import again, running
 from conveyor.cli.chaos.tables import EFFECTS, asking, make_effects, read_effects, registered, unfinished
 from conveyor.core import ids
 from conveyor.core.lifecycle import Event
@@ -385,6 +386,20 @@ def test_a_death_ends_all_that_its_process_ran_and_nothing_else() -> None:
         Run("b", 1, 2, WORKER, 2, 4, "gone"),
         Run("c", 1, 3, SUCCESSOR, 3, 5, "ended"),
     ]
+
+
+def test_who_runs_what_is_known_and_what_was_started_again() -> None:
+    records = [
+        at(1, "started", "a", 1, 1),
+        at(2, "ended", "a", 1, 1),
+        at(3, "started", "b", 1, 2),
+        at(4, "started", "c", 1, 3, SUCCESSOR),
+        at(5, "raised", "c", 1, 3, SUCCESSOR),
+        at(6, "started", "c", 1, 4, SUCCESSOR),
+    ]
+    assert again(records) == {"c"}
+    assert running(records) == {WORKER, SUCCESSOR}
+    assert running(records, {"a", "c"}) == {SUCCESSOR}
 
 
 def test_an_end_without_a_start_is_no_execution() -> None:

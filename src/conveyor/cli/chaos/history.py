@@ -7,7 +7,8 @@ Nothing here is shared with the rest of Conveyor: what judges it must not trust 
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -90,6 +91,16 @@ def runs_of(records: Iterable[Record]) -> Iterator[Run]:
                 yield _run(open_.pop(cut), record.at, record.kind)
     for record in open_.values():
         yield _run(record, float("inf"), record.kind)
+
+
+def running(records: Iterable[Record], jobs: Container[str] | None = None) -> set[int]:
+    """The processes that run any job, or any of *jobs*."""
+    return {run.pid for run in runs_of(records) if run.how == "started" and (jobs is None or run.job in jobs)}
+
+
+def again(records: Iterable[Record]) -> set[str]:
+    """The jobs that were started more than once."""
+    return {job for job, starts in Counter(run.job for run in runs_of(records)).items() if starts > 1}
 
 
 def _run(start: Record, end: float, how: Kind) -> Run:

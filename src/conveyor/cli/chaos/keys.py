@@ -6,7 +6,7 @@ here for the two tables, and a job's hash for its row.
 
 import json
 import secrets
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final, Protocol, cast
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -49,31 +49,31 @@ class _Batch(Protocol):
 
 
 class Keys:
-    """The keys of one store, which may have several parts."""
+    """The keys of one store, which may have several parts, on several servers."""
 
-    def __init__(self, client: _Client, parts: Sequence[str]) -> None:
-        """*parts* are what the keys of each begin with."""
-        self._client = client
-        self._batch = client.pipeline(transaction=False)
-        self.parts = parts
+    def __init__(self, clients: Mapping[str, _Client]) -> None:
+        """*clients* go to the server of each part, by what its keys begin with."""
+        self._clients = clients
+        self.parts = tuple(clients)
 
     def call(self, name: str, key: str, *words: Word) -> list[object]:
         """The answers of all parts to a command on one key."""
-        return [self._client.execute_command(name, f"{part}:{key}", *words) for part in self.parts]
+        return [client.execute_command(name, f"{part}:{key}", *words) for part, client in self._clients.items()]
 
-    def each(self, commands: Iterable[Sequence[Word]]) -> list[object]:
-        """The answers to several commands, their keys whole."""
+    def each(self, part: str, commands: Iterable[Sequence[Word]]) -> list[object]:
+        """The answers to several commands on keys of one part, which are whole."""
+        batch = self._clients[part].pipeline(transaction=False)
         answers: list[object] = []
         for number, words in enumerate(commands, 1):
-            self._batch.execute_command(*words)
+            batch.execute_command(*words)
             if number % TOGETHER == 0:
-                answers += self._batch.execute()
-        return [*answers, *self._batch.execute()]
+                answers += batch.execute()
+        return [*answers, *batch.execute()]
 
     def look(self, indexes: Sequence[str], *fields: str) -> Sequence[Found]:
         """The jobs of *indexes*, with some *fields* of each; each part as of one moment."""
         words = json.dumps(fields), *indexes
-        rows = [self._client.execute_command("EVAL", LOOK, 1, part, *words) for part in self.parts]
+        rows = [client.execute_command("EVAL", LOOK, 1, part, *words) for part, client in self._clients.items()]
         found = [one for row in rows for one in cast("list[tuple[bytes, list[Cell]]]", row)]
         return [(index.decode(), cells) for index, cells in found]
 
@@ -82,7 +82,7 @@ class Keys:
         found: set[bytes] = set()
         cursor = 0
         while True:
-            answer = self._client.execute_command("SCAN", cursor, "MATCH", f"{part}:*", "COUNT", TOGETHER)
+            answer = self._clients[part].execute_command("SCAN", cursor, "MATCH", f"{part}:*", "COUNT", TOGETHER)
             cursor, some = cast("tuple[int, list[bytes]]", answer)
             found.update(some)
             if not int(cursor):
@@ -90,11 +90,12 @@ class Keys:
 
     def delete(self) -> None:
         """All of them."""
-        self.each(("UNLINK", f"{part}:{name}") for part in self.parts for name in self.names(part))
+        for part in self.parts:
+            self.each(part, (("UNLINK", f"{part}:{name}") for name in self.names(part)))
 
-    def server(self, *words: Word) -> object:
-        """Ask for a command that has no key."""
-        return self._client.execute_command(*words)
+    def servers(self, *words: Word) -> list[object]:
+        """The answers of all servers to a command that has no key."""
+        return [client.execute_command(*words) for client in dict.fromkeys(self._clients.values())]
 
 
 def on_redis(url: str) -> bool:
@@ -107,20 +108,25 @@ def keys(url: str) -> Generator[Keys]:
     """The keys of the store at *url*. ``StoreUnavailable`` if its server is not there."""
     try:
         import redis
+        from redis.exceptions import AskError, ClusterError
 
         from conveyor.store.redis.place import Place
     except ImportError as error:
         raise UsageError(
             f"Redis needs redis-py ({error}); install Conveyor with its extra: 'conveyor[redis]'"
         ) from error
-    place = Place.of(url)
-    pool = place.source.pool(place.source.node(place.tags[0]))
+    source, _, _, parts, _ = Place.of(url)
+    pools: dict[object, redis.ConnectionPool] = {}
     try:
-        yield Keys(cast(_Client, redis.Redis(connection_pool=pool)), place.tags)
-    except redis.ConnectionError as error:
+        nodes = {part: source.node(part) for part in parts}
+        pools |= {node: source.pool(node) for node in set(nodes.values())}
+        clients = {node: cast(_Client, redis.Redis(connection_pool=pool)) for node, pool in pools.items()}
+        yield Keys({part: clients[node] for part, node in nodes.items()})
+    except (redis.ConnectionError, redis.TimeoutError, ClusterError, AskError) as error:
         raise StoreUnavailable(str(error)) from None
     finally:
-        pool.disconnect()
+        for pool in pools.values():
+            pool.disconnect()
 
 
 class Scratch:
@@ -155,22 +161,23 @@ def _of_each(here: Keys, index: str, key: str, *fields: str) -> list[list[Cell]]
     found: list[list[Cell]] = []
     for part, names in zip(here.parts, here.call("ZRANGE", index, 0, -1), strict=True):
         known = cast("list[bytes]", names)
-        rows = here.each(("HMGET", f"{part}:{key}:{name.decode()}", *fields) for name in known)
+        rows = here.each(part, (("HMGET", f"{part}:{key}:{name.decode()}", *fields) for name in known))
         found += [[name, *cast("list[Cell]", row)] for name, row in zip(known, rows, strict=True)]
     return found
 
 
 def clock(here: Keys) -> int:
-    """What time it is at the server, in microseconds since 1970."""
-    seconds, rest = cast("tuple[int, int]", here.server("TIME"))
+    """What time it is at the first server, in microseconds since 1970."""
+    seconds, rest = cast("tuple[int, int]", here.servers("TIME")[0])
     return int(seconds) * 1_000_000 + int(rest)
 
 
 def memory(here: Keys) -> int:
-    """Bytes that the server uses, for all that is in it."""
-    return cast("dict[str, int]", here.server("INFO", "memory"))["used_memory"]
+    """Bytes that the servers use, for all that is in them."""
+    return sum(said["used_memory"] for said in cast("list[dict[str, int]]", here.servers("INFO", "memory")))
 
 
 def clients(here: Keys, name: str) -> int:
     """The connections that say that this is their *name*, whichever store they are for."""
-    return sum(client["name"] == name for client in cast("list[dict[str, str]]", here.server("CLIENT LIST")))
+    lists = cast("list[list[dict[str, str]]]", here.servers("CLIENT LIST"))
+    return sum(client["name"] == name for known in lists for client in known)

@@ -76,7 +76,7 @@ class Server:
         in the file, and execute it at the start after the next; Valkey 9.1.2 does not.
         """
         with keys(self.url) as here:
-            here.server("BGREWRITEAOF")
+            here.servers("BGREWRITEAOF")
             until(lambda: _rewritten(here), SETTLING, lambda: f"Redis does not rewrite its file ({self._said()})")
 
     def kill(self) -> None:
@@ -93,7 +93,7 @@ class Server:
     def _answers(self) -> bool:
         try:
             with keys(self.url) as here:
-                return here.server("PING") is not None
+                return here.servers("PING") != [None]
         except StoreUnavailable:
             return False
 
@@ -102,5 +102,5 @@ class Server:
 
 
 def _rewritten(here: Keys) -> bool:
-    facts = cast("dict[str, int]", here.server("INFO", "persistence"))
+    facts = cast("dict[str, int]", here.servers("INFO", "persistence")[0])
     return not facts["aof_rewrite_in_progress"] and not facts["aof_rewrite_scheduled"]

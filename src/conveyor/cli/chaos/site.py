@@ -15,7 +15,7 @@ from typing import Final, Protocol
 from conveyor.cli.chaos import tree
 from conveyor.cli.chaos.checker import Report, check, violations
 from conveyor.cli.chaos.freezer import Signals, Stopping
-from conveyor.cli.chaos.history import History
+from conveyor.cli.chaos.history import History, running
 from conveyor.cli.chaos.hits import Hits
 from conveyor.cli.chaos.keys import Scratch, keys, on_redis
 from conveyor.cli.chaos.options import Settings
@@ -186,7 +186,9 @@ class Site(View):
             worker.ends()
             return
         members = worker.members
-        victim = self.chance.choice([pid for pid in worker.parts().get(part, ()) if pid in members] or [worker.pid])
+        there = [pid for pid in worker.parts().get(part, ()) if pid in members]
+        busy = running(self.history.read())  # the death of a cell that runs nothing is no fault
+        victim = self.chance.choice([pid for pid in there if pid in busy] or there or [worker.pid])
         family = tree.below(victim, members)
         self._watch.gone(tree.send([victim], signal.SIGKILL))
         if not within(lambda: not any(map(tree.lives, family)), self.lease + SETTLING):
@@ -286,6 +288,8 @@ class Site(View):
         notice = self.lease
         found.report = check(self.history.read(), tables, effects, PROMISES, notice=notice, tolerance=TOLERANCE)
         found.violations[:0] = violations(found.report)
+        if not found.report.executions:
+            self.wrong("no job has run, so this says nothing")
         found.faults, found.seconds = len(self.hits), time.monotonic() - self._begun
         found.notes[:0] = self.hits.told(found.report.recoveries)
         return found

@@ -42,7 +42,7 @@ def _unsound(here: Keys, part: str) -> Iterator[str]:
     there = set(_there(here, part, names))
     yield from (f"missing: {' '.join(entry)}" for entry in sorted(wanted - there)[:SHOWN])
     yield from (f"too much: {' '.join(entry)}" for entry in sorted(there - wanted)[:SHOWN])
-    (runners,) = here.each([("ZRANGE", f"{part}:runners", 0, -1)])
+    (runners,) = here.each(part, [("ZRANGE", f"{part}:runners", 0, -1)])
     known = {f"held:{runner.decode()}" for runner in cast("list[bytes]", runners)}
     nameless = sorted(entry for entry in there if entry.place.startswith("held:") and entry.place not in known)
     yield from (f"held by a runner that nobody knows: {entry.member}" for entry in nameless[:SHOWN])
@@ -50,7 +50,7 @@ def _unsound(here: Keys, part: str) -> Iterator[str]:
 
 def _jobs(here: Keys, part: str, names: Sequence[str]) -> Iterator[tuple[str, Mapping[str, str]]]:
     ids = [name.removeprefix("job:") for name in names if name.startswith("job:")]
-    rows = here.each(("HMGET", f"{part}:job:{id_}", *FIELDS) for id_ in ids)
+    rows = here.each(part, (("HMGET", f"{part}:job:{id_}", *FIELDS) for id_ in ids))
     for id_, row in zip(ids, rows, strict=True):
         cells = zip(FIELDS, cast("list[bytes | None]", row), strict=True)
         yield id_, {field: cell.decode("utf-8", "replace") for field, cell in cells if cell is not None}
@@ -97,7 +97,7 @@ def _queue(entry: Entry) -> str:
 
 def _there(here: Keys, part: str, names: Sequence[str]) -> Iterator[Entry]:
     known = [(name, words) for name in names if (words := DERIVED.get(name.partition(":")[0]))]
-    found = here.each((words[0], f"{part}:{name}", *words[1:]) for name, words in known)
+    found = here.each(part, ((words[0], f"{part}:{name}", *words[1:]) for name, words in known))
     for (name, _), members in zip(known, found, strict=True):
         for member, value in _pairs(members):
             its = TOKEN.findall(value)[0] if name.startswith("held:") else value

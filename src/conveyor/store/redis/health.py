@@ -8,7 +8,7 @@ from redis import exceptions
 
 from conveyor.core.errors import ConveyorError
 from conveyor.core.health import Finding, fine, note, trouble
-from conveyor.drivers.redis import Connection, packed, translated
+from conveyor.drivers.redis import Connection, Moving, packed, translated
 from conveyor.drivers.redis_links import Links
 
 OLDEST: Final = (6, 2)
@@ -53,6 +53,9 @@ def examined(links: Links, shards: int, wait: int) -> Sequence[Finding]:
         except ConveyorError as error:
             text = f"what it says of itself cannot be read: {error}"
             nodes[place] = [trouble("server", text, "start it, or let its user call INFO")]
+            if not place and not isinstance(error, Moving):  # nobody says where any shard is: all were waited for
+                parts[place] = [*parts.get(place, ()), *range(shard, shards)]
+                break
         parts.setdefault(place, []).append(shard)
     if len(nodes) == 1:
         return next(iter(nodes.values()))

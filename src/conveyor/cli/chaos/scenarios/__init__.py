@@ -52,11 +52,19 @@ class Scenario:
         kind = "SQLite" if sqlite(url) else "Redis" if on_redis(url) else "PostgreSQL"
         if self.stores and kind not in self.stores:
             return f"it is about {' and '.join(self.stores)}"
-        if self.proxied and not (urlsplit(url).hostname and urlsplit(url).port):
-            return "it takes a URL with the server's host and port, for a proxy to stand between"
+        if self.proxied and not _one_server(url):
+            return "it takes a URL with one server's host and port, for a proxy to stand between"
         if not tree.supported():
             return "this system has no /proc to find processes in"
         return self.missing()
+
+
+def _one_server(url: str) -> bool:
+    """Whether it says where the only server is: others of a Cluster would be reached past a proxy."""
+    parts = urlsplit(url)
+    if "+" in parts.scheme or "," in parts.netloc:
+        return False
+    return bool(parts.hostname and parts.port)
 
 
 ALL: Final = (

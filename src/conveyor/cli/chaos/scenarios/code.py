@@ -17,6 +17,7 @@ CRASHES = 3
 SPARED = 1
 """Deaths that cannot be told to be a job's, before it runs alone."""
 SHORTER = 5.0
+FIRST = 100
 BLOCKS = 4
 """A task blocks for so many leases."""
 BUSY = 0.8
@@ -40,7 +41,7 @@ def p05(site: Site) -> Tables:
             break
     tables = site.drain()
     rows = {row.job: row for row in tables.past}
-    free = [job for job in poison if job in rows and rows[job].state != "quarantined"]
+    free = [job for job in poison if job not in rows or rows[job].state != "quarantined"]
     if free:
         site.wrong(f"{many(len(free))} that kill their workers were not put into quarantine: {free[0]}")
     starts = [sum(run.job == job for run in runs_of(site.history.read())) for job in poison]
@@ -65,7 +66,7 @@ def p06(site: Site) -> Tables:
         site.note("not tried: a C call that holds the interpreter's lock (these workers are single processes)")
     for _ in site.rounds():
         for task in tasks:
-            site.enqueue(partial(task.enqueue, BLOCKS * site.lease))
+            site.started({site.enqueue(partial(task.using(priority=FIRST).enqueue, BLOCKS * site.lease))})
             site.injected()
         site.pause((BLOCKS + 1) * site.lease)
     named = any(task.definition.name in worker.said for worker in site.workers for task in tasks)

@@ -1,10 +1,11 @@
 """New code takes the place of old."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import partial
 
 from conveyor.cli.chaos.checker import many
-from conveyor.cli.chaos.processes import Worker, within
+from conveyor.cli.chaos.history import again, running
+from conveyor.cli.chaos.processes import Worker, until, within
 from conveyor.cli.chaos.site import DRAIN, GRACE, Site, charged
 from conveyor.cli.chaos.tables import Tables
 from conveyor.cli.chaos.tasks import made
@@ -12,10 +13,12 @@ from conveyor.cli.chaos.tasks import made
 EVERY = 1.5
 """Seconds between two workers' ends."""
 LONG = 2 * GRACE
-"""Seconds that the longest jobs take."""
+"""Seconds that the longest jobs take: some of these run where the next worker ends."""
 LEAVE = 20.0
 """Seconds that a worker gets after its grace."""
 NEWER = 25
+FIRST = 100
+"""They are before the load: behind it nobody would come to them at all."""
 FEW = 20.0
 """Jobs a second: these are about the others."""
 EACH = 3
@@ -27,10 +30,12 @@ def p03(site: Site) -> Tables:
     load = site.load()
     for worker in (site.worker(), site.worker(), site.worker()):
         site.working(worker)
+    long = set[str]()
     for _ in site.rounds():
         for task in (site.tasks.nap, site.tasks.doze):
-            site.enqueue(partial(task.enqueue, site.chance.uniform(0.1, LONG)))
-        worker = site.chance.choice(site.alive())
+            site.enqueue(partial(task.using(priority=FIRST).enqueue, site.chance.uniform(0.1, LONG)))
+            long.add(site.enqueue(partial(task.using(priority=FIRST).enqueue, LONG)))
+        worker = site.chance.choice(_running(site, long))
         worker.terminate()
         site.injected()
         site.workers.remove(worker)
@@ -42,7 +47,22 @@ def p03(site: Site) -> Tables:
     tables = site.drain()
     if spent := charged(tables):
         site.wrong(f"{many(len(spent))} spent an attempt on a deploy: {spent[0].job}")
+    outlasted = again(site.history.read()) & long
+    site.note(f"{many(len(outlasted))} that outlasted the grace started again")
+    if not outlasted:
+        site.wrong("no job outlasted the grace of a worker, so this says nothing")
     return tables
+
+
+def _running(site: Site, jobs: Collection[str]) -> Sequence[Worker]:
+    """Wait until any of *jobs* runs, and give the workers that run some."""
+
+    def found() -> list[Worker]:
+        busy = running(site.history.read(), jobs)
+        return [worker for worker in site.alive() if busy & worker.members.keys()]
+
+    until(lambda: bool(found()), DRAIN, lambda: "no worker runs a long job")
+    return found() or site.alive()
 
 
 def u01(site: Site) -> Tables:
@@ -50,8 +70,11 @@ def u01(site: Site) -> Tables:
     site.load()
     old = site.worker(app="old")
     site.working(old)
-    jobs = [site.enqueue(site.tasks.newer.enqueue) for _ in range(NEWER)]
+    jobs = [site.enqueue(site.tasks.newer.using(priority=FIRST).enqueue) for _ in range(NEWER)]
     site.injected()
+    known = site.enqueue(site.tasks.nothing.using(priority=FIRST).enqueue)
+    if not within(partial(site.over, [known]), DRAIN):
+        site.wrong("no worker came to a job that lay behind those that it does not know, so this says nothing of them")
     site.pause(site.seconds / 2)
     waiting = {row.job: row for row in site.hot()}
     touched = [job for job in jobs if job and (job not in waiting or waiting[job].attempt or waiting[job].numbers)]

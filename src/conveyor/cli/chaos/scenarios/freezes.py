@@ -2,13 +2,14 @@
 
 import random
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import partial
 
 from conveyor.cli.chaos.checker import many
 from conveyor.cli.chaos.freezer import freezer
-from conveyor.cli.chaos.processes import Worker
-from conveyor.cli.chaos.site import SHORT, SLOTS, Site, charged
+from conveyor.cli.chaos.history import again, running
+from conveyor.cli.chaos.processes import Worker, within
+from conveyor.cli.chaos.site import DRAIN, SHORT, SLOTS, Site, charged
 from conveyor.cli.chaos.tables import Tables, sqlite
 
 TIMES = 3
@@ -37,17 +38,36 @@ def p04(site: Site) -> Tables:
         site.working(worker)
     parts: list[str] = []
     for _ in site.rounds():
-        _occupy(site)
-        worker = site.chance.choice(site.alive())
+        lingering = _occupy(site)
+        worker = _waited_on(site, lingering)
         there = worker.parts()
         parts = [part for part in parts if part in there] or _mixed(there, site.chance)
         site.hits.begin()
         frozen = site.freeze(worker, part := parts.pop())
         site.injected(part)
         site.pause(TIMES * site.lease)
+        if part == "whole":  # a runner that stands alone is killed by its supervisor, and says nothing any more
+            within(partial(_elsewhere, site, lingering), TIMES * site.lease, LOOK)
         site.thaw(frozen)
         site.pause(site.lease)
     return site.drain()
+
+
+def _waited_on(site: Site, jobs: Collection[str]) -> Worker:
+    """A worker one of whose cells runs one of *jobs*: that is to end when it is too late."""
+
+    def found() -> list[Worker]:
+        busy = running(site.history.read(), jobs)
+        return [worker for worker in site.alive() if busy & worker.members.keys()]
+
+    within(lambda: bool(found()), DRAIN, LOOK)
+    return site.chance.choice(found() or site.alive())
+
+
+def _elsewhere(site: Site, jobs: Collection[str]) -> bool:
+    """Whether any of *jobs* runs once more, for which others may have had no cell until now."""
+    records = site.history.read()
+    return bool(running(records, again(records) & set(jobs)))
 
 
 def _mixed(parts: Iterable[str], chance: random.Random) -> list[str]:
@@ -98,16 +118,18 @@ def _come_back(site: Site) -> None:
         site.wrong(f"a herd: {many(most)} were held at once after the thaw, with {room} slots")
 
 
-def _occupy(site: Site) -> None:
+def _occupy(site: Site) -> Collection[str]:
     """Give the workers jobs that outlive their leases; transactional ones too, where those leave others room.
 
-    They come first: so that another worker runs some of them at the moment when the first one goes on with them.
+    They come first: so that another worker runs some of them at the moment when the first one goes on with them. Those
+    that are brief the first time, which it gives, come last, to be running yet, and before the others when they have
+    been taken back.
     """
     tasks = [site.tasks.nap, site.tasks.doze]
     tasks += [] if sqlite(site.url) or not site.tasks.transactions else [site.tasks.pay, site.tasks.apay]
     long = LONG * site.lease
-    calls = [partial(task.using(priority=FIRST).enqueue, long) for task in tasks]
+    calls = [partial(task.using(priority=FIRST - 1).enqueue, long) for task in tasks]
+    site.started({site.enqueue(call) for call in calls for _ in range(EACH)})
     brief = site.chance.uniform(*BRIEF) * site.lease
-    calls.append(partial(site.tasks.linger.using(priority=FIRST).enqueue, brief, long))
-    jobs = {site.enqueue(call) for call in calls for _ in range(EACH)}
-    site.started(jobs)
+    linger = partial(site.tasks.linger.using(priority=FIRST).enqueue, brief, long)
+    return {site.enqueue(linger) for _ in range(EACH)}

@@ -7,7 +7,7 @@ from functools import partial
 from typing import NamedTuple
 
 from conveyor.cli.chaos.forwarder import Forwarder
-from conveyor.cli.chaos.history import runs_of
+from conveyor.cli.chaos.history import running, runs_of
 from conveyor.cli.chaos.keys import on_redis
 from conveyor.cli.chaos.namespace import Namespace, NotRun, namespace
 from conveyor.cli.chaos.processes import SETTLING, Worker, within
@@ -206,8 +206,8 @@ def _occupy(site: Site, workers: Sequence[Worker]) -> None:
     tasks = [site.tasks.nap, site.tasks.doze] + ([site.tasks.apay] if site.tasks.transactions else [])
 
     def busy() -> bool:
-        running = {run.pid for run in runs_of(site.history.read()) if run.job in jobs and run.how == "started"}
-        return all(running & worker.members.keys() for worker in workers)
+        there = running(site.history.read(), jobs)
+        return all(there & worker.members.keys() for worker in workers)
 
     for _ in range(10):
         calls = [partial(task.using(priority=FIRST).enqueue, LONG * site.lease) for task in tasks]

@@ -6,9 +6,10 @@ import time
 
 from conveyor.cli.chaos.checker import many
 from conveyor.cli.chaos.keys import on_redis
+from conveyor.cli.chaos.processes import within
 from conveyor.cli.chaos.proxy import Cut, Proxy
 from conveyor.cli.chaos.redis_proxy import RedisProxy
-from conveyor.cli.chaos.site import Site, charged
+from conveyor.cli.chaos.site import DRAIN, Site, charged
 from conveyor.cli.chaos.tables import EFFECTS, Tables, asking
 from conveyor.store.redis.scripts import script
 
@@ -42,6 +43,8 @@ def d02(site: Site) -> Tables:
         if any(not worker.lives for worker in site.workers):
             site.wrong("a worker has ended because its connections were")
             site.alive()
+    if not backends:
+        site.wrong("there was no backend to terminate, so this says nothing")
     site.note(f"{backends:,} backends, at most {most} at a time")
     return site.drain()
 
@@ -83,6 +86,8 @@ class _Losses:
                 site.working(worker)
             for _ in site.rounds():
                 site.pause(1.0)
+            if not within(lambda: len(site.hits) > 0, DRAIN):
+                site.wrong(f"nothing that could be lost went by in {DRAIN:.0f} s, so this says nothing")
             self._share = 0.0
             return site.drain()
 
