@@ -23,25 +23,25 @@ local function held_of(token, queue)
 end
 
 -- The job is the runner's; what a claim gives of it. What few jobs have comes last, if there is any of it.
-local function start(id, lane)
+local function start(id, run_after, lane)
   local key = job_key(id)
-  local job = redis.call('HMGET', key, 'run_after', 'attempt', 'max_attempts', 'token', 'timeout', 'args', 'more')
-  if not job[3] then -- somebody has deleted it, or the server has thrown it away
+  local job = redis.call('HMGET', key, 'max_attempts', 'timeout', 'args', 'more', 'attempt', 'token')
+  if not job[1] then -- somebody has deleted it, or the server has thrown it away
     leave_line(id, lane)
     note('ZREM', LIVE, id)
     soonest = at -- there may be more
     return
   end
-  local first_ = not job[2]
-  local plain = first_ and not job[7]
-  local attempt = first_ and '1' or digits(job[2] + 1)
-  local token = job[4] and tonumber(job[4]) >= at and digits(job[4] + 1) or now
+  local first_ = not job[5]
+  local plain = first_ and not job[4]
+  local attempt = first_ and '1' or digits(job[5] + 1)
+  local token = job[6] and tonumber(job[6]) >= at and digits(job[6] + 1) or now
   redis.call('HSET', key, 'state', 'running', 'runner', runner, 'attempt', attempt, 'token', token,
              first_ and 'started_at' or 'last_attempted_at', now)
-  leave_line(id, lane, first_, not job[7])
+  leave_line(id, lane, first_, not job[4])
   note('ZADD', lane.running, now, id)
   note('HSET', held, id, held_of(token, plain and lane.queue))
-  local row = {id, job[1], attempt, job[3], token, job[5], whole(key, 'args', job[6])}
+  local row = {id, run_after, attempt, job[1], token, job[2], whole(key, 'args', job[3])}
   if plain then return row end
   local rare = redis.call('HMGET', key, 'crashes', 'attempts', 'expires_at', 'extras', 'cancelled', 'unique',
                           'until_start')
@@ -55,13 +55,14 @@ end
 
 -- What is left of the *room* of a queue, after its due jobs of one priority have been taken.
 local function take(queue, priority, tasks, room)
-  local taken = {}
-  for _, head in ipairs(heads(queue, priority, tasks, room, at)) do
-    local row = start(head.id, lane_of(queue, priority, head.task))
-    local of = taken[head.task]
+  local taken, found = {}, heads(queue, priority, tasks, room, at)
+  for n = 1, #found, 3 do
+    local task = found[n + 2]
+    local row = start(found[n], found[n + 1], lane_of(queue, priority, task))
+    local of = taken[task]
     if row and not of then
-      of = {queue, priority, head.task}
-      taken[head.task] = of
+      of = {queue, priority, task}
+      taken[task] = of
       answer[#answer + 1] = of
     end
     if row then

@@ -5,9 +5,11 @@ local at, room, found = clock(), tonumber(ARGV[2]), {}
 local now = digits(at)
 
 local function take(priority, tasks)
-  for _, head in ipairs(heads(ARGV[1], priority, tasks, room, at)) do
-    local known = found[head.task] or {0, head.run_after}
-    found[head.task] = {known[1] + 1, math.min(known[2], head.run_after)}
+  local due = heads(ARGV[1], priority, tasks, room, at)
+  for n = 1, #due, 3 do
+    local run_after, task = tonumber(due[n + 1]), due[n + 2]
+    local known = found[task] or {0, run_after}
+    found[task] = {known[1] + 1, math.min(known[2], run_after)}
     room = room - 1
   end
 end

@@ -37,7 +37,7 @@ local function sink(heap, place)
   heap[place] = lane
 end
 
--- The first *room* that are due until *now*, of the lanes of one priority: id, run_after and task of each.
+-- The first *room* that are due until *now*, of the lanes of one priority: id, run_after as text, and task of each, in turn.
 local function heads(queue, priority, tasks, room, now)
   local heap, found, piece = {}, {}, math.ceil(room / #tasks) + 1 -- behind those that are due stands when the next one is
   local begins = lane_key(queue, priority, '')
@@ -48,10 +48,12 @@ local function heads(queue, priority, tasks, room, now)
     if read[1] and advanced(lane, now, room) then heap[#heap + 1] = lane end
   end
   for place = math.floor(#heap / 2), 1, -1 do sink(heap, place) end
-  while heap[1] and #found < room do
+  local n = 0
+  while heap[1] and n < 3 * room do
     local lane = heap[1]
-    found[#found + 1] = {id = lane.id, run_after = lane.run_after, task = lane.task}
-    if not advanced(lane, now, room - #found) then
+    found[n + 1], found[n + 2], found[n + 3] = lane.id, lane.read[lane.n + 1], lane.task
+    n = n + 3
+    if not advanced(lane, now, room - n / 3) then
       heap[1] = heap[#heap]
       heap[#heap] = nil
     end
