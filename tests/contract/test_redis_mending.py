@@ -83,8 +83,8 @@ def in_its_shard(site: Site, *words: str | int) -> None:
     """A command that would make something of nothing elsewhere."""
     name, key_, *rest = words
     for part in site.here.parts:
-        if site.here.each([("EXISTS", f"{part}:job:{site.id}")]) == [1]:
-            site.here.each([(name, f"{part}:{key_}", *rest)])
+        if site.here.each(part, [("EXISTS", f"{part}:job:{site.id}")]) == [1]:
+            site.here.each(part, [(name, f"{part}:{key_}", *rest)])
 
 
 def torn(site: Site) -> None:
@@ -136,9 +136,8 @@ def dumped(here: Keys) -> dict[str, object]:
     found: dict[str, object] = {}
     for part in here.parts:
         names = [name for name in here.names(part) if not name.startswith("mend")]
-        found |= zip(
-            [f"{part}:{name}" for name in names], here.each(("DUMP", f"{part}:{n}") for n in names), strict=True
-        )
+        said = here.each(part, (("DUMP", f"{part}:{name}") for name in names))
+        found |= zip([f"{part}:{name}" for name in names], said, strict=True)
     return found
 
 

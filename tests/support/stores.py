@@ -151,7 +151,8 @@ def mended(store: Store) -> Sequence[tuple[str, Cure]]:
     if store.kind != "redis":
         return ()
     with keys(store.url) as here:
-        here.each(("DEL", f"{part}:{name}") for part in here.parts for name in ("mend", "mend:ahead"))
+        for name in ("mend", "mend:ahead"):
+            here.call("DEL", name)
     return store.run(store.control.mend()).jobs
 
 

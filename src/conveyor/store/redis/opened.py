@@ -172,6 +172,8 @@ class RedisStore:
     def examine(self, *, deep: bool) -> Sequence[Finding]:
         """See ``Store``."""
         found = examined(self._links, len(self._tags), self._wait)
+        if any(one.check == "server" for one in found):  # that does not answer, and would be waited for once more
+            return found
         return [*found, *of_indexes(self.run, len(self._tags), deep=deep)]
 
     def amiss(self) -> Sequence[Finding]:
