@@ -400,6 +400,17 @@ def test_so_does_a_job_that_waits(store: RedisStore, here: Keys, hand: Hand, ind
     assert hand.run_one().attempt == 1
 
 
+def test_a_queue_whose_last_line_is_empty_is_forgotten(store: RedisStore, here: Keys, hand: Hand) -> None:
+    """As after a claim that was torn behind all that it writes of the job: claims would read the line for ever."""
+    site = Site(store, here, hand, new_job())
+    enqueue(store, site.job)
+    hand.run_one()
+    in_its_shard(site, "ZADD", f"lanes:{QUEUE}", 0, f"0:{TASK}")
+    in_its_shard(site, "SADD", "queues", QUEUE)
+    assert mended(store) == []
+    well(store)
+
+
 def test_a_key_of_nobody_is_given_to_the_job_that_claims_it(store: RedisStore, here: Keys, hand: Hand) -> None:
     site = Site(store, here, hand, new_job(unique=key()))
     enqueue(store, site.job)

@@ -119,13 +119,18 @@ local leads = {
   lanes = function(name, queue) redis.call('SADD', ahead, 'lane:' .. #queue .. ':' .. queue .. ':' .. name) end,
 }
 
+-- A lane that may be empty; its queue is to forget it then, and may itself have no more.
+local function may_go(of)
+  local length, rest = string.match(of, '^(%d+):(.*)$')
+  local queue, name = string.sub(rest, 1, length), string.sub(rest, length + 2)
+  left[P .. 'lane:' .. of] = {lanes = lanes_key(queue), name = name}
+  emptied[queue] = true
+end
+
 local function remove(kind, index, member, of)
   note(kind == 'asked' and 'SREM' or SCANS[kind] == 'HSCAN' and 'HDEL' or 'ZREM', P .. index, member)
   if kind == 'running' then emptied[of] = true end
-  if kind ~= 'lane' then return end
-  local length, rest = string.match(of, '^(%d+):(.*)$')
-  local queue, name = string.sub(rest, 1, length), string.sub(rest, length + 2)
-  left[P .. index] = {lanes = lanes_key(queue), name = name}
+  if kind == 'lane' then may_go(of) end
 end
 
 local function look(kind, index, of, member, value)
@@ -145,6 +150,7 @@ local function walk(index, cursor)
     local read = redis.call(SCANS[kind], P .. index, cursor or '0', 'COUNT', room)
     local step = SCANS[kind] == 'SSCAN' and 1 or 2
     for n = 1, #read[2], step do look(kind, index, of, read[2][n], read[2][n + 1]) end
+    if kind == 'lane' and not read[2][1] then may_go(of) end
     room = room - #read[2] / step - 1
     cursor = read[1]
     if cursor == '0' then index, cursor = nil, nil end
