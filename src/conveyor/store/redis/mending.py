@@ -20,11 +20,11 @@ from conveyor.store.redis.sharding import at
 T = TypeVar("T")
 Run = Callable[[Plan["Seen"]], "Seen"]
 
-AT_ONCE: Final = 300
+AT_ONCE: Final = 100
 """Entries of indexes that one call looks at, or a few more: some milliseconds of the server's."""
-CALLS: Final = 40
+CALLS: Final = 120
 """In one round, of which there is one a minute, however many workers there are."""
-CALLS_ALL: Final = 10
+CALLS_ALL: Final = 30
 """Of these, which look at all jobs: once a day, and after anything was mended."""
 MORE, OVER = 0, 1
 """How an answer of ``mend.lua`` begins."""
