@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing
 
 import pytest
+from redis.exceptions import BusyLoadingError
 
-from conveyor.core.errors import StoreUnavailable
+from conveyor.core.errors import OutcomeUnknown, StoreUnavailable
 from conveyor.drivers import redis_sources
+from conveyor.drivers.redis import Carried
 from conveyor.drivers.redis_links import Links
 from conveyor.drivers.redis_sources import MOST
 from conveyor.store.redis.opened import RedisStore
@@ -53,3 +55,22 @@ def test_a_renewal_does_not_wait_for_those_who_hold_all_other_connections(redis_
         begun = time.monotonic()
         assert hand.renews()
         assert time.monotonic() - begun < LEASE
+
+
+@pytest.mark.parametrize("place", ["in a call", "between two"])
+def test_behind_a_part_that_was_written_an_error_says_what_the_server_has_said(place: str) -> None:
+    said = BusyLoadingError("LOADING")
+    carried = Carried(lambda: None, writes=True)
+
+    def part_way() -> None:
+        with carried, ExitStack() as stack:
+            with carried.call(0):
+                pass
+            if place == "in a call":
+                stack.enter_context(carried.call(0))
+            raise said
+
+    with pytest.raises(OutcomeUnknown) as caught:
+        part_way()
+    told = caught.value.__cause__
+    assert (type(told), told and told.__cause__) == (StoreUnavailable, said)

@@ -400,6 +400,17 @@ def test_so_does_a_job_that_waits(store: RedisStore, here: Keys, hand: Hand, ind
     assert hand.run_one().attempt == 1
 
 
+def test_a_queue_whose_last_line_is_empty_is_forgotten(store: RedisStore, here: Keys, hand: Hand) -> None:
+    """As after a claim that was torn behind all that it writes of the job: claims would read the line for ever."""
+    site = Site(store, here, hand, new_job())
+    enqueue(store, site.job)
+    hand.run_one()
+    in_its_shard(site, "ZADD", f"lanes:{QUEUE}", 0, f"0:{TASK}")
+    in_its_shard(site, "SADD", "queues", QUEUE)
+    assert mended(store) == []
+    well(store)
+
+
 def test_a_key_of_nobody_is_given_to_the_job_that_claims_it(store: RedisStore, here: Keys, hand: Hand) -> None:
     site = Site(store, here, hand, new_job(unique=key()))
     enqueue(store, site.job)
@@ -500,6 +511,25 @@ def test_all_are_looked_at_a_part_in_each_call_and_in_each_round(
         rounds += 1
     assert (len(found), 1 < rounds < 100) == (len(jobs), True)
     assert sound(store) == []
+
+
+def test_nobody_waits_long_for_a_call(store: RedisStore, server: RedisServer, hand: Hand) -> None:
+    """2,000 commands take a script some 10 ms, in which the server does nothing else."""
+    enqueue(store, *(new_job(unique=key(str(number)))._replace(expires=HOUR) for number in range(1_000)))
+    hand.take(600)
+    assert most_between_calls(asked(server, lambda: store.run(store.control.mend()))) < 1_500
+
+
+@pytest.mark.parametrize("strays", [0, 400])
+def test_of_a_small_index_that_is_given_whole_each_call_looks_at_a_part(
+    store: RedisStore, here: Keys, strays: int
+) -> None:
+    for number in range(strays):
+        here.call("HSET", "unique", f"stray{number}", f"{number:032x}")
+    enqueue(store, *(new_job(unique=key(str(number))) for number in range(100)))
+    found = [id_ for id_, _ in mended(store)]
+    assert len(found) == strays * len(here.parts)
+    assert (sound(store), mended(store)) == ([], [])
 
 
 def test_at_rest_it_costs_next_to_nothing(store: RedisStore, server: RedisServer, hand: Hand) -> None:

@@ -91,11 +91,14 @@ class Carried:
         """Behind a first call that was answered nobody can say that nothing was written."""
         if error is None:
             return
-        told = ours(error, writes=self.writes) if isinstance(error, FOREIGN) else error
+        told = error
+        if isinstance(error, FOREIGN):
+            told = ours(error, writes=self.writes)
+            told.__cause__ = error
         if self.writes and self._calls and isinstance(told, StoreUnavailable):
             raise OutcomeUnknown(f"a part was written: {told}") from told
         if told is not error:
-            raise told from error
+            raise told
 
     def call(self, shard: int) -> "_Call":
         """The block of one call."""

@@ -119,22 +119,50 @@ local leads = {
   lanes = function(name, queue) redis.call('SADD', ahead, 'lane:' .. #queue .. ':' .. queue .. ':' .. name) end,
 }
 
+-- A lane that may be empty; its queue is to forget it then, and may itself have no more.
+local function may_go(of)
+  local length, rest = string.match(of, '^(%d+):(.*)$')
+  local queue, name = string.sub(rest, 1, length), string.sub(rest, length + 2)
+  left[P .. 'lane:' .. of] = {lanes = lanes_key(queue), name = name}
+  emptied[queue] = true
+end
+
 local function remove(kind, index, member, of)
   note(kind == 'asked' and 'SREM' or SCANS[kind] == 'HSCAN' and 'HDEL' or 'ZREM', P .. index, member)
   if kind == 'running' then emptied[of] = true end
-  if kind ~= 'lane' then return end
-  local length, rest = string.match(of, '^(%d+):(.*)$')
-  local queue, name = string.sub(rest, 1, length), string.sub(rest, length + 2)
-  left[P .. index] = {lanes = lanes_key(queue), name = name}
+  if kind == 'lane' then may_go(of) end
 end
 
+-- How many entries less there will be.
 local function look(kind, index, of, member, value)
-  if leads[kind] then return leads[kind](member, of) end
+  if leads[kind] then
+    leads[kind](member, of)
+    return 0
+  end
   local id = kind == 'unique' and value or member
   local job = mended(id)
-  if job and belongs[kind](job, of, value, member) then return end
+  if job and belongs[kind](job, of, value, member) then return 0 end
   remove(kind, index, member, of)
   tell(id, 's')
+  return 1
+end
+
+-- What is read of an index from *cursor* on: members, each with a value where there are any; how many are to be passed
+-- over, up to which one they are to be looked at; and where to go on. A small index is given whole, up to 512 entries,
+-- whatever is asked for: '+' says that there are more, and as a cursor with a number how many were looked at before.
+local function read_from(index, kind, cursor)
+  local before = tonumber(string.match(cursor, '^%+(%d+)$'))
+  local read = redis.call(SCANS[kind], P .. index, before and '0' or cursor, 'COUNT', room)
+  local step = SCANS[kind] == 'SSCAN' and 1 or 2
+  local first, last, next_ = 0, #read[2] / step, read[1]
+  if next_ == '0' and (before or cursor == '0') then
+    first = math.min(before or 0, last)
+    if last > first + room then
+      last = first + room
+      next_ = '+'
+    end
+  end
+  return read[2], step, first, last, next_
 end
 
 local function walk(index, cursor)
@@ -142,11 +170,12 @@ local function walk(index, cursor)
     index = index or redis.call('SPOP', ahead)
     if not index then return false end
     local kind, of = string.match(index, '^(%a+):?(.*)$')
-    local read = redis.call(SCANS[kind], P .. index, cursor or '0', 'COUNT', room)
-    local step = SCANS[kind] == 'SSCAN' and 1 or 2
-    for n = 1, #read[2], step do look(kind, index, of, read[2][n], read[2][n + 1]) end
-    room = room - #read[2] / step - 1
-    cursor = read[1]
+    local members, step, first, last, next_ = read_from(index, kind, cursor or '0')
+    local less = 0
+    for n = first * step + 1, last * step, step do less = less + look(kind, index, of, members[n], members[n + 1]) end
+    if kind == 'lane' and not members[1] then may_go(of) end
+    room = room - (last - first) - 1
+    cursor = next_ == '+' and '+' .. last - less or next_
     if cursor == '0' then index, cursor = nil, nil end
   end
   return index or '', cursor

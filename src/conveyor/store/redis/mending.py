@@ -21,7 +21,7 @@ T = TypeVar("T")
 Run = Callable[[Plan["Seen"]], "Seen"]
 
 AT_ONCE: Final = 100
-"""Entries of indexes that one call looks at, or a few more: two milliseconds of the server's."""
+"""Entries of indexes that one call looks at, or a few more: some milliseconds of the server's."""
 CALLS: Final = 120
 """In one round, of which there is one a minute, however many workers there are."""
 CALLS_ALL: Final = 30
