@@ -15,6 +15,7 @@ from conveyor.core import ids
 from conveyor.core.health import Finding, Severity
 from conveyor.core.lifecycle import Event, State
 from conveyor.core.model import Claimed, JobFilter, NewJob
+from conveyor.plan import Ring
 from conveyor.store.answers import Cure
 from conveyor.store.redis import mending
 from conveyor.store.redis.opened import RedisStore
@@ -148,18 +149,20 @@ def dumped(here: Keys) -> dict[str, object]:
 def test_a_claim_that_was_torn_is_undone_and_spends_no_attempt(
     store: RedisStore, here: Keys, hand: Hand, lined: bool
 ) -> None:
-    site = Site(store, here, hand, new_job(max_attempts=1, unique=key())._replace(expires=HOUR))
+    dead = Hand(store)
+    site = Site(store, here, dead, new_job(max_attempts=1, unique=key())._replace(expires=HOUR))
     enqueue(store, site.job)
-    claimed = hand.take_one()
+    claimed = dead.take_one()
     torn(site)
+    dead.die()
     if lined:
         in_its_shard(site, "ZADD", LANE, claimed.run_after, site.id)
     assert not rescue(store)
     assert told(store, site.job) == {Cure.RELEASED}
     well(store)
     assert (see(store, site.job.id).state, see(store, site.job.id).attempt) == (State.READY, 0)
-    assert hand.settle(outcome(claimed, hand.id, Event.SUCCEED)) == {site.job.id}
-    assert hand.settle(outcome(claimed, hand.id, Event.RELEASE)) == {site.job.id}
+    assert dead.settle(outcome(claimed, dead.id, Event.SUCCEED)) == {site.job.id}
+    assert dead.settle(outcome(claimed, dead.id, Event.RELEASE)) == {site.job.id}
     again = hand.run_one()
     assert (again.attempt, again.token > claimed.token) == (1, True)
     assert see(store, site.job.id).state is State.SUCCEEDED
@@ -167,11 +170,13 @@ def test_a_claim_that_was_torn_is_undone_and_spends_no_attempt(
 
 
 def test_a_torn_claim_of_a_job_that_has_failed_before_is_undone(store: RedisStore, here: Keys, hand: Hand) -> None:
-    site = Site(store, here, hand, new_job())
+    dead = Hand(store)
+    site = Site(store, here, dead, new_job())
     enqueue(store, site.job)
     hand.run_one(Event.RETRY)
-    hand.take_one()
+    dead.take_one()
     torn(site)
+    dead.die()
     assert told(store, site.job) == {Cure.RELEASED}
     well(store)
     assert hand.run_one().attempt == 2
@@ -179,14 +184,27 @@ def test_a_torn_claim_of_a_job_that_has_failed_before_is_undone(store: RedisStor
 
 
 def test_one_that_somebody_wants_cancelled_ends_so(store: RedisStore, here: Keys, hand: Hand) -> None:
-    site = Site(store, here, hand, new_job(unique=key()))
+    dead = Hand(store)
+    site = Site(store, here, dead, new_job(unique=key()))
     enqueue(store, site.job)
-    hand.take_one()
+    dead.take_one()
     store.run(store.control.ask(JobFilter(), "enough", 10, None))
     torn(site)
+    dead.die()
     assert told(store, site.job) == {Cure.RELEASED}
     assert see(store, site.job.id).state is State.CANCELLED
     assert store.run(store.operations.holder("k")) is None
+    well(store)
+
+
+def test_a_runner_that_lives_may_be_at_work_on_what_looks_like_a_torn_claim(
+    store: RedisStore, here: Keys, hand: Hand
+) -> None:
+    """So nobody else is to start it: the server may have thrown away both of what it writes last."""
+    site, claimed = running(store, here, hand, torn)
+    assert not hand.claim()
+    assert hand.settle(outcome(claimed, hand.id, Event.SUCCEED)) == frozenset()
+    assert see(store, site.job.id).state is State.SUCCEEDED
     well(store)
 
 
@@ -616,3 +634,15 @@ def listening(store: RedisStore, server: RedisServer, here: Keys, hand: Hand) ->
     ready = ears and all(here.call("HEXISTS", "mend", "all_begun"))
     found = [UUID(runner.id).hex for runner in store.run(store.operations.runners())]
     return next((id_ for id_ in found if ready and id_ != hand.id.hex()), "")
+
+
+async def test_a_worker_that_was_not_there_when_it_was_rung_looks_as_it_comes_back(store: RedisStore) -> None:
+    heard: asyncio.Queue[Ring] = asyncio.Queue()
+    listens = asyncio.create_task(store.listener(bytes(16)).listen(heard.put_nowait))
+    try:
+        async with asyncio.timeout(20):
+            assert {await heard.get(), await heard.get()} == {Ring.WORK, Ring.HELD}
+    finally:
+        listens.cancel()
+        await asyncio.gather(listens, return_exceptions=True)
+        await store.aclose()

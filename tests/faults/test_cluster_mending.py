@@ -36,13 +36,14 @@ def test_what_is_lost_is_mended_in_all_shards_and_nothing_else_is(whole: Cluster
         assert told(whole, store) == set()
         lane = f"lane:{len(QUEUE)}:{QUEUE}:0:{TASK}"
         assert told(whole, store, lane, f"lanes:{QUEUE}") == {(name, Cure.LINED_UP) for name in names}
-        hand = Hand(store)
-        assert len(hand.take(JOBS)) == JOBS
+        hand, other = Hand(store), Hand(store)
+        assert len(other.take(JOBS)) == JOBS
         assert told(whole, store) == set()
-        held = f"held:{hand.id.hex()}"
-        assert told(whole, store, held, f"running:{QUEUE}") == {(name, Cure.RELEASED) for name in names}
+        other.die()
+        lost = f"held:{other.id.hex()}", f"running:{QUEUE}"
+        assert told(whole, store, *lost) == {(name, Cure.RELEASED) for name in names}
         assert {job.attempt for job in hand.take(JOBS)} == {1}
-        assert told(whole, store, held) == {(name, Cure.HELD) for name in names}
+        assert told(whole, store, f"held:{hand.id.hex()}") == {(name, Cure.HELD) for name in names}
         assert not [finding for finding in store.examine(deep=False) if finding.check == "indexes"]
         hand.die()
         assert len(store.run(store.operations.rescue(1)).jobs) == JOBS

@@ -68,6 +68,7 @@ class RedisListener:
                     self._heard = time.monotonic()
                     self._awake(self._ear)
                     heard(Ring.WORK)  # whatever came before it hears
+                    heard(Ring.HELD)
                     await self._hear(subscription, heard)
             except (exceptions.RedisError, ConveyorError, OSError, TimeoutError) as error:
                 self._heard = -math.inf

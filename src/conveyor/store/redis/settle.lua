@@ -97,10 +97,11 @@ end
 -- Somebody has deleted the job while it ran.
 local function gone(runner, id)
   note('HDEL', P .. 'held:' .. runner, id)
+  note('ZREM', LIVE, id)
   return 'm'
 end
 
--- A plain job has succeeded, of which nothing need be read: whether it was there.
+-- A plain job has succeeded, of which nothing need be read.
 local function end_plain(id, queue, run_time, result)
   local until_ = leaves(at, STAY)
   local fields = {'state', 'succeeded', 'finished_at', now, 'delete_after', until_, 'run_time', run_time}
@@ -108,12 +109,11 @@ local function end_plain(id, queue, run_time, result)
   local key = job_key(id)
   if redis.call('HSET', key, unpack(fields)) == #fields / 2 then -- it had no state: somebody has deleted it
     redis.call('DEL', key)
-    note('ZREM', LIVE, id)
     emptied[queue] = true
-    return false
+    return gone(ARGV[1], id)
   end
   pass(id, queue, 'succeeded', until_)
-  return true
+  return 'w'
 end
 
 local function succeed(n)
@@ -121,7 +121,7 @@ local function succeed(n)
   local mine, queue = stops(ARGV[1], id, token)
   if not mine then return before(id, {target = 'succeeded', flags = 0, token = token}) end
   local asked = not queue or let_go(id, queue, ARGV[1])
-  if not asked then return end_plain(id, queue, run_time, result) and 'w' or 'm' end
+  if not asked then return end_plain(id, queue, run_time, result) end
   local key = job_key(id)
   local got = redis.call('HMGET', key, 'queue', 'cancelled', 'more')
   if not got[1] then return gone(ARGV[1], id) end

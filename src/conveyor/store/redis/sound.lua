@@ -66,13 +66,19 @@ local function runs_well(job, held, since)
     and (not job.cancelled or redis.call('SISMEMBER', P .. 'asked:' .. job.runner, job.id) == 1)
 end
 
+local function lives(runner)
+  local lease = score(P .. 'runners', runner)
+  return lease and lease > clock()
+end
+
 -- What is wrong with it: nothing, l it is not in its place, h nor is it where running jobs are, of which it is one, e nor
--- where ended ones are; r it says that it runs, but no claim has come to its end: that writes two indexes, last of all.
+-- where ended ones are; r it says that it runs, but no claim has come to its end: that writes two indexes, last of all. A
+-- living runner is to say so itself: it may be at work, on a server that has thrown both away.
 local function fault(job)
   if job.ended then return not ended_well(job) and 'e' end
   if job.state == 'waiting' then return not (waits_well(job) and listed(job)) and 'l' end
   local held = job.runner and redis.call('HGET', P .. 'held:' .. job.runner, job.id)
   local since = score(job.lane.running, job.id)
-  if not job.runner or not (held or since) then return 'r' end
+  if not job.runner or not (held or since or lives(job.runner)) then return 'r' end
   return not (runs_well(job, held, since) and listed(job)) and 'h'
 end
