@@ -243,7 +243,7 @@ async def rung(store: RedisStore, hand: Hand) -> bool:
     listener = store.listener(hand.id)
     task = asyncio.create_task(listener.listen(heard.put_nowait))
     try:
-        await heard.get()  # which a listener tells itself when it has begun to hear
+        assert {await heard.get(), await heard.get()} == {Ring.WORK, Ring.HELD}  # as it has begun to hear
         await store.arun(store.operations.claim(hand.id, {QUEUE: 100}, [TASK], listener.sight))
         await asyncio.to_thread(enqueue, store, new_job())
         async with asyncio.timeout(5):
