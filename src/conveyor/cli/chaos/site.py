@@ -237,6 +237,11 @@ class Site(View):
 
     # ------------------------------------------------------------ findings
 
+    def at_work(self, jobs: Collection[str]) -> list[Worker]:
+        """Those of ``alive`` one of whose processes runs any of *jobs*."""
+        busy = running(self.history.read(), jobs)
+        return [worker for worker in self.alive() if busy & worker.members.keys()]
+
     def wrong(self, what: str) -> None:
         """One more violation."""
         self.found.violations.append(what)

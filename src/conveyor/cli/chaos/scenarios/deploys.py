@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from functools import partial
 
 from conveyor.cli.chaos.checker import many
-from conveyor.cli.chaos.history import again, running
+from conveyor.cli.chaos.history import again
 from conveyor.cli.chaos.processes import Worker, until, within
 from conveyor.cli.chaos.site import DRAIN, GRACE, Site, charged
 from conveyor.cli.chaos.tables import Tables
@@ -56,13 +56,8 @@ def p03(site: Site) -> Tables:
 
 def _running(site: Site, jobs: Collection[str]) -> Sequence[Worker]:
     """Wait until any of *jobs* runs, and give the workers that run some."""
-
-    def found() -> list[Worker]:
-        busy = running(site.history.read(), jobs)
-        return [worker for worker in site.alive() if busy & worker.members.keys()]
-
-    until(lambda: bool(found()), DRAIN, lambda: "no worker runs a long job")
-    return found() or site.alive()
+    until(lambda: bool(site.at_work(jobs)), DRAIN, lambda: "no worker runs a long job")
+    return site.at_work(jobs) or site.alive()
 
 
 def u01(site: Site) -> Tables:

@@ -55,13 +55,8 @@ def p04(site: Site) -> Tables:
 
 def _waited_on(site: Site, jobs: Collection[str]) -> Worker:
     """A worker one of whose cells runs one of *jobs*: that is to end when it is too late."""
-
-    def found() -> list[Worker]:
-        busy = running(site.history.read(), jobs)
-        return [worker for worker in site.alive() if busy & worker.members.keys()]
-
-    within(lambda: bool(found()), DRAIN, LOOK)
-    return site.chance.choice(found() or site.alive())
+    within(lambda: bool(site.at_work(jobs)), DRAIN, LOOK)
+    return site.chance.choice(site.at_work(jobs) or site.alive())
 
 
 def _elsewhere(site: Site, jobs: Collection[str]) -> bool:
